@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage 2 as a processing element sees it: a sorted table of IPA ranges backed by host memory. kvm/memslot.c builds
+ * a new one for every change and publishes it with cpu_group_set_stage2(). Everything outside is a stage 2 fault.
+ */
+#ifndef PAWL_CPU_STAGE2_H
+#define PAWL_CPU_STAGE2_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint64_t ipa_t;
+
+struct stage2_range {
+	ipa_t base;
+	uint64_t size; /* bytes, both page aligned */
+	uint8_t *host;
+	bool readonly;
+	/* Dirty log, or NULL: one bit per 4 KiB page, set atomically before the first store to a page since it was clear. */
+	unsigned long *dirty;
+};
+
+struct stage2 {
+	unsigned count;
+	unsigned ipa_bits;		/* accesses at or beyond 1 << ipa_bits are address size faults */
+	struct stage2_range range[];	/* sorted by base, disjoint */
+};
+
+/* The range that holds ipa, or NULL. */
+const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa);
+
+#endif

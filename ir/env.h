@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All that generated code and the interpreter may know of a PE: guest registers at fixed offsets, the soft TLB,
+ * the kick flag, and the few calls out. The PE (cpu/cpu.h) has this as its first member.
+ */
+#ifndef PAWL_IR_ENV_H
+#define PAWL_IR_ENV_H
+
+#include "ir.h"
+
+enum { IR_TLB_BITS = 8, IR_TLB_SIZE = 1 << IR_TLB_BITS, IR_PAGE_SHIFT = 12 };
+#define IR_PAGE_MASK (~(uint64_t)0xfff)
+#define IR_TLB_NONE ((uint64_t)1) /* never equals a page address */
+
+/*
+ * Soft TLB entry, 4 KiB granular, direct mapped by VA bits 19:12. r and w are the page's VA if loads or stores may
+ * go straight to host memory, else IR_TLB_NONE. Host address = va + delta. Pages that need a look at every access
+ * (device memory, watchpoints, SCTLR.A alignment checks, not yet dirty) have IR_TLB_NONE.
+ */
+struct ir_tlbe {
+	uint64_t r, w;
+	uint64_t delta;
+	uint64_t unused;
+};
+
+struct ir_env;
+
+/*
+ * Calls out of the interpreter. env->pc is the current instruction when they are called (and only then is it
+ * exact). The int ones return 0, or non-zero after having taken an exception or recorded an exit: the caller
+ * returns IR_RET_TRAP at once and touches nothing.
+ *
+ * load/store move raw little-endian bytes: IR_MEM_SIZE bytes, twice that with IR_MEM_PAIR (second element behind
+ * the first). Extension is the interpreter's business. All checks, device accesses and misses are theirs.
+ */
+struct ir_env_ops {
+	int (*load)(struct ir_env *env, uint64_t va, uint32_t m, void *out);
+	int (*store)(struct ir_env *env, uint64_t va, uint32_t m, const void *in);
+	/* host address for an atomic on 1 << IR_MEM_SIZE (pair: twice) aligned bytes, writable (IR_MEM_WNR) or readable */
+	int (*atomic)(struct ir_env *env, uint64_t va, uint32_t m, void **host);
+	int (*mrs)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
+	int (*msr)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
+	int (*msr_imm)(struct ir_env *env, uint32_t enc, unsigned imm4);
+	void (*fence)(struct ir_env *env, enum ir_fence kind); /* DSB and ISB only: waits for remote TLB invalidations */
+};
+
+struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the value that LDXR saw */
+	uint64_t va;
+	uint64_t val[2];
+	uint8_t log2size; /* of one element */
+	uint8_t pair;
+	uint8_t valid;
+};
+
+struct ir_env {
+	uint64_t x[32]; /* x[31]: the current SP */
+	uint64_t pc;
+	uint32_t nzcv;	/* bits 31:28 */
+	uint32_t fpcr, fpsr;
+	uint32_t kick;	/* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
+	union ir_v128 v[32] __attribute__((aligned(16)));
+	struct ir_tlbe *tlb; /* the current bank; changed by the PE on EL, ASID and PAN changes */
+	const struct ir_env_ops *ops;
+	struct ir_excl excl;
+	uint64_t exit_imm; /* IR_RET_EXIT */
+	uint32_t exit_reason;
+	uint32_t step_ex;  /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
+	uint64_t insn_count; /* guest instructions begun, by block (an estimate, for statistics and the bench) */
+};
+
+#endif
