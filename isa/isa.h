@@ -34,6 +34,11 @@ struct isa_ctx {
  */
 bool isa_emit(struct isa_ctx *ctx, uint32_t insn);
 
+static inline bool isa_has(const struct isa_ctx *ctx, unsigned feature)
+{
+	return feature == ISA_BASE || (ctx->features >> feature & 1);
+}
+
 /* Row name of an encoding ("ADD_imm"), or NULL if no row matches. */
 const char *isa_name(uint32_t insn);
 
@@ -47,6 +52,7 @@ struct isa_row {
 	const char *note;
 };
 extern const struct isa_row isa_rows[];
+int isa_row_of(uint32_t insn); /* index of the row that an encoding matches, -1 if none */
 extern const unsigned isa_row_count;
 
 #endif
