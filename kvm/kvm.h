@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <pawl/kvm.h>
@@ -19,6 +20,14 @@ struct vm;
 struct vcpu;
 struct vgic;
 struct vgic_cpu;
+struct vcpu_pmu;
+struct service;
+struct hypercall;
+struct eventfds;
+struct memslots;
+struct iobus;
+struct file;
+struct vm_priv;
 
 /* Exit handlers return RESUME_GUEST, EXIT_USER (run->exit_reason is set), or a negative errno. */
 enum { EXIT_USER = 0, RESUME_GUEST = 1 };
@@ -44,9 +53,101 @@ void iobus_remove(struct vm *vm, struct io_dev *dev);
 int iobus_read(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t *val);
 int iobus_write(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t val);
 
-/* ---- request.c: kicks and waiting */
+/* ---- request.c: kicks, requests, waiting; docs/locking.md for the protocol */
 /* Any thread: make the vcpu leave the guest or its wait, and look at its requests, interrupts and signals. */
 void vcpu_kick(struct vcpu *vcpu);
+enum vcpu_req {
+	REQ_RESET = 1u << 0, /* PSCI CPU_ON: vcpu->reset is filled in; mp_state is already RUNNABLE */
+	REQ_TICK = 1u << 1,  /* look for signals that only KVM_SET_SIGNAL_MASK lets in */
+};
+/* Any thread: post a request (bits of enum vcpu_req) and kick. What the poster stored before is seen by the handler. */
+void vcpu_request(struct vcpu *vcpu, uint32_t req);
+/* vcpu thread in KVM_RUN: WFI. Returns RESUME_GUEST when an interrupt is pending (whatever PSTATE masks), else -EINTR. */
+int vcpu_wait_for_interrupt(struct vcpu *vcpu);
+/* SYSTEM_OFF, SYSTEM_RESET: every vcpu to KVM_MP_STATE_STOPPED, and kicked. Any thread. */
+void vm_stop_all_vcpus(struct vm *vm);
+
+/* ---- vcpu.c */
+/*
+ * Warm reset of registers, timers, GIC CPU interface (KVM_ARM_VCPU_INIT, PSCI CPU_ON). Under vcpu->mutex. A
+ * marked PC advance is dropped; the debugger's H is kept (guest-debug.md 4).
+ */
+void vcpu_reset(struct vcpu *vcpu);
+/* Apply a PSCI reset that is still pending (before register accesses and at entry). Under vcpu->mutex. */
+void vcpu_apply_reset(struct vcpu *vcpu);
+
+/* ---- debug.c */
+/*
+ * The instruction at PC has been emulated: PC += 4, PSTATE.SS and BTYPE := 0, all of it at the next entry or on the way
+ * out of KVM_RUN. Not for HVC: there the PE has moved on by itself.
+ */
+void vcpu_skip_instr(struct vcpu *vcpu);
+
+/* ---- exit.c */
+/* Fill in KVM_EXIT_SYSTEM_EVENT; returns EXIT_USER. ndata 0 or 1. */
+int exit_system_event(struct vcpu *vcpu, uint32_t type, unsigned ndata, uint64_t flags);
+
+/* ---- inject.c: exceptions for EL1; under vcpu->mutex. ELR is PC as it is now */
+void inject_undef(struct vcpu *vcpu);
+void inject_serror(struct vcpu *vcpu, uint64_t iss);
+
+/* General register as an instruction operand: 31 is XZR. */
+static inline uint64_t vcpu_get_reg(const struct vcpu *vcpu, unsigned rt);
+static inline void vcpu_set_reg(struct vcpu *vcpu, unsigned rt, uint64_t val);
+
+/* ---- hypercall.c, psci.c */
+int hypercall_vm_init(struct vm *vm); /* sets vm->hypercall; 0, -ENOMEM */
+void hypercall_vm_destroy(struct vm *vm);
+/*
+ * SMCCC call of the guest: x0 is the function id. vcpu thread. PC already is, or is marked to be, past the instruction.
+ * An exit handler's result: RESUME_GUEST, EXIT_USER (KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT), -EINTR (CPU_SUSPEND).
+ */
+int hypercall_handle(struct vcpu *vcpu, bool smc);
+/* KVM_ARM_VM_SMCCC_CTRL / FILTER. 0, -EINVAL, -EEXIST, -EBUSY. vm->lock held */
+int hypercall_set_filter(struct vm *vm, const struct kvm_smccc_filter *filter);
+/* Firmware registers (ONE_REG coproc 0x14 and 0x16), ids in listing order. Under vcpu->mutex */
+extern const uint64_t hypercall_fw_regs[];
+extern const unsigned hypercall_n_fw_regs;
+int hypercall_get_fw_reg(struct vcpu *vcpu, uint64_t id, uint64_t *val); /* 0, -ENOENT */
+int hypercall_set_fw_reg(struct vcpu *vcpu, uint64_t id, uint64_t val);	 /* 0, -ENOENT, -EINVAL, -EBUSY */
+/* PV time: KVM_ARM_VCPU_PVTIME_CTRL; -ENXIO where it does not exist */
+int pvtime_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+int pvtime_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+int pvtime_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+
+/* ---- timer.c */
+int timer_vcpu_create(struct vcpu *vcpu); /* vm->lock held. CNTVCT restarts at 0. 0, -ENOMEM */
+void timer_vcpu_destroy(struct vcpu *vcpu);
+void timer_vcpu_reset(struct vcpu *vcpu);     /* CTL 0, lines low. Under vcpu->mutex */
+int timer_vcpu_first_run(struct vcpu *vcpu); /* PPIs distinct and claimed: 0, -EINVAL. Once per vcpu, after the vgic is mapped */
+void timer_changed(void *opaque);	     /* cpu_platform.timer_changed; opaque is the vcpu */
+/* Without an in-kernel irqchip: copy the lines to run->s.regs.device_irq_level; true if that changed. vcpu thread */
+bool timer_update_user_level(struct vcpu *vcpu);
+int timer_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr); /* KVM_ARM_VCPU_TIMER_CTRL */
+int timer_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+int timer_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+int timer_set_counter_offset(struct vm *vm, const struct kvm_arm_counter_offset *off); /* 0, -EINVAL, -EBUSY. vm->lock held */
+/* The six timer register ids of ONE_REG (two are swapped in the ABI). 0, -ENOENT: not one of them. Under vcpu->mutex */
+int timer_get_reg(struct vcpu *vcpu, uint64_t id, uint64_t *val);
+int timer_set_reg(struct vcpu *vcpu, uint64_t id, uint64_t val);
+
+/* ---- eventfd.c: irqfd, ioeventfd, GSI routing, MSI, KVM_IRQ_LINE. Arguments are copies, entries a copy too */
+int eventfd_vm_init(struct vm *vm); /* sets vm->eventfd; 0, -ENOMEM */
+void eventfd_vm_destroy(struct vm *vm);
+int irqfd_ioctl(struct vm *vm, const struct kvm_irqfd *args);
+int ioeventfd_ioctl(struct vm *vm, const struct kvm_ioeventfd *args);
+int irq_routing_ioctl(struct vm *vm, const struct kvm_irq_routing *head, const struct kvm_irq_routing_entry *entries);
+int irq_line_ioctl(struct vm *vm, const struct kvm_irq_level *args);
+int signal_msi_ioctl(struct vm *vm, const struct kvm_msi *args);
+
+/* ---- pmu.c */
+int pmu_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+int pmu_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+int pmu_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+
+/* ---- client.c: arguments in the client's memory. 0 or -EFAULT */
+int client_read(void *dst, uint64_t src, size_t len);
+int client_write(uint64_t dst, const void *src, size_t len);
 
 /* ---- service.c: the VM's service thread, started on first need */
 /*
@@ -62,6 +163,8 @@ struct service_timer {
 };
 void service_timer_arm(struct vm *vm, struct service_timer *t, uint64_t deadline);
 void service_timer_cancel(struct vm *vm, struct service_timer *t); /* waits for a running fn */
+int service_vm_init(struct vm *vm); /* sets vm->service, starts no thread yet; 0, -ENOMEM */
+void service_vm_destroy(struct vm *vm); /* stops the thread; no callback runs after it */
 /* Call fn(arg, fd) on the service thread whenever fd (an eventfd) is readable; fn reads it. */
 int service_fd_add(struct vm *vm, int fd, void (*fn)(void *arg, int fd), void *arg);
 void service_fd_remove(struct vm *vm, int fd, void *arg); /* waits for a running fn */
@@ -105,11 +208,18 @@ struct vcpu {
 	/* atomic, any thread; see request.c */
 	_Atomic uint32_t requests;
 	_Atomic int mp_state; /* KVM_MP_STATE_* */
-	struct { uint64_t pc, x0; bool be; } reset; /* PSCI CPU_ON, read after the request bit */
+	struct { uint64_t pc, x0; bool be; } reset; /* PSCI CPU_ON: stored before REQ_RESET is posted */
+	_Atomic bool signal_ran; /* a handler ran on the thread in KVM_RUN, or immediate_exit came late */
+	_Atomic bool sleeping;	 /* in the futex of request.c */
+	_Atomic bool on_bus;	 /* inside an iobus access; pairs with the wait in iobus.c */
 
 	struct service_timer timer_deadline[CPU_TIMER_COUNT]; /* timer.c */
 	bool timer_level[CPU_TIMER_COUNT];
-	void *priv; /* vcpu.c */
+	struct vcpu_pmu *pmu; /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
+	struct vcpu_pvtime { uint64_t ipa; bool set; } pvtime; /* hypercall.c */
+	uint64_t fault_far; /* VA of the last stage 2 abort, for an injected external abort */
+	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
+	struct file *file;	   /* dev.c */
 };
 
 struct vm {
@@ -124,8 +234,21 @@ struct vm {
 	struct vgic *vgic; /* NULL without an in-kernel irqchip */
 	uint32_t timer_ppi[CPU_TIMER_COUNT]; /* INTIDs: 27 virtual, 30 physical */
 	bool nisv_to_user, system_suspend;
-	struct vm_priv *priv; /* vm.c: memslots, bus, routing, service thread, ... */
+	struct service *service;     /* service.c */
+	struct hypercall *hypercall; /* hypercall.c */
+	struct eventfds *eventfd;    /* eventfd.c */
+	struct memslots *memslots;   /* memslot.c */
+	struct iobus *iobus;	     /* iobus.c */
+	struct file *file;	     /* dev.c */
+	struct vm_priv *priv;	     /* vm.c */
 };
+
+static inline uint64_t vcpu_get_reg(const struct vcpu *vcpu, unsigned rt) { return rt < 31 ? vcpu->cpu->env.x[rt] : 0; }
+static inline void vcpu_set_reg(struct vcpu *vcpu, unsigned rt, uint64_t val)
+{
+	if (rt < 31)
+		vcpu->cpu->env.x[rt] = val;
+}
 
 struct vcpu *vm_vcpu_by_id(struct vm *vm, unsigned id);
 struct vcpu *vm_vcpu_by_mpidr(struct vm *vm, uint64_t mpidr); /* affinity fields only */
