@@ -5,20 +5,23 @@
  */
 #ifndef INCLUDE_LAST
 #include <asm/kvm.h>
-#include <asm/ptrace.h>
 #include <asm/sve_context.h>
 #include <linux/kvm.h>
 #endif
-#include <asm/sigcontext.h>
-#include <linux/elf.h>
-#include <linux/ptrace.h>
-#include <linux/vfio.h>
-#include <linux/vhost.h>
+
 #include <signal.h>
 #include <sys/procfs.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <ucontext.h>
+
+/* These come after the C library's, on x86-64 with any flags. */
+#include <asm/ptrace.h>
+#include <linux/elf.h>
+#include <linux/ptrace.h>
+#include <linux/vfio.h>
+#include <linux/vhost.h>
+
 #ifdef INCLUDE_LAST
 #include <asm/sve_context.h>
 #include <linux/kvm.h>
