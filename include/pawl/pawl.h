@@ -23,6 +23,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Version of the library: "0.1.0". */
 const char *pawl_version(void);
 
@@ -57,6 +59,8 @@ bool pawl_is_fd(int fd);
  * linked with the library calls it from its own handlers, or sets kvm_run.immediate_exit.
  */
 void pawl_signal_ran(void);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

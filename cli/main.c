@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The `pawl` command: finds the subcommand's row and calls it. */
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <pawl/pawl.h>
+
+static int cmd_version(int argc, char **argv);
+static int cmd_help(int argc, char **argv);
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments;
+	const char *summary;
+	const char *help; /* below usage and summary */
+};
+
+static const struct command commands[] = {
+	{"run", cmd_run, "[OPTION]... KERNEL", "boot a machine", "See pawl-run(1) for its options.\n"},
+	{"exec", cmd_exec, "[--engine interp|jit] [--] PROGRAM [ARGUMENT]...", "run a program that uses /dev/kvm",
+	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be dynamically linked, for this machine.\n\n"
+	 "  --engine interp|jit  how guest instructions are run\n"},
+	{"info", cmd_info, "[--isa]", "say what this build can do",
+	 "  --isa  list the instructions that are left out, and why\n"},
+	{"version", cmd_version, "", "print the version", ""},
+	{"help", cmd_help, "[COMMAND]", "print this, or how to use a command", ""},
+};
+
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const struct command *find(const char *name)
+{
+	for (int i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void print_error(const char *command, const char *format, va_list ap)
+{
+	fputs("pawl", stderr);
+	if (command)
+		fprintf(stderr, " %s", command);
+	fputs(": ", stderr);
+	vfprintf(stderr, format, ap);
+	fputc('\n', stderr);
+}
+
+void cli_error(const char *command, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	print_error(command, format, ap);
+	va_end(ap);
+}
+
+int cli_usage_error(const char *command, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	print_error(command, format, ap);
+	va_end(ap);
+	fprintf(stderr, "Try 'pawl help%s%s'.\n", command ? " " : "", command ? command : "");
+	return EXIT_USAGE;
+}
+
+int cli_help(const char *command)
+{
+	const struct command *c = find(command);
+
+	printf("usage: pawl %s %s\n%c%s.\n", c->name, c->arguments, c->summary[0] - 'a' + 'A', c->summary + 1);
+	if (c->help[0])
+		printf("\n%s", c->help);
+	return 0;
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	if (argc > 1)
+		return cli_usage_error("version", "unexpected argument '%s'", argv[1]);
+	printf("pawl %s\n", pawl_version());
+	return 0;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	if (argc > 2)
+		return cli_usage_error("help", "unexpected argument '%s'", argv[2]);
+	if (argc == 2) {
+		if (!find(argv[1]))
+			return cli_usage_error(NULL, "unknown command '%s'", argv[1]);
+		return cli_help(argv[1]);
+	}
+	printf("usage: pawl COMMAND [ARGUMENT]...\nThe arm64 KVM, in software.\n\n");
+	for (int i = 0; i < N_COMMANDS; i++)
+		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2)
+		return cli_usage_error(NULL, "a command is missing");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return cmd_help(argc - 1, argv + 1);
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+		return cmd_version(argc - 1, argv + 1);
+	if (argv[1][0] == '-')
+		return cli_usage_error(NULL, "unknown option '%s'", argv[1]);
+	c = find(argv[1]);
+	if (!c)
+		return cli_usage_error(NULL, "unknown command '%s'", argv[1]);
+	return c->run(argc - 1, argv + 1);
+}

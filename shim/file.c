@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The preload library's descriptors: open() of /dev/kvm gives a descriptor of libpawl, and ioctl(), mmap() and close()
+ * of such go there; a program that looks at the file first sees a character device. Everything else goes on to the C
+ * library. System calls that a program makes without the C library are not seen.
+ */
+
+/* open() is to mean open(), not open64(). */
+#undef _FILE_OFFSET_BITS
+#undef _FORTIFY_SOURCE
+
+#include "preload.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <pawl/pawl.h>
+
+/* The prototypes that the C library shows to no one, or under other names only. */
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
+int __openat64_2(int dir, const char *path, int flags);
+int __xstat(int version, const char *path, struct stat *st);
+int __xstat64(int version, const char *path, struct stat64 *st);
+int __lxstat(int version, const char *path, struct stat *st);
+int __lxstat64(int version, const char *path, struct stat64 *st);
+int __fxstatat(int version, int dir, const char *path, struct stat *st, int flags);
+int __fxstatat64(int version, int dir, const char *path, struct stat64 *st, int flags);
+
+enum { KVM_IOCTL_TYPE = 0xAE, KVM_MAJOR = 10, KVM_MINOR = 232 };
+
+__thread int preload_inside __attribute__((tls_model("initial-exec")));
+
+static bool is_dev_kvm(const char *path)
+{
+	return !preload_inside && path && strcmp(path, "/dev/kvm") == 0;
+}
+
+/* Whether the program's fd is libpawl's. */
+static bool is_pawl(int fd)
+{
+	bool yes;
+
+	if (fd < 0 || preload_inside)
+		return false;
+	preload_inside++;
+	yes = pawl_is_fd(fd);
+	preload_inside--;
+	return yes;
+}
+
+/* ---- open */
+
+static int open_kvm(int flags)
+{
+	int fd;
+
+	if (flags & O_DIRECTORY) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	preload_inside++;
+	fd = pawl_open(flags);
+	preload_inside--;
+	return fd;
+}
+
+/* The mode is there only if a file may be made. */
+static mode_t mode_of(int flags, va_list ap)
+{
+	return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
+}
+
+NEXT(int, open, const char *, int, ...)
+NEXT(int, open64, const char *, int, ...)
+NEXT(int, openat, int, const char *, int, ...)
+NEXT(int, openat64, int, const char *, int, ...)
+NEXT(int, __open_2, const char *, int)
+NEXT(int, __open64_2, const char *, int)
+NEXT(int, __openat_2, int, const char *, int)
+NEXT(int, __openat64_2, int, const char *, int)
+
+EXPORT int open(const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode;
+
+	if (is_dev_kvm(path))
+		return open_kvm(flags);
+	va_start(ap, flags);
+	mode = mode_of(flags, ap);
+	va_end(ap);
+	return next_open()(path, flags, mode);
+}
+
+EXPORT int open64(const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode;
+
+	if (is_dev_kvm(path))
+		return open_kvm(flags);
+	va_start(ap, flags);
+	mode = mode_of(flags, ap);
+	va_end(ap);
+	return next_open64()(path, flags, mode);
+}
+
+EXPORT int openat(int dir, const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode;
+
+	if (is_dev_kvm(path))
+		return open_kvm(flags);
+	va_start(ap, flags);
+	mode = mode_of(flags, ap);
+	va_end(ap);
+	return next_openat()(dir, path, flags, mode);
+}
+
+EXPORT int openat64(int dir, const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode;
+
+	if (is_dev_kvm(path))
+		return open_kvm(flags);
+	va_start(ap, flags);
+	mode = mode_of(flags, ap);
+	va_end(ap);
+	return next_openat64()(dir, path, flags, mode);
+}
+
+EXPORT int __open_2(const char *path, int flags)
+{
+	return is_dev_kvm(path) ? open_kvm(flags) : next___open_2()(path, flags);
+}
+
+EXPORT int __open64_2(const char *path, int flags)
+{
+	return is_dev_kvm(path) ? open_kvm(flags) : next___open64_2()(path, flags);
+}
+
+EXPORT int __openat_2(int dir, const char *path, int flags)
+{
+	return is_dev_kvm(path) ? open_kvm(flags) : next___openat_2()(dir, path, flags);
+}
+
+EXPORT int __openat64_2(int dir, const char *path, int flags)
+{
+	return is_dev_kvm(path) ? open_kvm(flags) : next___openat64_2()(dir, path, flags);
+}
+
+/* ---- ioctl, mmap */
+
+NEXT(int, ioctl, int, unsigned long, ...)
+NEXT(void *, mmap, void *, size_t, int, int, int, off_t)
+NEXT(void *, mmap64, void *, size_t, int, int, int, off64_t)
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	/* Requests are ints: a caller may have extended the sign of one. */
+	if (_IOC_TYPE((uint32_t)request) == KVM_IOCTL_TYPE && !preload_inside) {
+		int ret;
+
+		preload_inside++;
+		ret = pawl_ioctl(fd, (uint32_t)request, arg);
+		preload_inside--;
+		/* EBADF may also be about a descriptor that the argument names. */
+		if (__builtin_expect(ret >= 0 || errno != EBADF || is_pawl(fd), 1))
+			return ret;
+	}
+	return next_ioctl()(fd, request, arg);
+}
+
+static bool maps_pawl(int flags, int fd)
+{
+	return !(flags & MAP_ANONYMOUS) && is_pawl(fd);
+}
+
+static void *map_pawl(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	void *p;
+
+	preload_inside++;
+	p = pawl_mmap(addr, length, prot, flags, fd, offset);
+	preload_inside--;
+	return p;
+}
+
+EXPORT void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return maps_pawl(flags, fd) ? map_pawl(addr, length, prot, flags, fd, offset)
+				    : next_mmap()(addr, length, prot, flags, fd, offset);
+}
+
+EXPORT void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off64_t offset)
+{
+	return maps_pawl(flags, fd) ? map_pawl(addr, length, prot, flags, fd, offset)
+				    : next_mmap64()(addr, length, prot, flags, fd, offset);
+}
+
+/* ---- close, and what closes on the way. dup() and fcntl() need nothing: libpawl knows its descriptors by inode. */
+
+NEXT(int, close, int)
+NEXT(int, dup, int)
+NEXT(int, dup2, int, int)
+NEXT(int, dup3, int, int, int)
+NEXT(int, close_range, unsigned, unsigned, int)
+NEXT(void, closefrom, int)
+
+static int close_pawl(int fd)
+{
+	int ret;
+
+	preload_inside++;
+	ret = pawl_close(fd);
+	preload_inside--;
+	return ret;
+}
+
+EXPORT int close(int fd)
+{
+	if (is_pawl(fd)) {
+		int ret = close_pawl(fd);
+
+		/* EBADF: the number was libpawl's, was closed behind our back, and means another file by now. */
+		if (ret == 0 || errno != EBADF)
+			return ret;
+	}
+	return next_close()(fd);
+}
+
+/*
+ * dup2() over a descriptor of libpawl closes it, and libpawl must hear of that, but the number must not be free in
+ * between. So another file stands in the number's place while libpawl closes a duplicate of what was there.
+ */
+static int make_room(int old, int fd)
+{
+	int spare, other;
+
+	if (old == fd || !is_pawl(fd) || fcntl(old, F_GETFD) < 0)
+		return 0;
+	spare = next_dup()(fd);
+	if (spare < 0)
+		return -1;
+	other = eventfd(0, EFD_CLOEXEC);
+	if (other < 0 || next_dup2()(other, fd) < 0) {
+		int err = errno;
+
+		if (other >= 0)
+			next_close()(other);
+		close_pawl(spare);
+		errno = err;
+		return -1;
+	}
+	next_close()(other);
+	close_pawl(fd); /* EBADF: the number is not libpawl's any more, and libpawl forgets it */
+	close_pawl(spare);
+	return 0;
+}
+
+EXPORT int dup2(int old, int fd)
+{
+	return make_room(old, fd) < 0 ? -1 : next_dup2()(old, fd);
+}
+
+EXPORT int dup3(int old, int fd, int flags)
+{
+	if ((flags & ~O_CLOEXEC) == 0 && make_room(old, fd) < 0)
+		return -1;
+	return next_dup3()(old, fd, flags);
+}
+
+/* Close libpawl's descriptors from first to last; the C library closes the others. */
+static void close_pawl_range(unsigned first, unsigned last)
+{
+	int err = errno;
+	DIR *dir;
+	struct dirent *e;
+
+	preload_inside++;
+	dir = opendir("/proc/self/fd");
+	while (dir && (e = readdir(dir))) {
+		unsigned fd = (unsigned)atoi(e->d_name);
+
+		if (e->d_name[0] != '.' && fd >= first && fd <= last && (int)fd != dirfd(dir) && pawl_is_fd((int)fd))
+			pawl_close((int)fd);
+	}
+	if (dir)
+		closedir(dir);
+	preload_inside--;
+	errno = err;
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+	if (!next_close_range()) {
+		errno = ENOSYS;
+		return -1;
+	}
+	if (flags == 0 && first <= last && !preload_inside)
+		close_pawl_range(first, last);
+	return next_close_range()(first, last, flags);
+}
+
+EXPORT void closefrom(int first)
+{
+	if (!preload_inside)
+		close_pawl_range(first < 0 ? 0 : (unsigned)first, UINT32_MAX);
+	if (next_closefrom())
+		next_closefrom()(first);
+}
+
+/* ---- is the file there? */
+
+NEXT(int, access, const char *, int)
+NEXT(int, eaccess, const char *, int)
+NEXT(int, euidaccess, const char *, int)
+NEXT(int, faccessat, int, const char *, int, int)
+NEXT(int, stat, const char *, struct stat *)
+NEXT(int, stat64, const char *, struct stat64 *)
+NEXT(int, lstat, const char *, struct stat *)
+NEXT(int, lstat64, const char *, struct stat64 *)
+NEXT(int, fstatat, int, const char *, struct stat *, int)
+NEXT(int, fstatat64, int, const char *, struct stat64 *, int)
+NEXT(int, __xstat, int, const char *, struct stat *)
+NEXT(int, __xstat64, int, const char *, struct stat64 *)
+NEXT(int, __lxstat, int, const char *, struct stat *)
+NEXT(int, __lxstat64, int, const char *, struct stat64 *)
+NEXT(int, __fxstatat, int, int, const char *, struct stat *, int)
+NEXT(int, __fxstatat64, int, int, const char *, struct stat64 *, int)
+NEXT(int, statx, int, const char *, int, unsigned, struct statx *)
+
+_Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout on a 64-bit host");
+
+static int access_kvm(int mode)
+{
+	if (mode & X_OK) {
+		errno = EACCES;
+		return -1;
+	}
+	return 0;
+}
+
+static int stat_kvm(void *st)
+{
+	*(struct stat *)st = (struct stat){
+		.st_mode = S_IFCHR | 0666,
+		.st_nlink = 1,
+		.st_ino = KVM_MINOR,
+		.st_rdev = makedev(KVM_MAJOR, KVM_MINOR),
+		.st_blksize = 4096,
+	};
+	return 0;
+}
+
+EXPORT int access(const char *path, int mode)
+{
+	return is_dev_kvm(path) ? access_kvm(mode) : next_access()(path, mode);
+}
+
+EXPORT int eaccess(const char *path, int mode)
+{
+	return is_dev_kvm(path) ? access_kvm(mode) : next_eaccess()(path, mode);
+}
+
+EXPORT int euidaccess(const char *path, int mode)
+{
+	return is_dev_kvm(path) ? access_kvm(mode) : next_euidaccess()(path, mode);
+}
+
+EXPORT int faccessat(int dir, const char *path, int mode, int flags)
+{
+	return is_dev_kvm(path) ? access_kvm(mode) : next_faccessat()(dir, path, mode, flags);
+}
+
+EXPORT int stat(const char *path, struct stat *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next_stat()(path, st);
+}
+
+EXPORT int stat64(const char *path, struct stat64 *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next_stat64()(path, st);
+}
+
+EXPORT int lstat(const char *path, struct stat *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next_lstat()(path, st);
+}
+
+EXPORT int lstat64(const char *path, struct stat64 *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next_lstat64()(path, st);
+}
+
+EXPORT int fstatat(int dir, const char *path, struct stat *st, int flags)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next_fstatat()(dir, path, st, flags);
+}
+
+EXPORT int fstatat64(int dir, const char *path, struct stat64 *st, int flags)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next_fstatat64()(dir, path, st, flags);
+}
+
+/* Programs built with a C library before 2.33 call these. */
+EXPORT int __xstat(int version, const char *path, struct stat *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next___xstat()(version, path, st);
+}
+
+EXPORT int __xstat64(int version, const char *path, struct stat64 *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next___xstat64()(version, path, st);
+}
+
+EXPORT int __lxstat(int version, const char *path, struct stat *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next___lxstat()(version, path, st);
+}
+
+EXPORT int __lxstat64(int version, const char *path, struct stat64 *st)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next___lxstat64()(version, path, st);
+}
+
+EXPORT int __fxstatat(int version, int dir, const char *path, struct stat *st, int flags)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next___fxstatat()(version, dir, path, st, flags);
+}
+
+EXPORT int __fxstatat64(int version, int dir, const char *path, struct stat64 *st, int flags)
+{
+	return is_dev_kvm(path) ? stat_kvm(st) : next___fxstatat64()(version, dir, path, st, flags);
+}
+
+EXPORT int statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)
+{
+	if (!is_dev_kvm(path))
+		return next_statx()(dir, path, flags, mask, st);
+	*st = (struct statx){
+		.stx_mask = STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_INO,
+		.stx_blksize = 4096,
+		.stx_nlink = 1,
+		.stx_mode = S_IFCHR | 0666,
+		.stx_ino = KVM_MINOR,
+		.stx_rdev_major = KVM_MAJOR,
+		.stx_rdev_minor = KVM_MINOR,
+	};
+	return 0;
+}
