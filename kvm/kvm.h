@@ -217,9 +217,11 @@ struct vcpu {
 	bool timer_level[CPU_TIMER_COUNT];
 	struct vcpu_pmu *pmu; /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
 	struct vcpu_pvtime { uint64_t ipa; bool set; } pvtime; /* hypercall.c */
+	uint64_t serror_iss; /* of a pending SError: inject.c */
 	uint64_t fault_far; /* VA of the last stage 2 abort, for an injected external abort */
 	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
-	struct file *file;	   /* dev.c */
+	bool tick_armed;	   /* vcpu thread */
+	uint32_t *ccsidr; /* vcpu.c: by CSSELR_EL1 */
 };
 
 struct vm {
@@ -234,12 +236,12 @@ struct vm {
 	struct vgic *vgic; /* NULL without an in-kernel irqchip */
 	uint32_t timer_ppi[CPU_TIMER_COUNT]; /* INTIDs: 27 virtual, 30 physical */
 	bool nisv_to_user, system_suspend;
+	bool has_its; /* vgic: KVM_CAP_MSI_DEVID */
 	struct service *service;     /* service.c */
 	struct hypercall *hypercall; /* hypercall.c */
 	struct eventfds *eventfd;    /* eventfd.c */
 	struct memslots *memslots;   /* memslot.c */
 	struct iobus *iobus;	     /* iobus.c */
-	struct file *file;	     /* dev.c */
 	struct vm_priv *priv;	     /* vm.c */
 };
 

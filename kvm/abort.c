@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage 2 aborts: an access that found no memory, or memory that is read only. Memory that is there never gets here, since
+ * the PE reads the memslots itself. Arm ARM DDI 0487, "ISS encoding for an exception from a Data Abort".
+ */
+#include <errno.h>
+
+#include "core.h"
+
+/* Without a syndrome the client can be asked to look at the instruction, if it wants to (api.rst 7.19). */
+static int abort_without_syndrome(struct vcpu *vcpu, uint32_t iss, ipa_t ipa)
+{
+	if (!vcpu->vm->nisv_to_user)
+		return -ENOSYS;
+	vcpu->run->exit_reason = KVM_EXIT_ARM_NISV;
+	vcpu->run->arm_nisv.esr_iss = iss & (ISS_DABT_CM | ISS_DABT_WNR | 0x3f);
+	vcpu->run->arm_nisv.fault_ipa = ipa;
+	return EXIT_USER;
+}
+
+int abort_handle(struct vcpu *vcpu, uint64_t esr)
+{
+	bool fetch = ESR_EC(esr) == EC_IABT_LOWER;
+	uint32_t iss = ESR_ISS(esr);
+	uint64_t far = vcpu->cpu->el2.far;
+	ipa_t ipa = vcpu->cpu->el2.ipa;
+	enum memslot_access slot;
+
+	vcpu->fault_far = far;
+	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION || ipa >> vcpu->vm->ipa_bits) {
+		inject_abort(vcpu, fetch, far, FSC_EXTERNAL);
+		return RESUME_GUEST;
+	}
+	slot = memslot_lookup(vcpu->vm, ipa);
+	if (slot == MEMSLOT_RAM)
+		return RESUME_GUEST; /* has come to be while the abort was on its way */
+	if (iss & ISS_ABT_S1PTW) {
+		inject_abort(vcpu, fetch, far, FSC_EXTERNAL_WALK | (iss & 3));
+		return RESUME_GUEST;
+	}
+	if (slot == MEMSLOT_READONLY && (fetch || !(iss & (ISS_DABT_WNR | ISS_DABT_CM))))
+		return RESUME_GUEST;
+	if (fetch) {
+		inject_abort(vcpu, true, far, FSC_EXTERNAL);
+		return RESUME_GUEST;
+	}
+	if (iss & ISS_DABT_CM) { /* nothing to maintain */
+		vcpu_skip_instr(vcpu);
+		return RESUME_GUEST;
+	}
+	if (!(iss & ISS_DABT_ISV))
+		return abort_without_syndrome(vcpu, iss, ipa);
+	return mmio_access(vcpu, esr, ipa);
+}

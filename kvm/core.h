@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the hypervisor's core share with each other: the path of KVM_RUN in reading order, memory slots,
+ * registers. Devices (vgic/, timer.c, ...) need kvm.h only.
+ */
+#ifndef PAWL_KVM_CORE_H
+#define PAWL_KVM_CORE_H
+
+#include "file.h"
+#include "kvm.h"
+#include "syndrome.h"
+
+/* What we did wrong: says so with the vcpu's state, and ends the process. Nothing a guest or client does gets here. */
+#define vcpu_assert(vcpu, cond) \
+	do { \
+		if (__builtin_expect(!(cond), 0)) \
+			vcpu_assert_failed(vcpu, #cond, __FILE__, __LINE__); \
+	} while (0)
+_Noreturn void vcpu_assert_failed(struct vcpu *vcpu, const char *cond, const char *file, int line);
+
+/* A row of a table of ioctls. size: bytes copied in; the handler gets the copy and, if the request says so, it is copied out. */
+enum { IOCTL_ARG_MAX = 544 };
+
+/* ---- dev.c */
+extern const struct file_ops system_file_ops, vm_file_ops, vcpu_file_ops, device_file_ops;
+size_t host_page_size(void); /* bytes */
+
+/* ---- vm.c */
+enum { VM_DEFAULT_IPA_BITS = 40, VM_MAX_IPA_BITS = 48, VM_VGIC_V2_MAX_VCPUS = 8,
+       VM_HW_BREAKPOINTS = 6, VM_HW_WATCHPOINTS = 4 /* the PE model's ID_AA64DFR0_EL1 */ };
+long vm_create(unsigned long type); /* descriptor or -errno */
+void vm_get(struct vm *vm);
+void vm_put(struct vm *vm);
+long vm_check_extension(struct vm *vm, unsigned long cap); /* vm NULL: /dev/kvm is asked */
+bool vm_is_foreign(const struct vm *vm); /* dead, or made before a fork: every ioctl gives EIO */
+
+struct vm_priv { /* vm.c */
+	_Atomic unsigned refs; /* descriptors of the VM, its vcpus and devices */
+	unsigned generation;   /* file_generation() at creation */
+	struct kvm_coalesced_mmio_ring *coalesced; /* a page of the VM's memfd */
+	int coalesced_fd;	    /* our own descriptor of it */
+	struct coalesced_zone *zones; /* coalesced.c; under vm->lock */
+	pthread_mutex_t coalesced_lock; /* the ring's producer side */
+
+	/* under vm->lock until has_run, then constant */
+	bool features_set;	 /* a vcpu was initialised: all others must have the same features */
+	uint32_t features;
+	bool id_set;		 /* id holds the VM's identification registers */
+	bool writable_impl_ids;
+	uint64_t id[CPU_ID_COUNT], id_limit[CPU_ID_COUNT]; /* now; and what the model can do */
+	uint64_t ctr, ctr_limit, clidr;
+	uint64_t impl[3]; /* MIDR, REVIDR, AIDR */
+	pthread_mutex_t id_lock; /* writers of the above: ONE_REG on several vcpus; a leaf */
+
+	/* under memslots' lock: memslot.c */
+	bool manual_dirty, dirty_initially_set;
+};
+
+/* ---- vcpu.c */
+long vcpu_create(struct vm *vm, unsigned long id); /* descriptor or -errno */
+void vcpu_destroy(struct vcpu *vcpu);		   /* the VM is going */
+/* First KVM_RUN of this thread: 0 or what keeps the vcpu from running. */
+int vcpu_prepare_run(struct vcpu *vcpu);
+
+/* ---- run.c */
+int vcpu_run(struct vcpu *vcpu); /* KVM_RUN: 0 or -errno. Under vcpu->mutex */
+/* The vcpu whose KVM_RUN is on this thread, or NULL. */
+struct vcpu *vcpu_current(void);
+
+/* ---- request.c */
+void request_enter(struct vcpu *vcpu); /* KVM_RUN begins: forget signals of before, take those from now on */
+void request_leave(void);
+bool request_immediate_exit(const struct vcpu *vcpu);
+/* Something but plain running is asked for; cheap. */
+static inline bool request_pending(struct vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->requests, memory_order_acquire) |
+	       atomic_load_explicit(&vcpu->signal_ran, memory_order_relaxed) |
+	       (atomic_load_explicit(&vcpu->mp_state, memory_order_relaxed) != KVM_MP_STATE_RUNNABLE) |
+	       atomic_load_explicit(&vcpu->vm->dead, memory_order_relaxed);
+}
+int request_handle(struct vcpu *vcpu); /* RESUME_GUEST, EXIT_USER, -errno */
+/* A signal that KVM_SET_SIGNAL_MASK lets in and the thread blocks is pending. One system call. */
+bool request_masked_signal(struct vcpu *vcpu);
+void request_arm_tick(struct vcpu *vcpu);
+void request_vcpu_init(struct vcpu *vcpu);
+void request_vcpu_destroy(struct vcpu *vcpu);
+
+/* ---- exit.c */
+int exit_handle(struct vcpu *vcpu); /* after CPU_EXIT_TRAP */
+
+/* ---- abort.c */
+int abort_handle(struct vcpu *vcpu, uint64_t esr);
+
+/* ---- mmio.c */
+struct mmio_op { /* a decoded access: ABI 7.3, MMIO */
+	ipa_t ipa;
+	uint8_t len; /* bytes: 1, 2, 4, 8 */
+	uint8_t rt;
+	bool is_write, sse, sf;
+};
+struct mmio_op mmio_decode(uint64_t esr, ipa_t ipa); /* ISS.ISV is set */
+int mmio_access(struct vcpu *vcpu, uint64_t esr, ipa_t ipa);
+void mmio_complete(struct vcpu *vcpu);
+uint64_t mmio_extend(uint64_t val, unsigned len, bool sse, bool sf);
+
+/* ---- iobus.c, coalesced.c */
+int iobus_vm_init(struct vm *vm);
+void iobus_vm_destroy(struct vm *vm);
+int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+void coalesced_vm_destroy(struct vm *vm);
+
+/* ---- sysreg.c, idreg.c, one_reg.c, pmu.c */
+int sysreg_trap(struct vcpu *vcpu, uint64_t esr);
+int sysreg_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val); /* ONE_REG: 0, -ENOENT */
+int sysreg_set(struct vcpu *vcpu, uint32_t enc, uint64_t val);	/* 0, -ENOENT, -EINVAL, -EBUSY */
+/* Encodings that the client may see, ascending; returns how many there are, stores at most max. */
+unsigned sysreg_list(const struct vcpu *vcpu, uint32_t *encs, unsigned max);
+uint32_t ccsidr_get(const struct vcpu *vcpu, unsigned csselr);
+int ccsidr_set(struct vcpu *vcpu, unsigned csselr, uint32_t val);
+
+void idreg_vm_init(struct vm *vm, const struct cpu *model);
+void idreg_vcpu_init(struct vcpu *vcpu); /* the VM's values into the PE */
+int idreg_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val);
+int idreg_set(struct vcpu *vcpu, uint32_t enc, uint64_t val);
+int idreg_writable_masks(struct vm *vm, const struct reg_mask_range *range);
+
+int one_reg_get(struct vcpu *vcpu, const struct kvm_one_reg *reg);
+int one_reg_set(struct vcpu *vcpu, const struct kvm_one_reg *reg);
+int one_reg_list(struct vcpu *vcpu, uint64_t list);
+
+int pmu_vcpu_init(struct vcpu *vcpu); /* the feature is on: 0, -ENOMEM */
+void pmu_vcpu_destroy(struct vcpu *vcpu);
+void pmu_vcpu_reset(struct vcpu *vcpu);
+int pmu_first_run(struct vcpu *vcpu); /* 0, -EINVAL: no KVM_ARM_VCPU_PMU_V3_INIT */
+int pmu_guest_read(struct vcpu *vcpu, uint32_t enc, uint64_t *val); /* 0, -ENOENT: UNDEFINED */
+int pmu_guest_write(struct vcpu *vcpu, uint32_t enc, uint64_t val);
+int pmu_client_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val);
+int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val);
+
+/* ---- inject.c */
+void inject_abort(struct vcpu *vcpu, bool fetch, uint64_t far, unsigned fsc);
+int inject_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev);
+int inject_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev);
+
+/* ---- debug.c */
+int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
+void debug_load(struct vcpu *vcpu);   /* KVM_RUN begins */
+void debug_put(struct vcpu *vcpu);    /* KVM_RUN ends */
+void debug_update(struct vcpu *vcpu); /* the guest's MDSCR_EL1 or OS lock changed */
+int debug_exit(struct vcpu *vcpu, uint64_t esr);
+/* Apply a marked PC advance. */
+static inline void vcpu_commit_pc(struct vcpu *vcpu)
+{
+	if (vcpu->pc_advance) {
+		vcpu->pc_advance = false;
+		vcpu->cpu->env.pc += 4;
+		vcpu->cpu->pstate &= ~(PSR_SS | PSR_BTYPE);
+	}
+}
+
+/* ---- memslot.c, dirty.c */
+int memslot_vm_init(struct vm *vm);
+void memslot_vm_destroy(struct vm *vm);
+int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region);
+enum memslot_access { MEMSLOT_NONE, MEMSLOT_READONLY, MEMSLOT_RAM };
+enum memslot_access memslot_lookup(struct vm *vm, ipa_t ipa);
+int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);
+int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log);
+int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
+
+#endif

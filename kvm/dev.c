@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The public functions, and the system descriptor's ioctls (api.rst 4.1 to 4.5). Everything else is behind the descriptor kind's
+ * own table: vm.c, vcpu.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <pawl/pawl.h>
+
+#include "core.h"
+#include "trace.h"
+
+#define PUBLIC __attribute__((visibility("default")))
+
+size_t host_page_size(void)
+{
+	static size_t size;
+
+	if (!size)
+		size = (size_t)sysconf(_SC_PAGESIZE);
+	return size;
+}
+
+static long system_ioctl(void *object, unsigned long request, void *arg)
+{
+	switch (request) {
+	case KVM_GET_API_VERSION: return arg ? -EINVAL : KVM_API_VERSION;
+	case KVM_CREATE_VM: return vm_create((uintptr_t)arg);
+	case KVM_CHECK_EXTENSION: return vm_check_extension(NULL, (uintptr_t)arg);
+	case KVM_GET_VCPU_MMAP_SIZE: return arg ? -EINVAL : (long)(2 * host_page_size());
+	default: return -EINVAL;
+	}
+}
+
+static void system_release(void *object) {}
+
+const struct file_ops system_file_ops = {.name = "kvm", .ioctl = system_ioctl, .release = system_release};
+
+static int result(long ret)
+{
+	if (ret >= 0)
+		return (int)ret;
+	errno = (int)-ret;
+	return -1;
+}
+
+PUBLIC int pawl_open(int flags)
+{
+	trace_init();
+	return result(file_new(&system_file_ops, NULL, 0, flags & O_CLOEXEC));
+}
+
+PUBLIC int pawl_ioctl(int fd, unsigned long request, void *arg)
+{
+	struct file *f = file_get(fd);
+	long ret;
+
+	if (!f)
+		return result(-EBADF);
+	ret = file_ioctl(f, (uint32_t)request, arg);
+	file_put(f);
+	return result(ret);
+}
+
+/* kvm_run is the vcpu's own page; the page behind it is the VM's, the same for all its vcpus. */
+static void *map_vcpu(struct vcpu *vcpu, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	size_t page = host_page_size(), ring = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
+	char *p = mmap(addr, length, prot, flags, fd, offset);
+
+	if (p == MAP_FAILED || (uint64_t)offset > ring || ring - (size_t)offset >= length)
+		return p;
+	if (mmap(p + (ring - (size_t)offset), page, prot, (flags & ~(MAP_FIXED_NOREPLACE)) | MAP_FIXED, vcpu->vm->priv->coalesced_fd, 0) ==
+	    MAP_FAILED) {
+		int err = errno;
+
+		munmap(p, length);
+		errno = err;
+		return MAP_FAILED;
+	}
+	return p;
+}
+
+PUBLIC void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	struct file *f = file_get(fd);
+	struct vcpu *vcpu;
+	void *p;
+
+	if (!f) {
+		errno = EBADF;
+		return MAP_FAILED;
+	}
+	vcpu = file_object(f, &vcpu_file_ops);
+	if (vcpu) {
+		p = map_vcpu(vcpu, addr, length, prot, flags, fd, offset);
+	} else {
+		errno = ENODEV;
+		p = MAP_FAILED;
+	}
+	file_put(f);
+	return p;
+}
+
+PUBLIC int pawl_close(int fd)
+{
+	return result(file_close(fd));
+}
+
+PUBLIC bool pawl_is_fd(int fd)
+{
+	return file_is(fd);
+}

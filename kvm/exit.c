@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exits to EL2: exception class -> handler (Arm ARM DDI 0487, "ESR_EL2.EC"). A handler returns RESUME_GUEST, EXIT_USER
+ * with run->exit_reason set, or a negative errno.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+#include "trace.h"
+
+typedef int exit_fn(struct vcpu *vcpu, uint64_t esr);
+
+static int exit_wfx(struct vcpu *vcpu, uint64_t esr)
+{
+	vcpu_skip_instr(vcpu);
+	/* WFE and its kind are a hint to let others run. */
+	return ESR_ISS(esr) & ISS_WFX_WFE ? RESUME_GUEST : vcpu_wait_for_interrupt(vcpu);
+}
+
+static int exit_hvc(struct vcpu *vcpu, uint64_t esr)
+{
+	return hypercall_handle(vcpu, false); /* PC is past it: HVC's own preferred return */
+}
+
+static int exit_smc(struct vcpu *vcpu, uint64_t esr)
+{
+	vcpu_skip_instr(vcpu);
+	if (ESR_ISS(esr) & 0xffff) {
+		vcpu_set_reg(vcpu, 0, ~0ull); /* SMCCC NOT_SUPPORTED */
+		return RESUME_GUEST;
+	}
+	return hypercall_handle(vcpu, true);
+}
+
+static int exit_undef(struct vcpu *vcpu, uint64_t esr)
+{
+	inject_undef(vcpu);
+	return RESUME_GUEST;
+}
+
+static exit_fn *const handlers[64] = {
+	[EC_WFX] = exit_wfx,
+	[EC_HVC64] = exit_hvc,
+	[EC_SMC64] = exit_smc,
+	[EC_SYS64] = sysreg_trap,
+	[EC_SVE] = exit_undef,
+	[EC_IABT_LOWER] = abort_handle,
+	[EC_DABT_LOWER] = abort_handle,
+	[EC_BREAKPT_LOWER] = debug_exit,
+	[EC_STEP_LOWER] = debug_exit,
+	[EC_WATCHPT_LOWER] = debug_exit,
+	[EC_BKPT32] = debug_exit,
+	[EC_BRK64] = debug_exit,
+};
+
+int exit_handle(struct vcpu *vcpu)
+{
+	uint64_t esr = vcpu->cpu->el2.esr;
+	exit_fn *handler = handlers[ESR_EC(esr)];
+
+	trace_trap(vcpu);
+	return handler ? handler(vcpu, esr) : exit_undef(vcpu, esr);
+}
+
+int exit_system_event(struct vcpu *vcpu, uint32_t type, unsigned ndata, uint64_t flags)
+{
+	struct kvm_run *run = vcpu->run;
+
+	memset(&run->system_event, 0, sizeof(run->system_event));
+	run->system_event.type = type;
+	run->system_event.ndata = ndata;
+	run->system_event.flags = flags;
+	run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+	return EXIT_USER;
+}
+
+void vcpu_assert_failed(struct vcpu *vcpu, const char *cond, const char *file, int line)
+{
+	fprintf(stderr, "pawl: %s:%d: %s does not hold (vcpu %u, PC %#llx, PSTATE %#x, last ESR %#llx)\n", file, line, cond,
+		vcpu->id, (unsigned long long)vcpu->cpu->env.pc, vcpu->cpu->pstate, (unsigned long long)vcpu->cpu->el2.esr);
+	abort();
+}

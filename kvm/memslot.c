@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory slots (api.rst 4.35): KVM_SET_USER_MEMORY_REGION, and what is made of them: a sorted table of address ranges, published to
+ * the PEs as their stage 2. Every change makes a new table.
+ *
+ * memslots->lock orders the writers and is held while PEs are stopped, so no PE may take it. readers_lock guards the
+ * pointer to the current table for everybody outside of the PEs, and is never held while PEs are stopped.
+ */
+#include "memslot.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+enum { MAX_SLOTS = 32767 };
+static const uint64_t MAX_PAGES = 0x7fffffff;
+static const uint64_t HVA_LIMIT = 1ull << 56; /* above are tags, or no addresses at all */
+
+static bool page_aligned(uint64_t v)
+{
+	return (v & (host_page_size() - 1)) == 0;
+}
+
+int memslot_vm_init(struct vm *vm)
+{
+	struct memslots *m = calloc(1, sizeof(*m));
+	struct stage2 *empty = calloc(1, sizeof(*empty));
+
+	if (!m || !empty) {
+		free(m);
+		free(empty);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_rwlock_init(&m->readers_lock, NULL);
+	empty->ipa_bits = vm->ipa_bits;
+	m->table = empty;
+	vm->memslots = m;
+	cpu_group_set_stage2(vm->group, empty);
+	return 0;
+}
+
+static void slot_free(struct memslot *s)
+{
+	if (s)
+		free(s->dirty);
+	free(s);
+}
+
+void memslot_vm_destroy(struct vm *vm)
+{
+	struct memslots *m = vm->memslots;
+
+	if (!m)
+		return;
+	for (unsigned i = 0; i < m->count; i++)
+		slot_free(m->sorted[i]);
+	free(m->sorted);
+	free(m->by_id);
+	free(m->table);
+	pthread_rwlock_destroy(&m->readers_lock);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+	vm->memslots = NULL;
+}
+
+struct memslot *memslot_by_id(struct memslots *m, unsigned id)
+{
+	return id < m->n_ids ? m->by_id[id] : NULL;
+}
+
+/* Index in sorted[] of the first slot that ends above ipa. */
+static unsigned slot_position(const struct memslots *m, ipa_t ipa)
+{
+	unsigned lo = 0, hi = m->count;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (m->sorted[mid]->gpa + (m->sorted[mid]->size - 1) < ipa)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool slot_overlaps(const struct memslots *m, ipa_t gpa, uint64_t size, const struct memslot *except)
+{
+	for (unsigned i = slot_position(m, gpa); i < m->count && m->sorted[i]->gpa <= gpa + (size - 1); i++)
+		if (m->sorted[i] != except)
+			return true;
+	return false;
+}
+
+static struct stage2 *table_new(const struct vm *vm, const struct memslots *m)
+{
+	struct stage2 *t = malloc(sizeof(*t) + m->count * sizeof(t->range[0]));
+
+	if (!t)
+		return NULL;
+	t->count = m->count;
+	t->ipa_bits = vm->ipa_bits;
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct memslot *s = m->sorted[i];
+
+		t->range[i] = (struct stage2_range){
+			.base = s->gpa,
+			.size = s->size,
+			.host = (uint8_t *)(uintptr_t)s->hva,
+			.readonly = s->flags & KVM_MEM_READONLY,
+			.dirty = s->dirty,
+		};
+	}
+	return t;
+}
+
+/* New table in, wait until no PE and no reader uses the old one, free it. m->lock held. */
+static int publish_locked(struct vm *vm, struct memslots *m)
+{
+	struct stage2 *t = table_new(vm, m), *old = m->table;
+
+	if (!t)
+		return -ENOMEM;
+	pthread_rwlock_wrlock(&m->readers_lock);
+	m->table = t;
+	pthread_rwlock_unlock(&m->readers_lock);
+	cpu_group_set_stage2(vm->group, t);
+	free(old);
+	return 0;
+}
+
+static unsigned long *dirty_new(const struct vm *vm, uint64_t size)
+{
+	uint64_t bytes = dirty_words(size) * sizeof(unsigned long);
+	unsigned long *d = calloc(1, bytes);
+
+	if (d && vm->priv->dirty_initially_set)
+		memset(d, 0xff, bytes);
+	return d;
+}
+
+static void insert_sorted(struct memslots *m, struct memslot *s)
+{
+	unsigned at = slot_position(m, s->gpa);
+
+	memmove(&m->sorted[at + 1], &m->sorted[at], (m->count - at) * sizeof(m->sorted[0]));
+	m->sorted[at] = s;
+	m->count++;
+}
+
+static void remove_sorted(struct memslots *m, const struct memslot *s)
+{
+	unsigned at = slot_position(m, s->gpa);
+
+	assert(at < m->count && m->sorted[at] == s);
+	m->count--;
+	memmove(&m->sorted[at], &m->sorted[at + 1], (m->count - at) * sizeof(m->sorted[0]));
+}
+
+/* Room for one more slot, and for this id. */
+static int reserve(struct memslots *m, unsigned id)
+{
+	if (m->count == m->sorted_room) {
+		unsigned room = m->sorted_room ? 2 * m->sorted_room : 16;
+		struct memslot **p = realloc(m->sorted, room * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		m->sorted = p;
+		m->sorted_room = room;
+	}
+	if (id >= m->n_ids) {
+		unsigned n = id + 1 > 2 * m->n_ids ? id + 1 : 2 * m->n_ids;
+		struct memslot **p = realloc(m->by_id, n * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		memset(p + m->n_ids, 0, (n - m->n_ids) * sizeof(*p));
+		m->by_id = p;
+		m->n_ids = n;
+	}
+	return 0;
+}
+
+static int slot_create(struct vm *vm, struct memslots *m, const struct memslot *want)
+{
+	struct memslot *s;
+	int err = reserve(m, want->id);
+
+	if (err)
+		return err;
+	s = malloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	*s = *want;
+	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+		s->dirty = dirty_new(vm, s->size);
+		if (!s->dirty) {
+			free(s);
+			return -ENOMEM;
+		}
+	}
+	insert_sorted(m, s);
+	m->by_id[s->id] = s;
+	err = publish_locked(vm, m);
+	if (err) {
+		remove_sorted(m, s);
+		m->by_id[s->id] = NULL;
+		slot_free(s);
+	}
+	return err;
+}
+
+static int slot_delete(struct vm *vm, struct memslots *m, struct memslot *s)
+{
+	int err;
+
+	remove_sorted(m, s);
+	err = publish_locked(vm, m);
+	if (err) {
+		insert_sorted(m, s);
+		return err;
+	}
+	m->by_id[s->id] = NULL;
+	slot_free(s);
+	return 0;
+}
+
+/* Move, or switch the dirty log. */
+static int slot_change(struct vm *vm, struct memslots *m, struct memslot *s, const struct memslot *want)
+{
+	struct memslot before = *s;
+	int err;
+
+	if (want->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+		if (!s->dirty && !(s->dirty = dirty_new(vm, s->size)))
+			return -ENOMEM;
+	} else {
+		s->dirty = NULL;
+	}
+	remove_sorted(m, s);
+	s->gpa = want->gpa;
+	s->flags = want->flags;
+	insert_sorted(m, s);
+	err = publish_locked(vm, m);
+	if (err) {
+		remove_sorted(m, s);
+		if (s->dirty != before.dirty)
+			free(s->dirty);
+		*s = before;
+		insert_sorted(m, s);
+		return err;
+	}
+	if (s->dirty != before.dirty)
+		free(before.dirty);
+	return 0;
+}
+
+static int check_region(const struct kvm_userspace_memory_region2 *r)
+{
+	if (r->flags & ~(uint32_t)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return -EINVAL;
+	if (!page_aligned(r->memory_size) || !page_aligned(r->guest_phys_addr) || !page_aligned(r->userspace_addr))
+		return -EINVAL;
+	if (r->userspace_addr >= HVA_LIMIT || r->memory_size > HVA_LIMIT - r->userspace_addr)
+		return -EINVAL;
+	if (r->slot >= MAX_SLOTS) /* also: address space 0 is the only one */
+		return -EINVAL;
+	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
+		return -EINVAL;
+	return r->memory_size / host_page_size() > MAX_PAGES ? -EINVAL : 0;
+}
+
+static int set_locked(struct vm *vm, struct memslots *m, const struct kvm_userspace_memory_region2 *r)
+{
+	struct memslot *s = memslot_by_id(m, r->slot);
+	struct memslot want = {.id = r->slot, .flags = r->flags, .gpa = r->guest_phys_addr, .size = r->memory_size, .hva = r->userspace_addr};
+
+	if (want.size == 0)
+		return s ? slot_delete(vm, m, s) : -EINVAL;
+	if (s) {
+		if (want.hva != s->hva || want.size != s->size || ((want.flags ^ s->flags) & KVM_MEM_READONLY))
+			return -EINVAL;
+		if (want.gpa == s->gpa && want.flags == s->flags)
+			return 0;
+	}
+	if ((!s || want.gpa != s->gpa) && slot_overlaps(m, want.gpa, want.size, s))
+		return -EEXIST;
+	if ((want.gpa + want.size - 1) >> vm->ipa_bits)
+		return -EFAULT;
+	return s ? slot_change(vm, m, s, &want) : slot_create(vm, m, &want);
+}
+
+int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region)
+{
+	int err = check_region(region);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&vm->memslots->lock);
+	err = set_locked(vm, vm->memslots, region);
+	pthread_mutex_unlock(&vm->memslots->lock);
+	return err;
+}
+
+enum memslot_access memslot_lookup(struct vm *vm, ipa_t ipa)
+{
+	struct memslots *m = vm->memslots;
+	const struct stage2_range *r;
+	enum memslot_access a;
+
+	pthread_rwlock_rdlock(&m->readers_lock);
+	r = stage2_find(m->table, ipa);
+	a = !r ? MEMSLOT_NONE : r->readonly ? MEMSLOT_READONLY : MEMSLOT_RAM;
+	pthread_rwlock_unlock(&m->readers_lock);
+	return a;
+}
+
+/* Bytes from ipa to the end of its range, at most len, and where they are; NULL outside. */
+static uint8_t *range_bytes(const struct stage2_range *r, ipa_t ipa, uint64_t len, uint64_t *n)
+{
+	if (!r)
+		return NULL;
+	*n = r->size - (ipa - r->base);
+	if (*n > len)
+		*n = len;
+	return r->host + (ipa - r->base);
+}
+
+int vm_read_guest(struct vm *vm, ipa_t ipa, void *buf, uint64_t len)
+{
+	struct memslots *m = vm->memslots;
+	uint8_t *dst = buf;
+	int err = 0;
+
+	pthread_rwlock_rdlock(&m->readers_lock);
+	while (len) {
+		uint64_t n;
+		const uint8_t *src = range_bytes(stage2_find(m->table, ipa), ipa, len, &n);
+
+		if (!src) {
+			err = -EFAULT;
+			break;
+		}
+		memcpy(dst, src, n);
+		dst += n;
+		ipa += n;
+		len -= n;
+	}
+	pthread_rwlock_unlock(&m->readers_lock);
+	return err;
+}
+
+static void mark_dirty(const struct stage2_range *r, ipa_t ipa, uint64_t len)
+{
+	for (uint64_t page = (ipa - r->base) >> IR_PAGE_SHIFT; r->dirty && page <= (ipa - r->base + len - 1) >> IR_PAGE_SHIFT; page++)
+		__atomic_fetch_or(&r->dirty[page / DIRTY_WORD_BITS], 1ul << page % DIRTY_WORD_BITS, __ATOMIC_RELEASE);
+}
+
+int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
+{
+	struct memslots *m = vm->memslots;
+	const uint8_t *src = buf;
+	int err = 0;
+
+	pthread_rwlock_rdlock(&m->readers_lock);
+	while (len) {
+		const struct stage2_range *r = stage2_find(m->table, ipa);
+		uint64_t n;
+		uint8_t *dst = r && r->readonly ? NULL : range_bytes(r, ipa, len, &n);
+
+		if (!dst) {
+			err = -EFAULT;
+			break;
+		}
+		mark_dirty(r, ipa, n);
+		memcpy(dst, src, n);
+		src += n;
+		ipa += n;
+		len -= n;
+	}
+	pthread_rwlock_unlock(&m->readers_lock);
+	return err;
+}

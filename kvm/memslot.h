@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of memory slots, for memslot.c and dirty.c only. */
+#ifndef PAWL_KVM_MEMSLOT_H
+#define PAWL_KVM_MEMSLOT_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "stage2.h"
+
+enum { DIRTY_WORD_BITS = 8 * sizeof(unsigned long) };
+
+struct memslot {
+	unsigned id;
+	uint32_t flags; /* KVM_MEM_* */
+	ipa_t gpa;
+	uint64_t size, hva; /* bytes; address in this process */
+	unsigned long *dirty; /* a bit per 4 KiB; NULL: not logged */
+};
+
+struct memslots {
+	pthread_mutex_t lock; /* writers; see memslot.c */
+	/* under lock */
+	struct memslot **sorted; /* by gpa, disjoint */
+	unsigned count, sorted_room;
+	struct memslot **by_id;
+	unsigned n_ids;
+	/* written under lock and readers_lock */
+	pthread_rwlock_t readers_lock;
+	struct stage2 *table;
+};
+
+/* Words of the bitmap of a slot of this size, as the client sees its length, too: whole 64-page groups. */
+static inline uint64_t dirty_words(uint64_t size)
+{
+	return ((size >> 12) + DIRTY_WORD_BITS - 1) / DIRTY_WORD_BITS;
+}
+
+struct memslot *memslot_by_id(struct memslots *m, unsigned id); /* lock held */
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KVM_RUN (api.rst 4.10): complete what is owed, arm debug, run the guest, handle its exits until the client is needed. The order
+ * of the steps is ABI: it decides what an immediate exit, a signal or a debugger finds.
+ */
+#include <errno.h>
+
+#include "core.h"
+#include "trace.h"
+
+static int run_guest(struct vcpu *vcpu)
+{
+	int ret;
+
+	if (vcpu->sigmask_set) {
+		if (request_masked_signal(vcpu)) {
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			return -EINTR;
+		}
+		request_arm_tick(vcpu);
+	}
+	for (;;) {
+		if (__builtin_expect(request_pending(vcpu), 0)) {
+			ret = request_handle(vcpu);
+			if (ret != RESUME_GUEST)
+				return ret;
+		}
+		if (!vcpu->vm->vgic && timer_update_user_level(vcpu)) {
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			return -EINTR;
+		}
+		vcpu_commit_pc(vcpu);
+		if (cpu_run(vcpu->cpu) == CPU_EXIT_TRAP) {
+			ret = exit_handle(vcpu);
+			if (ret != RESUME_GUEST)
+				return ret;
+		}
+	}
+}
+
+int vcpu_run(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	int ret;
+
+	if (__builtin_expect(!vcpu->has_run || !vcpu->initialized, 0)) {
+		ret = vcpu_prepare_run(vcpu);
+		if (ret)
+			return ret;
+	}
+	vcpu->thread = pthread_self();
+	request_enter(vcpu);
+	if (request_immediate_exit(vcpu))
+		ret = -EINTR;
+	else
+		ret = 0;
+	if (run->exit_reason == KVM_EXIT_MMIO && vcpu->mmio.pending)
+		mmio_complete(vcpu);
+	debug_load(vcpu);
+	if (ret == 0) {
+		run->exit_reason = KVM_EXIT_UNKNOWN;
+		run->flags = 0;
+		ret = run_guest(vcpu);
+	}
+	vcpu_commit_pc(vcpu);
+	debug_put(vcpu);
+	request_leave();
+	trace_return(vcpu, ret);
+	return ret;
+}

@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM descriptor: its ioctls as a table, capabilities, devices. A VM lives as long as a descriptor of it, of one of its vcpus
+ * or of one of its devices.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "vgic.h"
+
+/* ---- lifetime */
+
+void vm_get(struct vm *vm)
+{
+	atomic_fetch_add(&vm->priv->refs, 1);
+}
+
+static void vm_destroy(struct vm *vm)
+{
+	struct vm_priv *p = vm->priv;
+
+	eventfd_vm_destroy(vm);
+	/* no callback runs any more after this, and timers can be cancelled without waiting */
+	service_vm_destroy(vm);
+	for (unsigned i = 0; i < atomic_load(&vm->n_vcpus); i++)
+		vcpu_destroy(vm->vcpus[i]);
+	if (vm->vgic)
+		vgic_destroy(vm);
+	coalesced_vm_destroy(vm);
+	hypercall_vm_destroy(vm);
+	iobus_vm_destroy(vm);
+	if (vm->group)
+		cpu_group_free(vm->group);
+	memslot_vm_destroy(vm);
+	if (p->coalesced)
+		munmap(p->coalesced, host_page_size());
+	if (p->coalesced_fd >= 0)
+		close(p->coalesced_fd);
+	pthread_mutex_destroy(&p->id_lock);
+	pthread_mutex_destroy(&p->coalesced_lock);
+	pthread_mutex_destroy(&vm->lock);
+	free(p);
+	free(vm);
+}
+
+void vm_put(struct vm *vm)
+{
+	if (atomic_fetch_sub(&vm->priv->refs, 1) == 1)
+		vm_destroy(vm);
+}
+
+static void vm_release(void *object)
+{
+	vm_put(object);
+}
+
+bool vm_is_foreign(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->dead, memory_order_relaxed) || vm->priv->generation != file_generation();
+}
+
+static int map_coalesced(struct vm *vm)
+{
+	struct vm_priv *p = vm->priv;
+	size_t size = host_page_size();
+	void *ring;
+
+	p->coalesced_fd = memfd_create("kvm-coalesced", MFD_CLOEXEC);
+	if (p->coalesced_fd < 0 || ftruncate(p->coalesced_fd, (off_t)size) != 0)
+		return -errno;
+	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, p->coalesced_fd, 0);
+	if (ring == MAP_FAILED)
+		return -errno;
+	p->coalesced = ring;
+	return 0;
+}
+
+static int vm_new(unsigned ipa_bits, struct vm **out)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm_priv *p = calloc(1, sizeof(*p));
+	int err = -ENOMEM;
+
+	if (!vm || !p) {
+		free(vm);
+		free(p);
+		return -ENOMEM;
+	}
+	vm->priv = p;
+	vm->ipa_bits = ipa_bits;
+	vm->timer_ppi[CPU_TIMER_V] = 27;
+	vm->timer_ppi[CPU_TIMER_P] = 30;
+	p->refs = 1;
+	p->generation = file_generation();
+	p->coalesced_fd = -1;
+	pthread_mutex_init(&vm->lock, NULL);
+	pthread_mutex_init(&p->id_lock, NULL);
+	pthread_mutex_init(&p->coalesced_lock, NULL);
+	vm->group = cpu_group_new();
+	if (!vm->group)
+		goto fail;
+	err = map_coalesced(vm);
+	if (!err)
+		err = memslot_vm_init(vm);
+	if (!err)
+		err = iobus_vm_init(vm);
+	if (!err)
+		err = service_vm_init(vm);
+	if (!err)
+		err = hypercall_vm_init(vm);
+	if (!err)
+		err = eventfd_vm_init(vm);
+	if (err)
+		goto fail;
+	*out = vm;
+	return 0;
+fail:
+	vm_destroy(vm);
+	return err;
+}
+
+long vm_create(unsigned long type)
+{
+	unsigned bits = type & KVM_VM_TYPE_ARM_IPA_SIZE_MASK;
+	struct vm *vm;
+	long fd;
+	int err;
+
+	if (type & ~(unsigned long)KVM_VM_TYPE_ARM_IPA_SIZE_MASK)
+		return -EINVAL;
+	if (!bits)
+		bits = VM_DEFAULT_IPA_BITS;
+	if (bits < 32 || bits > VM_MAX_IPA_BITS)
+		return -EINVAL;
+	err = vm_new(bits, &vm);
+	if (err)
+		return err;
+	fd = file_new(&vm_file_ops, vm, host_page_size(), true);
+	if (fd < 0)
+		vm_put(vm);
+	else
+		vm->fd = (int)fd;
+	return fd;
+}
+
+/* ---- lookups */
+
+struct vcpu *vm_vcpu_by_id(struct vm *vm, unsigned id)
+{
+	unsigned n = atomic_load(&vm->n_vcpus);
+
+	if (id < n && vm->vcpus[id]->id == id)
+		return vm->vcpus[id];
+	for (unsigned i = 0; i < n; i++)
+		if (vm->vcpus[i]->id == id)
+			return vm->vcpus[i];
+	return NULL;
+}
+
+#define MPIDR_AFFINITY 0xff00ffffffull
+
+struct vcpu *vm_vcpu_by_mpidr(struct vm *vm, uint64_t mpidr)
+{
+	unsigned n = atomic_load(&vm->n_vcpus);
+
+	for (unsigned i = 0; i < n; i++)
+		if (((vm->vcpus[i]->cpu->sys[CPU_MPIDR_EL1] ^ mpidr) & MPIDR_AFFINITY) == 0)
+			return vm->vcpus[i];
+	return NULL;
+}
+
+int vm_lock_all_vcpus(struct vm *vm)
+{
+	unsigned n = atomic_load(&vm->n_vcpus);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (pthread_mutex_trylock(&vm->vcpus[i]->mutex) == 0)
+			continue;
+		while (i-- > 0)
+			pthread_mutex_unlock(&vm->vcpus[i]->mutex);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+void vm_unlock_all_vcpus(struct vm *vm)
+{
+	unsigned n = atomic_load(&vm->n_vcpus);
+
+	while (n-- > 0)
+		pthread_mutex_unlock(&vm->vcpus[n]->mutex);
+}
+
+/* ---- capabilities */
+
+enum { DYNAMIC = -1 }; /* see vm_check_extension */
+
+static const struct {
+	uint16_t cap;
+	int32_t value;
+} caps[] = {
+	{KVM_CAP_IRQCHIP, 1},
+	{KVM_CAP_USER_MEMORY, 1},
+	{KVM_CAP_NR_VCPUS, DYNAMIC},
+	{KVM_CAP_NR_MEMSLOTS, 32767},
+	{KVM_CAP_MP_STATE, 1},
+	{KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET},
+	{KVM_CAP_SYNC_MMU, 1},
+	{KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1},
+	{KVM_CAP_SET_GUEST_DEBUG, 1},
+	{KVM_CAP_IRQ_ROUTING, 4096},
+	{KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1},
+	{KVM_CAP_IRQFD, 1},
+	{KVM_CAP_IOEVENTFD, 1},
+	{KVM_CAP_INTERNAL_ERROR_DATA, 1},
+	{KVM_CAP_VCPU_EVENTS, 1},
+	{KVM_CAP_MAX_VCPUS, DYNAMIC},
+	{KVM_CAP_ONE_REG, 1},
+	{KVM_CAP_SIGNAL_MSI, 1},
+	{KVM_CAP_READONLY_MEM, 1},
+	{KVM_CAP_IRQFD_RESAMPLE, 1},
+	{KVM_CAP_ARM_PSCI, 1},
+	{KVM_CAP_ARM_SET_DEVICE_ADDR, 1},
+	{KVM_CAP_DEVICE_CTRL, 1},
+	{KVM_CAP_ENABLE_CAP_VM, 1},
+	{KVM_CAP_ARM_PSCI_0_2, 1},
+	{KVM_CAP_CHECK_EXTENSION_VM, 1},
+	{KVM_CAP_GUEST_DEBUG_HW_BPS, DYNAMIC},
+	{KVM_CAP_GUEST_DEBUG_HW_WPS, DYNAMIC},
+	{KVM_CAP_IOEVENTFD_ANY_LENGTH, 1},
+	{KVM_CAP_ARM_PMU_V3, 1},
+	{KVM_CAP_VCPU_ATTRIBUTES, 1},
+	{KVM_CAP_MAX_VCPU_ID, DYNAMIC},
+	{KVM_CAP_MSI_DEVID, DYNAMIC},
+	{KVM_CAP_IMMEDIATE_EXIT, 1},
+	{KVM_CAP_ARM_USER_IRQ, 1},
+	{KVM_CAP_ARM_INJECT_SERROR_ESR, 1},
+	{KVM_CAP_COALESCED_PIO, 1},
+	{KVM_CAP_ARM_VM_IPA_SIZE, VM_MAX_IPA_BITS},
+	{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET},
+	{KVM_CAP_ARM_IRQ_LINE_LAYOUT_2, 1},
+	{KVM_CAP_ARM_NISV_TO_USER, 1},
+	{KVM_CAP_ARM_INJECT_EXT_DABT, 1},
+	{KVM_CAP_HALT_POLL, 1},
+	{KVM_CAP_SET_GUEST_DEBUG2,
+	 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW},
+	{KVM_CAP_PTP_KVM, 1},
+	{KVM_CAP_SYSTEM_EVENT_DATA, 1},
+	{KVM_CAP_ARM_SYSTEM_SUSPEND, 1},
+	{KVM_CAP_COUNTER_OFFSET, 1},
+	{KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, 1},
+	{KVM_CAP_USER_MEMORY2, 1},
+	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
+};
+
+static long dynamic_cap(struct vm *vm, unsigned long cap)
+{
+	bool v2 = vm && vm->vgic && vgic_type(vm) == KVM_DEV_TYPE_ARM_VGIC_V2;
+	long cpus;
+
+	switch (cap) {
+	case KVM_CAP_NR_VCPUS:
+		cpus = sysconf(_SC_NPROCESSORS_ONLN);
+		return cpus < 1 ? 1 : v2 && cpus > VM_VGIC_V2_MAX_VCPUS ? VM_VGIC_V2_MAX_VCPUS : cpus > VM_MAX_VCPUS ? VM_MAX_VCPUS : cpus;
+	case KVM_CAP_MAX_VCPUS:
+	case KVM_CAP_MAX_VCPU_ID: return v2 ? VM_VGIC_V2_MAX_VCPUS : VM_MAX_VCPUS;
+	case KVM_CAP_GUEST_DEBUG_HW_BPS: return VM_HW_BREAKPOINTS;
+	case KVM_CAP_GUEST_DEBUG_HW_WPS: return VM_HW_WATCHPOINTS;
+	case KVM_CAP_MSI_DEVID: return vm ? vm->has_its : -EINVAL;
+	default: return 0;
+	}
+}
+
+long vm_check_extension(struct vm *vm, unsigned long cap)
+{
+	for (unsigned i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
+		if (caps[i].cap == cap)
+			return caps[i].value == DYNAMIC ? dynamic_cap(vm, cap) : caps[i].value;
+	return 0;
+}
+
+static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	int err = 0;
+
+	if (cap->flags)
+		return -EINVAL;
+	switch (cap->cap) {
+	case KVM_CAP_ARM_NISV_TO_USER: vm->nisv_to_user = true; return 0;
+	case KVM_CAP_ARM_SYSTEM_SUSPEND: vm->system_suspend = true; return 0;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: return memslot_enable_manual_dirty(vm, cap->args[0]);
+	case KVM_CAP_HALT_POLL: return 0; /* a hint: nothing polls here */
+	case KVM_CAP_ARM_WRITABLE_IMP_ID_REGS:
+		pthread_mutex_lock(&vm->lock);
+		if (atomic_load(&vm->n_vcpus))
+			err = -EINVAL;
+		else
+			vm->priv->writable_impl_ids = true;
+		pthread_mutex_unlock(&vm->lock);
+		return err;
+	default: return -EINVAL;
+	}
+}
+
+/* ---- devices */
+
+struct device { /* what a device descriptor stands for */
+	struct vm *vm;
+	unsigned type; /* KVM_DEV_TYPE_* */
+};
+
+static long device_ioctl(void *object, unsigned long request, void *arg)
+{
+	struct device *d = object;
+	struct kvm_device_attr attr;
+	int err;
+
+	if (vm_is_foreign(d->vm))
+		return -EIO;
+	if (request != KVM_SET_DEVICE_ATTR && request != KVM_GET_DEVICE_ATTR && request != KVM_HAS_DEVICE_ATTR)
+		return -ENOTTY;
+	err = client_read(&attr, (uintptr_t)arg, sizeof(attr));
+	if (err)
+		return err;
+	switch (request) {
+	case KVM_SET_DEVICE_ATTR: return vgic_set_attr(d->vm, &attr);
+	case KVM_GET_DEVICE_ATTR: return vgic_get_attr(d->vm, &attr);
+	default: return vgic_has_attr(d->vm, &attr);
+	}
+}
+
+static void device_release(void *object)
+{
+	struct device *d = object;
+
+	vm_put(d->vm);
+	free(d);
+}
+
+const struct file_ops device_file_ops = {.name = "kvm-device", .ioctl = device_ioctl, .release = device_release};
+
+static int create_device(struct vm *vm, struct kvm_create_device *args)
+{
+	struct device *d;
+	long fd;
+	int err;
+
+	if (args->type != KVM_DEV_TYPE_ARM_VGIC_V2 && args->type != KVM_DEV_TYPE_ARM_VGIC_V3)
+		return -ENODEV;
+	if (args->flags & KVM_CREATE_DEVICE_TEST)
+		return 0;
+	d = malloc(sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	*d = (struct device){.vm = vm, .type = args->type};
+	pthread_mutex_lock(&vm->lock);
+	err = vgic_create(vm, args->type);
+	pthread_mutex_unlock(&vm->lock);
+	if (err) {
+		free(d);
+		return err;
+	}
+	vm_get(vm);
+	fd = file_new(&device_file_ops, d, 0, true);
+	if (fd < 0) {
+		device_release(d);
+		return (int)fd;
+	}
+	args->fd = (uint32_t)fd;
+	return 0;
+}
+
+/* ---- ioctls: with a copy of the argument; copied back if the request says so */
+
+static long vm_ioctl_check_extension(struct vm *vm, void *arg)
+{
+	return vm_check_extension(vm, (uintptr_t)arg);
+}
+
+static long vm_ioctl_create_vcpu(struct vm *vm, void *arg)
+{
+	return vcpu_create(vm, (uintptr_t)arg);
+}
+
+static long vm_ioctl_memory_region(struct vm *vm, void *arg)
+{
+	struct kvm_userspace_memory_region2 r = {0};
+
+	memcpy(&r, arg, sizeof(struct kvm_userspace_memory_region));
+	return memslot_set(vm, &r);
+}
+
+static long vm_ioctl_memory_region2(struct vm *vm, void *arg)
+{
+	return memslot_set(vm, arg);
+}
+
+static long vm_ioctl_dirty_log(struct vm *vm, void *arg)
+{
+	return dirty_get_log(vm, arg);
+}
+
+static long vm_ioctl_clear_dirty_log(struct vm *vm, void *arg)
+{
+	return dirty_clear_log(vm, arg);
+}
+
+static long vm_ioctl_create_irqchip(struct vm *vm, void *arg)
+{
+	int err;
+
+	pthread_mutex_lock(&vm->lock);
+	err = vgic_create(vm, KVM_DEV_TYPE_ARM_VGIC_V2);
+	pthread_mutex_unlock(&vm->lock);
+	return err;
+}
+
+static long vm_ioctl_irq_line(struct vm *vm, void *arg)
+{
+	return irq_line_ioctl(vm, arg);
+}
+
+static long vm_ioctl_gsi_routing(struct vm *vm, void *arg)
+{
+	struct kvm_irq_routing head;
+	struct kvm_irq_routing_entry *entries = NULL;
+	int err = client_read(&head, (uintptr_t)arg, sizeof(head));
+
+	if (err)
+		return err;
+	if (head.nr > 4096 || head.flags)
+		return -EINVAL;
+	if (head.nr) {
+		entries = calloc(head.nr, sizeof(*entries));
+		if (!entries)
+			return -ENOMEM;
+		err = client_read(entries, (uintptr_t)arg + sizeof(head), head.nr * sizeof(*entries));
+	}
+	if (!err)
+		err = irq_routing_ioctl(vm, &head, entries);
+	free(entries);
+	return err;
+}
+
+static long vm_ioctl_irqfd(struct vm *vm, void *arg)
+{
+	return irqfd_ioctl(vm, arg);
+}
+
+static long vm_ioctl_ioeventfd(struct vm *vm, void *arg)
+{
+	return ioeventfd_ioctl(vm, arg);
+}
+
+static long vm_ioctl_signal_msi(struct vm *vm, void *arg)
+{
+	return signal_msi_ioctl(vm, arg);
+}
+
+static long vm_ioctl_register_coalesced(struct vm *vm, void *arg)
+{
+	long err;
+
+	pthread_mutex_lock(&vm->lock);
+	err = coalesced_register(vm, arg);
+	pthread_mutex_unlock(&vm->lock);
+	return err;
+}
+
+static long vm_ioctl_unregister_coalesced(struct vm *vm, void *arg)
+{
+	long err;
+
+	pthread_mutex_lock(&vm->lock);
+	err = coalesced_unregister(vm, arg);
+	pthread_mutex_unlock(&vm->lock);
+	return err;
+}
+
+static long vm_ioctl_set_device_addr(struct vm *vm, void *arg)
+{
+	const struct kvm_arm_device_addr *a = arg;
+
+	if ((a->id & KVM_ARM_DEVICE_ID_MASK) >> KVM_ARM_DEVICE_ID_SHIFT != KVM_ARM_DEVICE_VGIC_V2)
+		return -ENODEV;
+	return vgic_set_device_addr(vm, a);
+}
+
+static long vm_ioctl_preferred_target(struct vm *vm, void *arg)
+{
+	memset(arg, 0, sizeof(struct kvm_vcpu_init));
+	((struct kvm_vcpu_init *)arg)->target = KVM_ARM_TARGET_GENERIC_V8;
+	return 0;
+}
+
+static long vm_ioctl_create_device(struct vm *vm, void *arg)
+{
+	return create_device(vm, arg);
+}
+
+static long vm_ioctl_set_attr(struct vm *vm, void *arg)
+{
+	const struct kvm_device_attr *a = arg;
+	struct kvm_smccc_filter filter;
+	int err;
+
+	if (a->group != KVM_ARM_VM_SMCCC_CTRL || a->attr != KVM_ARM_VM_SMCCC_FILTER)
+		return -ENXIO;
+	err = client_read(&filter, a->addr, sizeof(filter));
+	if (err)
+		return err;
+	pthread_mutex_lock(&vm->lock);
+	err = hypercall_set_filter(vm, &filter);
+	pthread_mutex_unlock(&vm->lock);
+	return err;
+}
+
+static long vm_ioctl_has_attr(struct vm *vm, void *arg)
+{
+	const struct kvm_device_attr *a = arg;
+
+	return a->group == KVM_ARM_VM_SMCCC_CTRL && a->attr == KVM_ARM_VM_SMCCC_FILTER ? 0 : -ENXIO;
+}
+
+static long vm_ioctl_enable_cap(struct vm *vm, void *arg)
+{
+	return enable_cap(vm, arg);
+}
+
+static long vm_ioctl_counter_offset(struct vm *vm, void *arg)
+{
+	long err;
+
+	pthread_mutex_lock(&vm->lock);
+	err = timer_set_counter_offset(vm, arg);
+	pthread_mutex_unlock(&vm->lock);
+	return err;
+}
+
+static long vm_ioctl_writable_masks(struct vm *vm, void *arg)
+{
+	return idreg_writable_masks(vm, arg);
+}
+
+enum { RAW = 1, COPY_OUT = 2 };
+
+static const struct vm_ioctl {
+	uint32_t request;
+	uint32_t flags;
+	long (*fn)(struct vm *vm, void *arg);
+} ioctls[] = {
+	{KVM_IRQ_LINE, 0, vm_ioctl_irq_line},
+	{KVM_SIGNAL_MSI, 0, vm_ioctl_signal_msi},
+	{KVM_SET_USER_MEMORY_REGION, 0, vm_ioctl_memory_region},
+	{KVM_SET_USER_MEMORY_REGION2, 0, vm_ioctl_memory_region2},
+	{KVM_GET_DIRTY_LOG, 0, vm_ioctl_dirty_log},
+	{KVM_CLEAR_DIRTY_LOG, 0, vm_ioctl_clear_dirty_log},
+	{KVM_CHECK_EXTENSION, RAW, vm_ioctl_check_extension},
+	{KVM_CREATE_VCPU, RAW, vm_ioctl_create_vcpu},
+	{KVM_CREATE_IRQCHIP, RAW, vm_ioctl_create_irqchip},
+	{KVM_IRQ_LINE_STATUS, COPY_OUT, vm_ioctl_irq_line},
+	{KVM_SET_GSI_ROUTING, RAW, vm_ioctl_gsi_routing},
+	{KVM_IRQFD, 0, vm_ioctl_irqfd},
+	{KVM_IOEVENTFD, 0, vm_ioctl_ioeventfd},
+	{KVM_REGISTER_COALESCED_MMIO, 0, vm_ioctl_register_coalesced},
+	{KVM_UNREGISTER_COALESCED_MMIO, 0, vm_ioctl_unregister_coalesced},
+	{KVM_ARM_SET_DEVICE_ADDR, 0, vm_ioctl_set_device_addr},
+	{KVM_ARM_PREFERRED_TARGET, COPY_OUT, vm_ioctl_preferred_target},
+	{KVM_CREATE_DEVICE, COPY_OUT, vm_ioctl_create_device},
+	{KVM_SET_DEVICE_ATTR, 0, vm_ioctl_set_attr},
+	{KVM_HAS_DEVICE_ATTR, 0, vm_ioctl_has_attr},
+	{KVM_ENABLE_CAP, 0, vm_ioctl_enable_cap},
+	{KVM_ARM_SET_COUNTER_OFFSET, 0, vm_ioctl_counter_offset},
+	{KVM_ARM_GET_REG_WRITABLE_MASKS, 0, vm_ioctl_writable_masks},
+};
+
+static long vm_ioctl(void *object, unsigned long request, void *arg)
+{
+	uint8_t copy[IOCTL_ARG_MAX] __attribute__((aligned(16)));
+	struct vm *vm = object;
+	const struct vm_ioctl *row = NULL;
+	size_t size = _IOC_SIZE(request);
+	long ret;
+
+	if (vm_is_foreign(vm))
+		return -EIO;
+	for (unsigned i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && !row; i++)
+		if (ioctls[i].request == request)
+			row = &ioctls[i];
+	if (!row)
+		return -EINVAL;
+	if (row->flags & RAW)
+		return row->fn(vm, arg);
+	ret = client_read(copy, (uintptr_t)arg, size);
+	if (ret)
+		return ret;
+	ret = row->fn(vm, copy);
+	if (ret >= 0 && (row->flags & COPY_OUT) && client_write((uintptr_t)arg, copy, size))
+		ret = -EFAULT;
+	return ret;
+}
+
+const struct file_ops vm_file_ops = {.name = "kvm-vm", .ioctl = vm_ioctl, .release = vm_release};
