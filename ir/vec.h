@@ -59,24 +59,24 @@ IR_INLINE unsigned ir_vd_count(uint32_t desc, unsigned s)
 	return (desc & IR_VD_Q ? 16u : 8u) >> s;
 }
 
-/* Element i, zero-extended. s is a constant at every use that matters. */
+/* Element i (modulo the number of them), zero-extended. s is a constant at every use that matters. */
 IR_INLINE uint64_t ir_vget(const union ir_v128 *v, unsigned s, unsigned i)
 {
 	switch (s) {
-	case 0: return v->b[i];
-	case 1: return v->h[i];
-	case 2: return v->s[i];
-	default: return v->d[i];
+	case 0: return v->b[i & 15];
+	case 1: return v->h[i & 7];
+	case 2: return v->s[i & 3];
+	default: return v->d[i & 1];
 	}
 }
 
 IR_INLINE void ir_vset(union ir_v128 *v, unsigned s, unsigned i, uint64_t x)
 {
 	switch (s) {
-	case 0: v->b[i] = (uint8_t)x; break;
-	case 1: v->h[i] = (uint16_t)x; break;
-	case 2: v->s[i] = (uint32_t)x; break;
-	default: v->d[i] = x; break;
+	case 0: v->b[i & 15] = (uint8_t)x; break;
+	case 1: v->h[i & 7] = (uint16_t)x; break;
+	case 2: v->s[i & 3] = (uint32_t)x; break;
+	default: v->d[i & 1] = x; break;
 	}
 }
 
