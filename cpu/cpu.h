@@ -106,9 +106,11 @@ struct cpu {
 		uint64_t mdscr;	 /* effective MDSCR_EL1 (SS, MDE, KDE): the guest's unless the host owns debug */
 		const struct cpu_dbg_regs *dbg; /* live breakpoints and watchpoints: &cpu->dbg or the host's */
 		bool tpm;	 /* PMU registers trap (always true in a KVM guest) */
+		uint64_t vsesr;	 /* VSESR_EL2: ISS of a virtual SError (CPU_SERROR in irq_in; taking it clears that bit) */
 		/* out: syndrome of CPU_EXIT_TRAP, architected encodings */
 		uint64_t esr, far, hpfar;
 		ipa_t ipa; /* HPFAR page | offset of FAR: the faulting IPA in full */
+		unsigned s1_level; /* with ESR.S1PTW: level of the stage 1 table that could not be read */
 	} el2;
 
 	/* atomic, any thread; after a change: cpu_kick() */

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest loads, stores and fetches that the soft TLB did not settle: alignment, both stages of translation, watchpoints,
+ * and then the access itself or the abort with its syndrome. Arm ARM DDI 0487, pseudocode of AArch64.MemSingle() and
+ * AArch64.TranslateAddress(), "Synchronous exception prioritization". Little endian only (ID_AA64MMFR0_EL1.BigEnd = 0).
+ *
+ * All checks of an access, on both pages if it crosses, come before anything is read or written.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+/* ---- aborts */
+
+int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, const struct fault *f)
+{
+	uint64_t iss = f->fsc | (write ? ISS_DABT_WNR : 0) | (cm ? ISS_DABT_CM : 0);
+
+	if (!f->stage2)	{
+		unsigned ec = cpu_is_el0(cpu) ? EC_DABT_LOWER : EC_DABT_CUR;
+
+		cpu_take_abort(cpu, ESR_MAKE(ec, iss), va, cpu->env.pc);
+		cpu->priv->outcome = OUTCOME_EXCEPTION;
+		return 1;
+	}
+	if (f->s1ptw)
+		iss |= ISS_ABT_S1PTW;
+	else if (!cm && (m & IR_MEM_ISV))
+		iss |= ISS_DABT_ISV | (uint64_t)(IR_MEM_SIZE(m) & 3) << 22 | (m & IR_MEM_SSE ? ISS_DABT_SSE : 0) |
+		       (uint64_t)IR_MEM_RT(m) << 16 | (m & IR_MEM_SF ? ISS_DABT_SF : 0) |
+		       (m & IR_MEM_ACQREL ? ISS_DABT_AR : 0);
+	cpu->el2.s1_level = f->level;
+	return trap_el2_abort(cpu, ESR_MAKE(EC_DABT_LOWER, iss), va, (f->ipa & IR_PAGE_MASK) | (va & ~IR_PAGE_MASK));
+}
+
+static int abort_alignment(struct cpu *cpu, uint64_t va, bool write, bool cm)
+{
+	const struct fault f = {.fsc = FSC_ALIGNMENT};
+
+	return abort_data(cpu, va, 0, write, cm, &f);
+}
+
+static int abort_fetch(struct cpu *cpu, uint64_t va, const struct fault *f)
+{
+	if (!f->stage2) {
+		unsigned ec = cpu_is_el0(cpu) ? EC_IABT_LOWER : EC_IABT_CUR;
+
+		cpu_take_abort(cpu, ESR_MAKE(ec, f->fsc), va, va);
+		return 1;
+	}
+	cpu->el2.s1_level = f->level;
+	return trap_el2_abort(cpu, ESR_MAKE(EC_IABT_LOWER, f->fsc | (f->s1ptw ? ISS_ABT_S1PTW : 0)), va,
+			      (f->ipa & IR_PAGE_MASK) | (va & ~IR_PAGE_MASK));
+}
+
+/* ---- one page of an access */
+
+struct access {
+	uint64_t va;	  /* of the first byte */
+	uint32_t m;	  /* memory descriptor */
+	unsigned kinds;	  /* ACC_READ, ACC_WRITE */
+	bool unpriv;	  /* checked as EL0 */
+	bool misaligned;  /* for Device memory */
+	bool cm;	  /* cache maintenance: syndrome only */
+	bool zva;
+	struct tlb_bank *bank;
+};
+
+/*
+ * ESR_ELx.WnR. A read-modify-write that a read would have failed too is reported as a read, at stage 1; at stage 2 it is
+ * a write always, as a hypervisor wants to know it.
+ */
+static bool abort_is_write(struct cpu *cpu, const struct access *a, uint64_t va, const struct fault *f)
+{
+	struct xlate x;
+	struct fault ignored;
+
+	if (a->cm)
+		return true;
+	if (!(a->kinds & ACC_WRITE))
+		return false;
+	if (!(a->m & IR_MEM_RMW) || f->stage2)
+		return true;
+	return stage1_translate(cpu, va, ACC_READ | ACC_PROBE, a->bank->regime, &x, &ignored);
+}
+
+/* Host address of va, which lies in one page with the rest of what is looked up. NULL: an exception was taken. */
+static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va, uint32_t *flags)
+{
+	struct tlb_bank *b = a->bank;
+	unsigned i = va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
+	uint64_t page = va & IR_PAGE_MASK;
+	const struct tlb_slow *s = &b->slow[i];
+	const struct ir_tlbe *e = &b->fast[i];
+	const struct stage2_range *range;
+	struct xlate x;
+	struct fault f;
+	uint8_t *host;
+
+	if (!(a->kinds & ACC_WRITE) ? e->r == page : e->w == page) {
+		*flags = 0;
+		return (uint8_t *)(uintptr_t)(va + e->delta);
+	}
+	if ((!(a->kinds & ACC_WRITE) ? s->r == page : s->w == page) && !(a->misaligned && (s->flags & SLOW_DEVICE))) {
+		*flags = s->flags;
+		return (uint8_t *)(uintptr_t)(va + s->delta);
+	}
+	if (!stage1_translate(cpu, va, a->kinds, b->regime, &x, &f))
+		goto abort;
+	if (x.device && a->misaligned) {
+		abort_alignment(cpu, va, a->kinds & ACC_WRITE, a->cm);
+		return NULL;
+	}
+	host = stage2_access(cpu, x.ipa, a->kinds & ACC_WRITE, &range, &f);
+	if (!host) {
+		/* A store to a read-only range that was not read before finds no stage 2 entry at all. */
+		if (f.fsc == (FSC_PERMISSION | 3) && e->r != page && s->r != page)
+			f.fsc = FSC_TRANSLATION | stage2_untouched_level(cpu, x.ipa);
+		goto abort;
+	}
+	*flags = (x.device ? SLOW_DEVICE : 0) | (debug_page_watched(cpu, va) ? SLOW_WATCH : 0);
+	tlb_fill(cpu, b, va, &x, range, host, a->kinds & ACC_WRITE, *flags);
+	return host;
+
+abort:
+	abort_data(cpu, va, a->m, abort_is_write(cpu, a, va, &f), a->cm, &f);
+	return NULL;
+}
+
+/*
+ * All checks of an access of `total` bytes. 0: lo is the host address of the first byte, and hi, if the access crosses into
+ * another page, that page's. 1: an exception was taken.
+ */
+static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8_t **lo, uint8_t **hi)
+{
+	uint64_t sctlr = cpu->sys[CPU_SCTLR_EL1], end;
+	uint32_t m = a->m, flags, flags2 = 0;
+	unsigned elem = 1u << IR_MEM_SIZE(m);
+	bool el0 = cpu_is_el0(cpu);
+
+	if (!a->zva && IR_MEM_BASE(m) == 31 && unlikely(cpu->env.x[31] & 15) && (sctlr & (el0 ? SCTLR_SA0 : SCTLR_SA)))
+		return exception_sync(cpu, ESR_MAKE(EC_SP_ALIGN, 0));
+
+	a->unpriv = el0 || ((m & IR_MEM_UNPRIV) && !(cpu->pstate & PSR_UAO));
+	a->bank = el0 ? cpu->priv->bank : tlb_bank(cpu, a->unpriv ? REGIME_EL0 : tlb_regime(cpu));
+	if (!a->zva) {
+		/* Exclusives and atomics are aligned to all they transfer, pairs of plain loads to their elements. */
+		unsigned align = m & IR_MEM_ALIGNED && m & IR_MEM_PAIR ? total : elem;
+
+		a->misaligned = a->va & (align - 1);
+		if (unlikely(a->misaligned) && ((m & (IR_MEM_ACQREL | IR_MEM_ALIGNED)) || (sctlr & SCTLR_A)))
+			return abort_alignment(cpu, a->va, a->kinds & ACC_WRITE, false);
+	}
+
+	*lo = access_page(cpu, a, a->va, &flags);
+	if (!*lo)
+		return 1;
+	*hi = NULL;
+	end = a->va + total - 1;
+	if (unlikely((a->va ^ end) & IR_PAGE_MASK)) {
+		*hi = access_page(cpu, a, end & IR_PAGE_MASK, &flags2);
+		if (!*hi)
+			return 1;
+	}
+	if (unlikely((flags | flags2) & SLOW_WATCH) &&
+	    debug_watchpoint(cpu, a->va, total, m & IR_MEM_RMW ? ACC_READ | ACC_WRITE : a->kinds, a->unpriv, a->cm))
+		return 1;
+	return 0;
+}
+
+/* ---- the access itself: single-copy atomic per element where it is aligned */
+
+static void copy(void *to, const void *from, unsigned elem, unsigned n, const void *shared)
+{
+	uint8_t *d = to;
+	const uint8_t *s = from;
+
+	if (elem > 8)
+		elem = 8;
+	if ((uintptr_t)shared & (elem - 1))
+		elem = 1;
+	for (unsigned i = 0; i < n; i += elem) {
+		switch (elem) {
+		case 8: {
+			uint64_t v = __atomic_load_n((const uint64_t *)(const void *)(s + i), __ATOMIC_RELAXED);
+			__atomic_store_n((uint64_t *)(void *)(d + i), v, __ATOMIC_RELAXED);
+			break;
+		}
+		case 4: {
+			uint32_t v = __atomic_load_n((const uint32_t *)(const void *)(s + i), __ATOMIC_RELAXED);
+			__atomic_store_n((uint32_t *)(void *)(d + i), v, __ATOMIC_RELAXED);
+			break;
+		}
+		case 2: {
+			uint16_t v = __atomic_load_n((const uint16_t *)(const void *)(s + i), __ATOMIC_RELAXED);
+			__atomic_store_n((uint16_t *)(void *)(d + i), v, __ATOMIC_RELAXED);
+			break;
+		}
+		default:
+			__atomic_store_n(d + i, __atomic_load_n(s + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+		}
+	}
+}
+
+static unsigned total_bytes(uint32_t m)
+{
+	return (1u << IR_MEM_SIZE(m)) << (m & IR_MEM_PAIR ? 1 : 0);
+}
+
+static int access_load(struct ir_env *env, uint64_t va, uint32_t m, void *out)
+{
+	struct cpu *cpu = (struct cpu *)env;
+	struct access a = {.va = va, .m = m, .kinds = ACC_READ};
+	unsigned total = total_bytes(m), first;
+	uint64_t buf[4];
+	uint8_t *lo, *hi;
+
+	if (access_check(cpu, &a, total, &lo, &hi))
+		return 1;
+	if (likely(!hi)) {
+		copy(buf, lo, 1u << IR_MEM_SIZE(m), total, lo);
+	} else {
+		first = 4096 - (va & 4095);
+		copy(buf, lo, 1, first, lo);
+		copy((uint8_t *)buf + first, hi, 1, total - first, hi);
+	}
+	if (m & IR_MEM_ACQREL)
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	memcpy(out, buf, total);
+	return 0;
+}
+
+static int access_store(struct ir_env *env, uint64_t va, uint32_t m, const void *in)
+{
+	struct cpu *cpu = (struct cpu *)env;
+	struct access a = {.va = va, .m = m, .kinds = ACC_WRITE};
+	unsigned total = total_bytes(m), first;
+	uint64_t buf[4];
+	uint8_t *lo, *hi;
+
+	if (access_check(cpu, &a, total, &lo, &hi))
+		return 1;
+	memcpy(buf, in, total);
+	if (m & IR_MEM_ACQREL)
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+	if (likely(!hi)) {
+		copy(lo, buf, 1u << IR_MEM_SIZE(m), total, lo);
+	} else {
+		first = 4096 - (va & 4095);
+		copy(lo, buf, 1, first, lo);
+		copy(hi, (uint8_t *)buf + first, 1, total - first, hi);
+	}
+	if (m & IR_MEM_SEQCST)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static int access_atomic(struct ir_env *env, uint64_t va, uint32_t m, void **host)
+{
+	struct cpu *cpu = (struct cpu *)env;
+	struct access a = {.va = va, .m = m | IR_MEM_ALIGNED, .kinds = m & IR_MEM_WNR ? ACC_WRITE : ACC_READ};
+	uint8_t *lo, *hi;
+
+	if (access_check(cpu, &a, total_bytes(m), &lo, &hi))
+		return 1;
+	*host = lo;
+	return 0;
+}
+
+/* ---- DC and IC by address */
+
+int access_zva(struct cpu *cpu, uint64_t va)
+{
+	enum { BLOCK = 64 };
+	struct access a = {.va = va & ~(uint64_t)(BLOCK - 1), .m = IR_MEM(0, 0, IR_MEM_BASE_LITERAL, 0), .kinds = ACC_WRITE, .zva = true};
+	uint32_t flags;
+	uint8_t *host;
+
+	a.unpriv = cpu_is_el0(cpu);
+	a.bank = cpu->priv->bank;
+	a.misaligned = true; /* an alignment fault on any kind of Device memory */
+	host = access_page(cpu, &a, va, &flags);
+	if (!host)
+		return 1;
+	host -= va & (BLOCK - 1);
+	if (unlikely(flags & SLOW_WATCH) && debug_watchpoint(cpu, a.va, BLOCK, ACC_WRITE, a.unpriv, false))
+		return 1;
+	for (unsigned i = 0; i < BLOCK; i += 8)
+		__atomic_store_n((uint64_t *)(void *)(host + i), 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa)
+{
+	struct xlate x;
+	struct fault f;
+
+	if (!stage1_translate(cpu, va, write ? ACC_WRITE : ACC_READ, tlb_regime(cpu), &x, &f) ||
+	    !stage2_access(cpu, x.ipa, false, NULL, &f))
+		return abort_data(cpu, va, 0, true, true, &f);
+	if (write && debug_page_watched(cpu, va) &&
+	    debug_watchpoint(cpu, va & ~63ull, 64, ACC_WRITE, cpu_is_el0(cpu), true))
+		return 1;
+	if (ipa)
+		*ipa = x.ipa;
+	return 0;
+}
+
+/* ---- fetch */
+
+const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa)
+{
+	struct tlb_bank *b = cpu->priv->bank;
+	uint64_t pc = cpu->env.pc;
+	struct tlb_fetch *t = &b->fetch[pc >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
+	unsigned seen = pc >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
+	const uint8_t *host;
+	struct xlate x;
+	struct fault f;
+
+	if (likely(t->va == (pc & IR_PAGE_MASK))) {
+		b->code_seen[seen / 64] |= 1ull << (seen % 64);
+		*ipa = t->ipa | (pc & ~IR_PAGE_MASK);
+		return t->host + (pc & ~IR_PAGE_MASK);
+	}
+	if (!stage1_translate(cpu, pc, ACC_EXEC, b->regime, &x, &f))
+		goto abort;
+	host = stage2_access(cpu, x.ipa, false, NULL, &f);
+	if (!host)
+		goto abort;
+	tlb_fill_fetch(b, pc, &x, host);
+	*ipa = x.ipa;
+	return host;
+
+abort:
+	abort_fetch(cpu, pc, &f);
+	return NULL;
+}
+
+static void fence(struct ir_env *env, enum ir_fence kind)
+{
+	if (kind == IR_FENCE_DSB) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		group_sync((struct cpu *)env);
+	}
+}
+
+const struct ir_env_ops access_ops = {
+	.load = access_load,
+	.store = access_store,
+	.atomic = access_atomic,
+	.mrs = sysreg_read,
+	.msr = sysreg_write,
+	.msr_imm = sysreg_write_imm,
+	.fence = fence,
+};

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Translated blocks of one PE: found by VA through the jump cache, else by physical address, made if there is none.
+ * Instruction caches of the architecture are not coherent (CTR_EL0.DIC = 0), so stores to code need no notice: IC marks
+ * the blocks of a page, and a marked block compares its source words before it runs again.
+ *
+ * The cache is bounded: when it is full all of it goes, between two blocks.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static unsigned jump_slot(uint64_t pc)
+{
+	return (pc >> 2 ^ pc >> (2 + JUMP_BITS)) & (JUMP_SIZE - 1);
+}
+
+static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
+{
+	return (uint32_t)(((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^ (uint64_t)key << 40) >> 32) &
+	       (BLOCK_BUCKETS - 1);
+}
+
+static unsigned page_bucket(ipa_t page)
+{
+	return (uint32_t)((page >> 12) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_BUCKETS - 1);
+}
+
+int block_init(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	void *m = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (m == MAP_FAILED)
+		return -ENOMEM;
+	p->code = m;
+	p->builder = ir_builder_new();
+	return p->builder ? 0 : -ENOMEM;
+}
+
+void block_exit(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	if (p->builder)
+		ir_builder_free(p->builder);
+	if (p->code)
+		munmap(p->code, CODE_BYTES);
+}
+
+/* ---- the arena */
+
+static size_t round_up(size_t n)
+{
+	return (n + 15) & ~(size_t)15;
+}
+
+static void *code_alloc(struct cpu_priv *p, size_t bytes)
+{
+	void *m = p->code + p->code_used;
+
+	p->code_used += round_up(bytes);
+	return m;
+}
+
+void block_recycle(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	memset(p->blocks, 0, sizeof(p->blocks));
+	memset(p->pages, 0, sizeof(p->pages));
+	p->code_used = 0;
+	tlb_new_generation(cpu);
+}
+
+/* ---- invalidation */
+
+void block_changed_all(struct cpu *cpu)
+{
+	cpu->priv->epoch++;
+	tlb_new_generation(cpu);
+}
+
+void cpu_code_changed(struct cpu *cpu)
+{
+	block_changed_all(cpu);
+}
+
+static struct code_page *page_find(struct cpu_priv *p, ipa_t page)
+{
+	struct code_page *c = p->pages[page_bucket(page)];
+
+	while (c && c->ipa != page)
+		c = c->next;
+	return c;
+}
+
+void block_changed_page(struct cpu *cpu, ipa_t ipa)
+{
+	struct code_page *c = page_find(cpu->priv, ipa & IR_PAGE_MASK);
+
+	if (!c)
+		return; /* nothing was translated from it */
+	c->epoch++;
+	tlb_new_generation(cpu);
+}
+
+/* What a block has to have been checked under. */
+static uint64_t epoch_now(const struct cpu_priv *p, const struct code_page *c)
+{
+	return (uint64_t)p->epoch << 32 | c->epoch;
+}
+
+/* ---- making one */
+
+static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint64_t pc = cpu->env.pc;
+	struct isa_ctx ctx = {
+		.b = p->builder,
+		.pc = pc,
+		.features = cpu->features,
+		.el = key & KEY_EL1,
+		.fp_traps = key & KEY_FP_TRAPS,
+	};
+	unsigned left = (4096 - (pc & 4095)) / 4, n = 0;
+	uint32_t words[IR_MAX_INSNS];
+	struct code_page *page;
+	struct ir_block ir;
+	struct block *blk;
+	struct block **bucket;
+	bool open = true;
+
+	if (left > IR_MAX_INSNS)
+		left = IR_MAX_INSNS;
+	if (key & KEY_ONE)
+		left = 1;
+	ir_begin(p->builder, pc);
+	while (open && n < left && (!n || ir_has_room(p->builder))) {
+		words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
+		ctx.pc = pc + 4 * n;
+		ir_next_insn(p->builder);
+		open = isa_emit(&ctx, words[n]);
+		n++;
+	}
+	if (open)
+		ir_br(p->builder, pc + 4 * n);
+	ir_finish(p->builder, &ir);
+
+	page = page_find(p, ipa & IR_PAGE_MASK);
+	if (!page) {
+		page = code_alloc(p, sizeof(*page));
+		page->ipa = ipa & IR_PAGE_MASK;
+		page->epoch = 0;
+		page->next = p->pages[page_bucket(page->ipa)];
+		p->pages[page_bucket(page->ipa)] = page;
+	}
+	blk = code_alloc(p, sizeof(*blk));
+	blk->ir = ir;
+	blk->ir.ops = code_alloc(p, sizeof(*ir.ops) * ir.n_ops);
+	memcpy(blk->ir.ops, ir.ops, sizeof(*ir.ops) * ir.n_ops);
+	blk->words = code_alloc(p, sizeof(*words) * n);
+	memcpy(blk->words, words, sizeof(*words) * n);
+	blk->n_words = n;
+	blk->ipa = ipa;
+	blk->key = key;
+	blk->page = page;
+	blk->epoch = epoch_now(p, page);
+	bucket = &p->blocks[block_bucket(pc, ipa, key)];
+	blk->next = *bucket;
+	*bucket = blk;
+	return blk;
+}
+
+/* The most that block_make() takes from the arena */
+enum { BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256 };
+
+static bool same_words(const struct block *blk, const uint8_t *host)
+{
+	for (unsigned i = 0; i < blk->n_words; i++) {
+		if (blk->words[i] != __atomic_load_n((const uint32_t *)(const void *)(host + 4 * i), __ATOMIC_RELAXED))
+			return false;
+	}
+	return true;
+}
+
+static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint64_t pc = cpu->env.pc;
+
+	for (struct block **at = &p->blocks[block_bucket(pc, ipa, key)]; *at; at = &(*at)->next) {
+		struct block *b = *at;
+
+		if (b->ir.pc != pc || b->ipa != ipa || b->key != key)
+			continue;
+		if (likely(b->epoch == epoch_now(p, b->page)))
+			return b;
+		if (same_words(b, host)) {
+			b->epoch = epoch_now(p, b->page);
+			return b;
+		}
+		*at = b->next; /* its memory comes back when the cache is recycled */
+		break;
+	}
+	if (unlikely(p->code_used + BLOCK_MOST > CODE_BYTES)) {
+		block_recycle(cpu);
+		tlb_select(cpu);
+		p->attn &= ~(uint32_t)ATTN_REGIME;
+	}
+	return block_make(cpu, key, host, ipa);
+}
+
+/* ---- look-up that missed the jump cache */
+
+static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct jump_entry *e;
+	const uint8_t *host;
+	struct block *b;
+	uint32_t key;
+	ipa_t ipa;
+
+	cpu->env.pc = stage1_branch_addr(cpu, cpu->env.pc);
+	if (unlikely(cpu->env.pc & 3)) {
+		cpu_take_abort(cpu, ESR_MAKE(EC_PC_ALIGN, 0), cpu->env.pc, cpu->env.pc);
+		return NULL;
+	}
+	host = access_fetch(cpu, &ipa);
+	if (unlikely(!host))
+		return NULL;
+	key = p->tag & 0xff;
+	if (unlikely(p->break_mask) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
+		/* One instruction at a time, and never from the jump cache: each comes by here. */
+		if (debug_breakpoint(cpu, cpu->env.pc))
+			return NULL;
+		if (!(key & KEY_ILLEGAL))
+			return block_get(cpu, key | KEY_ONE, host, ipa);
+	}
+	if (unlikely(key & KEY_ILLEGAL)) {
+		exception_sync(cpu, ESR_MAKE(EC_ILLEGAL_STATE, 0));
+		return NULL;
+	}
+	b = block_get(cpu, key, host, ipa);
+	e = &p->jump[jump_slot(cpu->env.pc)];
+	e->pc = cpu->env.pc;
+	e->tag = p->tag;
+	e->blk = b;
+	return b;
+}
+
+struct block *block_find(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct jump_entry *e = &p->jump[jump_slot(cpu->env.pc)];
+
+	if (likely(e->pc == cpu->env.pc && e->tag == p->tag))
+		return e->blk;
+	return find_slow(cpu);
+}

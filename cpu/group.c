@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PEs of one VM: the inner shareable domain. Broadcast of TLB and instruction cache maintenance, completed by the
+ * issuer's DSB (Arm ARM DDI 0487, "TLB maintenance requirements and the TLB maintenance instructions" and "Data
+ * Synchronization Barrier"), the stop of all PEs, and the system counter.
+ *
+ * A broadcast operation takes effect on the other PEs only by the DSB that completes it, which the architecture
+ * allows; so one round trip serves a whole batch. Each TLB and code cache is written by its own PE alone.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
+struct cpu_group *cpu_group_new(void)
+{
+	struct cpu_group *g = aligned_alloc(64, (sizeof(*g) + 63) & ~(size_t)63);
+
+	if (!g)
+		return NULL;
+	__builtin_memset(g, 0, sizeof(*g));
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->cond, NULL);
+	sysreg_index(g->sysreg_row);
+	return g;
+}
+
+void cpu_group_free(struct cpu_group *g)
+{
+	if (!g)
+		return;
+	pthread_cond_destroy(&g->cond);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
+/* ---- joining: cpu_new and cpu_free */
+
+int group_join(struct cpu *cpu)
+{
+	struct cpu_group *g = cpu->group;
+	int err = -1;
+
+	pthread_mutex_lock(&g->lock);
+	for (unsigned i = 0; i < GROUP_MAX_PES; i++) {
+		struct pe_slot *s = &g->slot[i];
+
+		if (s->cpu)
+			continue;
+		s->cpu = cpu;
+		s->queue.n = 0;
+		s->queue.overflow = false;
+		atomic_fetch_or(&s->req, REQ_INVAL); /* the first entry is a slow one: a stop may be under way */
+		cpu->priv->slot = s;
+		if (i >= atomic_load(&g->n_slots))
+			atomic_store(&g->n_slots, i + 1);
+		err = 0;
+		break;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return err;
+}
+
+void group_part(struct cpu *cpu)
+{
+	struct cpu_group *g = cpu->group;
+
+	if (!cpu->priv->slot)
+		return;
+	pthread_mutex_lock(&g->lock);
+	cpu->priv->slot->cpu = NULL;
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* ---- invalidation lists */
+
+static void inval_add(struct inval_list *l, enum inval_kind kind, uint64_t arg)
+{
+	if (l->overflow)
+		return;
+	for (unsigned i = 0; i < l->n; i++) {
+		if (l->v[i].kind == kind && l->v[i].arg == arg)
+			return;
+	}
+	if (l->n == INVAL_MAX)
+		l->overflow = true;
+	else
+		l->v[l->n++] = (struct inval){kind, arg};
+}
+
+static void inval_append(struct inval_list *to, const struct inval_list *from)
+{
+	if (from->overflow)
+		to->overflow = true;
+	for (unsigned i = 0; i < from->n; i++)
+		inval_add(to, from->v[i].kind, from->v[i].arg);
+}
+
+static void inval_clear(struct inval_list *l)
+{
+	l->n = 0;
+	l->overflow = false;
+}
+
+static bool inval_empty(const struct inval_list *l)
+{
+	return !l->n && !l->overflow;
+}
+
+void inval_apply(struct cpu *cpu, const struct inval_list *l)
+{
+	if (l->overflow) {
+		tlb_flush_all(cpu);
+		block_changed_all(cpu);
+		return;
+	}
+	for (unsigned i = 0; i < l->n; i++) {
+		uint64_t arg = l->v[i].arg;
+
+		switch (l->v[i].kind) {
+		case INVAL_TLB_ALL: tlb_flush_all(cpu); break;
+		case INVAL_TLB_ASID: tlb_flush_asid(cpu, arg); break;
+		case INVAL_TLB_VA: tlb_flush_va(cpu, arg); break;
+		case INVAL_CODE_ALL: block_changed_all(cpu); break;
+		case INVAL_CODE_PAGE: block_changed_page(cpu, arg); break;
+		}
+	}
+}
+
+/* ---- requests; group->lock is held */
+
+static void wake_locked(struct cpu_group *g)
+{
+	if (atomic_load(&g->waiters))
+		pthread_cond_broadcast(&g->cond);
+}
+
+static void wait_locked(struct cpu_group *g)
+{
+	pthread_cond_wait(&g->cond, &g->lock);
+}
+
+static void post_locked(struct pe_slot *s, uint32_t req)
+{
+	atomic_fetch_or(&s->req, req); /* then running: see struct pe_slot */
+	if (s->cpu && atomic_load(&s->running))
+		__atomic_fetch_or(&s->cpu->env.kick, KICK_INTERNAL, __ATOMIC_SEQ_CST);
+}
+
+static void serve_inval_locked(struct cpu *cpu)
+{
+	struct pe_slot *s = cpu->priv->slot;
+
+	if (!(atomic_load(&s->req) & REQ_INVAL))
+		return;
+	atomic_fetch_and(&s->req, ~(uint32_t)REQ_INVAL);
+	inval_apply(cpu, &s->queue);
+	inval_clear(&s->queue);
+	atomic_store(&s->acked, s->posted);
+	wake_locked(cpu->group);
+}
+
+/* ---- the PE's side: in and out of guest execution */
+
+static void enter_slow(struct cpu *cpu)
+{
+	struct cpu_group *g = cpu->group;
+	struct pe_slot *s = cpu->priv->slot;
+
+	pthread_mutex_lock(&g->lock);
+	atomic_store(&s->running, 0);
+	wake_locked(g);
+	for (;;) {
+		serve_inval_locked(cpu);
+		if (!g->stopped)
+			break;
+		atomic_fetch_add(&g->waiters, 1);
+		wait_locked(g);
+		atomic_fetch_sub(&g->waiters, 1);
+	}
+	/* Requests are posted under the lock, so none can come between the last look and this store. */
+	atomic_store(&s->running, 1);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void guest_enter(struct cpu *cpu)
+{
+	struct pe_slot *s = cpu->priv->slot;
+
+	if (cpu->priv->in_guest++)
+		return;
+	atomic_store(&s->running, 1);
+	if (unlikely(atomic_load(&s->req)))
+		enter_slow(cpu);
+}
+
+void guest_leave(struct cpu *cpu)
+{
+	struct cpu_group *g = cpu->group;
+
+	if (--cpu->priv->in_guest)
+		return;
+	if (unlikely(!inval_empty(&cpu->priv->deferred))) /* a PE that leaves between TLBI and DSB */
+		group_sync(cpu);
+	atomic_store(&cpu->priv->slot->running, 0);
+	if (unlikely(atomic_load(&g->waiters))) {
+		pthread_mutex_lock(&g->lock);
+		wake_locked(g);
+		pthread_mutex_unlock(&g->lock);
+	}
+}
+
+void group_serve(struct cpu *cpu)
+{
+	if (atomic_load(&cpu->priv->slot->req))
+		enter_slow(cpu);
+}
+
+void group_defer(struct cpu *cpu, enum inval_kind kind, uint64_t arg)
+{
+	if (atomic_load_explicit(&cpu->group->n_slots, memory_order_relaxed) > 1)
+		inval_add(&cpu->priv->deferred, kind, arg);
+}
+
+/* A PE that does not run applies what is queued before it enters, so nobody waits for it. */
+static bool all_acked(struct cpu_group *g, const struct pe_slot *self, const uint64_t *want, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct pe_slot *s = &g->slot[i];
+
+		if (s != self && atomic_load(&s->running) && atomic_load(&s->acked) < want[i])
+			return false;
+	}
+	return true;
+}
+
+/*
+ * DSB: publish what was deferred and wait until every running PE has applied it. Two PEs may wait for each other: each
+ * serves its own queue meanwhile. A stop request needs no service here: who stops, or waits for the stop, counts as done.
+ */
+void group_sync(struct cpu *cpu)
+{
+	struct cpu_group *g = cpu->group;
+	struct pe_slot *self = cpu->priv->slot;
+	struct inval_list *d = &cpu->priv->deferred;
+	uint64_t want[GROUP_MAX_PES];
+	unsigned n;
+
+	if (inval_empty(d))
+		return;
+	pthread_mutex_lock(&g->lock);
+	n = atomic_load(&g->n_slots);
+	for (unsigned i = 0; i < n; i++) {
+		struct pe_slot *s = &g->slot[i];
+
+		want[i] = 0;
+		if (s == self || !s->cpu)
+			continue;
+		inval_append(&s->queue, d);
+		want[i] = ++s->posted;
+		post_locked(s, REQ_INVAL);
+	}
+	inval_clear(d);
+	wake_locked(g); /* a PE that sleeps below has something to serve */
+	pthread_mutex_unlock(&g->lock);
+
+	for (unsigned spin = 0; spin < 200; spin++) {
+		if (all_acked(g, self, want, n))
+			return;
+		if (atomic_load(&self->req) & REQ_INVAL)
+			break;
+		pause_cpu();
+	}
+	pthread_mutex_lock(&g->lock);
+	atomic_fetch_add(&g->waiters, 1); /* then the loads of running: pairs with guest_leave */
+	for (;;) {
+		serve_inval_locked(cpu);
+		if (all_acked(g, self, want, n))
+			break;
+		wait_locked(g);
+	}
+	atomic_fetch_sub(&g->waiters, 1);
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* ---- the stop: any thread that is not a PE inside cpu_run */
+
+static void stop_and(struct cpu_group *g, bool set, const struct stage2 *s2)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&g->lock);
+	atomic_fetch_add(&g->waiters, 1);
+	while (g->stopped)
+		wait_locked(g);
+	g->stopped = true;
+	n = atomic_load(&g->n_slots);
+	for (unsigned i = 0; i < n; i++)
+		post_locked(&g->slot[i], REQ_STOP);
+	for (unsigned i = 0; i < n; i++) {
+		while (atomic_load(&g->slot[i].running))
+			wait_locked(g);
+	}
+	if (set)
+		atomic_store_explicit(&g->s2, s2, memory_order_release);
+	n = atomic_load(&g->n_slots);
+	for (unsigned i = 0; i < n; i++) {
+		struct pe_slot *s = &g->slot[i];
+
+		s->queue.overflow = true;
+		s->posted++;
+		atomic_fetch_or(&s->req, REQ_INVAL);
+		atomic_fetch_and(&s->req, ~(uint32_t)REQ_STOP);
+	}
+	g->stopped = false;
+	atomic_fetch_sub(&g->waiters, 1);
+	pthread_cond_broadcast(&g->cond);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void cpu_group_set_stage2(struct cpu_group *g, const struct stage2 *s2)
+{
+	stop_and(g, true, s2);
+}
+
+void cpu_group_flush_tlbs(struct cpu_group *g)
+{
+	stop_and(g, false, NULL);
+}
+
+/* ---- the system counter */
+
+uint64_t cpu_group_counter(const struct cpu_group *g)
+{
+	struct timespec t;
+
+	(void)g;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) / (1000000000 / CPU_CNTFRQ);
+}
+
+void cpu_group_set_offset(struct cpu_group *g, unsigned timer, uint64_t off)
+{
+	atomic_store(&g->offset[timer], off);
+}
+
+uint64_t cpu_group_offset(const struct cpu_group *g, unsigned timer)
+{
+	return atomic_load(&g->offset[timer]);
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of cpu/ share: the private half of a PE, its TLBs and code cache, and the calls between them. Nobody
+ * outside this folder includes it.
+ */
+#ifndef PAWL_CPU_INTERNAL_H
+#define PAWL_CPU_INTERNAL_H
+
+#include <pthread.h>
+
+#include "cpu.h"
+#include "isa.h"
+#include "syndrome.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+enum {
+	GROUP_MAX_PES = 512,
+	TLB_BANKS = 16,
+	FETCH_BITS = 6, FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
+	JUMP_BITS = 12, JUMP_SIZE = 1 << JUMP_BITS,
+	BLOCK_BITS = 15, BLOCK_BUCKETS = 1 << BLOCK_BITS,
+	PAGE_BITS = 12, PAGE_BUCKETS = 1 << PAGE_BITS,
+	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
+	INVAL_MAX = 32
+};
+
+/* SCTLR_EL1 */
+#define SCTLR_M (1ull << 0)
+#define SCTLR_A (1ull << 1)
+#define SCTLR_C (1ull << 2)
+#define SCTLR_SA (1ull << 3)
+#define SCTLR_SA0 (1ull << 4)
+#define SCTLR_UMA (1ull << 9)
+#define SCTLR_I (1ull << 12)
+#define SCTLR_DZE (1ull << 14)
+#define SCTLR_UCT (1ull << 15)
+#define SCTLR_NTWI (1ull << 16)
+#define SCTLR_NTWE (1ull << 18)
+#define SCTLR_WXN (1ull << 19)
+#define SCTLR_SPAN (1ull << 23)
+#define SCTLR_UCI (1ull << 26)
+#define SCTLR_DSSBS (1ull << 44)
+
+/* TCR_EL1 */
+#define TCR_T0SZ(t) ((unsigned)(t) & 63)
+#define TCR_EPD0 (1ull << 7)
+#define TCR_T1SZ(t) ((unsigned)((t) >> 16) & 63)
+#define TCR_A1 (1ull << 22)
+#define TCR_EPD1 (1ull << 23)
+#define TCR_IPS(t) ((unsigned)((t) >> 32) & 7)
+#define TCR_AS (1ull << 36)
+#define TCR_TBI0 (1ull << 37)
+#define TCR_TBI1 (1ull << 38)
+#define TCR_HA (1ull << 39)
+#define TCR_HD (1ull << 40)
+#define TCR_HPD0 (1ull << 41)
+#define TCR_HPD1 (1ull << 42)
+
+#define MDSCR_SS (1ull << 0)
+#define MDSCR_KDE (1ull << 13)
+#define MDSCR_MDE (1ull << 15)
+#define OSLSR_OSLK (1ull << 1)
+
+/* ---- translation */
+
+/* The translation regime that an access uses: which permissions apply. */
+enum regime { REGIME_EL0, REGIME_EL1, REGIME_EL1_PAN, REGIME_COUNT };
+
+enum { ACC_READ = 1, ACC_WRITE = 2, ACC_EXEC = 4, ACC_PROBE = 8 /* no side effects on the tables */ };
+
+struct xlate { /* a successful stage 1 translation */
+	ipa_t ipa;
+	uint64_t size; /* bytes that the leaf maps */
+	uint8_t attr;  /* MAIR byte */
+	uint8_t sh;
+	bool device;
+	bool r, w, x; /* rights of the regime; w only if a store needs no update of the dirty state */
+};
+
+struct fault {
+	uint8_t fsc;	/* DFSC encoding, with level */
+	bool stage2;	/* goes to EL2 */
+	bool s1ptw;	/* stage 2 fault of the stage 1 walk */
+	uint8_t level;	/* stage 1 level that was being looked up */
+	ipa_t ipa;	/* stage 2: faulting IPA */
+};
+
+/* ---- soft TLBs: tlb.c */
+
+/* Entries whose pages want a look at every access; `flags` says which. */
+enum { SLOW_DEVICE = 1 /* alignment is checked */, SLOW_WATCH = 2 };
+struct tlb_slow {
+	uint64_t r, w; /* as in struct ir_tlbe */
+	uint64_t delta;
+	uint32_t flags;
+};
+
+struct tlb_fetch {
+	uint64_t va; /* page, IR_TLB_NONE */
+	const uint8_t *host; /* of the page */
+	ipa_t ipa;
+};
+
+/* Translations of one regime in one address space. fast[] is what the interpreter sees. */
+struct tlb_bank {
+	struct ir_tlbe fast[IR_TLB_SIZE];
+	struct tlb_slow slow[IR_TLB_SIZE];
+	struct tlb_fetch fetch[FETCH_SIZE];
+	uint64_t ttbr[2];
+	uint64_t gen;  /* jump cache entries made under another value are dead */
+	uint64_t used; /* LRU stamp */
+	uint64_t code_seen[4]; /* by low bits of the page number: pages that the jump cache may hold under gen */
+	struct { uint64_t lo, hi; } large[2]; /* hull of the VAs below and above that come from leaves larger than 4 KiB; lo > hi: none */
+	uint8_t regime;
+	bool valid;
+};
+
+/* ---- translated code: block.c */
+
+enum { KEY_EL1 = 1, KEY_FP_TRAPS = 2, KEY_ONE = 4 /* one instruction */, KEY_ILLEGAL = 8 /* PSTATE.IL: no block runs under it */ };
+
+struct code_page { /* a guest page that code was translated from */
+	struct code_page *next;
+	ipa_t ipa;
+	uint32_t epoch; /* half of what block->epoch is compared with; cpu_priv.epoch is the other */
+};
+
+struct block {
+	struct ir_block ir;
+	struct block *next;
+	struct code_page *page;
+	ipa_t ipa;
+	uint64_t epoch; /* the words were last compared under */
+	uint32_t key;
+	unsigned n_words;
+	uint32_t *words; /* source */
+};
+
+struct jump_entry {
+	uint64_t pc;
+	uint64_t tag; /* bank generation << 8 | key */
+	struct block *blk;
+};
+
+/* ---- invalidations and the stop: group.c */
+
+enum inval_kind { INVAL_TLB_ALL, INVAL_TLB_ASID, INVAL_TLB_VA, INVAL_CODE_ALL, INVAL_CODE_PAGE };
+struct inval {
+	enum inval_kind kind;
+	uint64_t arg; /* ASID, VA or IPA */
+};
+struct inval_list {
+	unsigned n;
+	bool overflow; /* everything */
+	struct inval v[INVAL_MAX];
+};
+
+/*
+ * The group's view of a PE; never freed before the group, so that waiting for a PE needs no reference to it.
+ *
+ * running and req are a pair in the manner of Dekker, all seq_cst: the PE stores running, then loads req; a requester
+ * stores req, then loads running. So either the PE sees the request before it enters, or the requester sees that it runs.
+ */
+struct pe_slot {
+	_Atomic uint32_t running; /* in guest execution: between guest_enter and guest_leave */
+	_Atomic uint32_t req;	  /* REQ_*; set under group->lock */
+	_Atomic uint64_t acked;	  /* stored under group->lock */
+	/* under group->lock */
+	uint64_t posted;
+	struct cpu *cpu;
+	struct inval_list queue;
+} __attribute__((aligned(64)));
+enum { REQ_INVAL = 1, REQ_STOP = 2 };
+
+enum { KICK_EXIT = 1, KICK_INTERNAL = 2 }; /* bits of env.kick */
+
+struct cpu_group {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;	  /* with lock: running, acked, req or stopped changed */
+	_Atomic uint32_t waiters; /* threads waiting on cond, changed under lock; read by guest_leave */
+	bool stopped;		  /* under lock */
+	_Atomic(const struct stage2 *) s2;
+	_Atomic uint64_t offset[CPU_TIMER_COUNT];
+	_Atomic unsigned n_slots; /* slots ever used */
+	uint8_t sysreg_row[1 << 16]; /* sysreg.c: encoding -> row + 1, constant after creation */
+	struct pe_slot slot[GROUP_MAX_PES];
+};
+
+/* ---- the private half of a PE */
+
+/* Why a callback made the interpreter come back with IR_RET_TRAP. */
+enum outcome { OUTCOME_EXCEPTION, OUTCOME_RETIRED /* the instruction is complete, PC has moved: look around */ };
+
+enum { /* reasons for the run loop to leave its fast path */
+	ATTN_REGIME = 1, /* recompute TLB bank and block key */
+	ATTN_IRQ = 2,	 /* look at irq_in */
+	ATTN_EXIT = 4,	 /* an exit to EL2 is recorded */
+	ATTN_STEP = 8	 /* MDSCR_EL1.SS: the step state machine decides at every instruction */
+};
+
+struct cpu_priv {
+	uint32_t attn;
+	enum outcome outcome;
+	uint64_t tag; /* of jump entries under the current bank and key */
+	struct jump_entry jump[JUMP_SIZE];
+
+	struct tlb_bank *bank;		       /* current */
+	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
+	uint64_t gen_next, stamp;
+	struct tlb_bank banks[TLB_BANKS];
+	bool watching; /* watch_mask != 0 */
+
+	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
+	uint16_t break_mask, watch_mask;
+	struct { uint64_t wvr, wcr; } watch_seen[16]; /* what the TLBs were filled under */
+	uint16_t watch_seen_mask;
+	bool step_isv; /* the PE executed the instruction that a step exception would report */
+
+	struct ir_builder *builder;
+	uint8_t *code;	  /* CODE_BYTES */
+	size_t code_used; /* bytes */
+	uint32_t epoch; /* of all code */
+	struct block *blocks[BLOCK_BUCKETS];
+	struct code_page *pages[PAGE_BUCKETS];
+
+	struct inval_list deferred; /* broadcasts that the next DSB completes */
+	struct pe_slot *slot;
+	unsigned in_guest; /* nesting of guest_enter */
+};
+
+static inline bool cpu_is_el0(const struct cpu *cpu)
+{
+	return !(cpu->pstate & 0xc);
+}
+
+static inline void attend(struct cpu *cpu, uint32_t why)
+{
+	cpu->priv->attn |= why;
+}
+
+/* The current instruction is complete; end the block behind it. Value for a callback to return. */
+static inline int retire(struct cpu *cpu)
+{
+	cpu->env.pc += 4;
+	cpu->priv->outcome = OUTCOME_RETIRED;
+	return 1;
+}
+
+/* group.c */
+int group_join(struct cpu *cpu); /* 0, or -1: too many PEs */
+void group_part(struct cpu *cpu);
+void guest_enter(struct cpu *cpu);
+void guest_leave(struct cpu *cpu);
+void group_serve(struct cpu *cpu);		      /* a kick of ours: apply invalidations, stop if asked; at a block boundary */
+void group_defer(struct cpu *cpu, enum inval_kind kind, uint64_t arg); /* broadcast with the next DSB */
+void group_sync(struct cpu *cpu);		      /* DSB: broadcast and wait */
+void inval_apply(struct cpu *cpu, const struct inval_list *l);
+static inline const struct stage2 *group_stage2(struct cpu *cpu)
+{
+	return atomic_load_explicit(&cpu->group->s2, memory_order_acquire);
+}
+
+/* stage2.c */
+/* Host address of ipa, or NULL and *f filled. Marks the page dirty for a write. *range may be NULL. */
+uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stage2_range **range, struct fault *f);
+/* Level at which a walk ends if nothing in the range of ipa was ever mapped. */
+unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa);
+bool stage2_mark_dirty(const struct stage2_range *r, ipa_t ipa);
+
+/* stage1.c */
+/* One access of `acc` kinds at va under the rights of `regime`. False: *f. */
+bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime regime, struct xlate *x, struct fault *f);
+bool stage1_tbi(const struct cpu *cpu, uint64_t va); /* top byte ignored */
+unsigned stage1_pa_bits(const struct cpu *cpu);
+static inline uint64_t stage1_branch_addr(const struct cpu *cpu, uint64_t va) /* AArch64.BranchAddr() */
+{
+	return stage1_tbi(cpu, va) ? (uint64_t)((int64_t)(va << 8) >> 8) : va;
+}
+
+/* tlb.c */
+void tlb_init(struct cpu *cpu);
+enum regime tlb_regime(const struct cpu *cpu);
+void tlb_select(struct cpu *cpu);	   /* make the current regime's bank env.tlb */
+struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime);
+void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const struct stage2_range *range,
+	      uint8_t *host, bool write, uint32_t flags);
+void tlb_fill_fetch(struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host);
+void tlb_flush_all(struct cpu *cpu);
+void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
+void tlb_flush_va(struct cpu *cpu, uint64_t va);
+void tlb_new_generation(struct cpu *cpu);  /* every jump cache entry is dead */
+void tlb_address_space_changed(struct cpu *cpu); /* TTBRn written */
+
+/* access.c */
+extern const struct ir_env_ops access_ops;
+int access_zva(struct cpu *cpu, uint64_t va);
+int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa); /* DC, IC by VA: faults with CM */
+int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, const struct fault *f);
+/* Host address of the instruction at env.pc and its IPA. NULL: abort taken. */
+const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa);
+
+/* block.c */
+int block_init(struct cpu *cpu);
+void block_exit(struct cpu *cpu);
+struct block *block_find(struct cpu *cpu); /* at env.pc under the current tag. NULL: attn is set, or an exception was taken */
+void block_changed_all(struct cpu *cpu);
+void block_changed_page(struct cpu *cpu, ipa_t ipa);
+void block_recycle(struct cpu *cpu);
+
+/* exception.c */
+void exception_take(struct cpu *cpu, uint64_t esr, uint64_t ret, unsigned offset);
+void exception_return(struct cpu *cpu);
+bool exception_pending_irq(const struct cpu *cpu); /* and not masked */
+void exception_take_irqs(struct cpu *cpu);
+int exception_undef(struct cpu *cpu); /* all of these return 1 */
+int exception_fp(struct cpu *cpu);
+int exception_sync(struct cpu *cpu, uint64_t esr);
+void exception_switch_sp(struct cpu *cpu, uint32_t new_pstate); /* pstate := new_pstate, with the SP bank */
+
+/* trap.c */
+int trap_el2(struct cpu *cpu, uint64_t esr);
+int trap_el2_abort(struct cpu *cpu, uint64_t esr, uint64_t far, ipa_t ipa);
+void trap_exit(struct cpu *cpu); /* the interpreter's IR_RET_EXIT */
+
+/* debug.c */
+void debug_enter(struct cpu *cpu);
+bool debug_enabled(const struct cpu *cpu);
+bool debug_enabled_from(const struct cpu *cpu, unsigned el, bool d);
+void debug_ss_advance(struct cpu *cpu);
+bool debug_step_pending(struct cpu *cpu); /* takes or records the step exception; true if it did */
+int debug_brk(struct cpu *cpu, uint32_t imm);
+bool debug_page_has_breakpoint(struct cpu *cpu, uint64_t va);
+bool debug_breakpoint(struct cpu *cpu, uint64_t pc); /* takes the exception if one matches */
+bool debug_page_watched(struct cpu *cpu, uint64_t va);
+/* Takes the exception if one matches. kind: ACC_READ and ACC_WRITE bits */
+bool debug_watchpoint(struct cpu *cpu, uint64_t va, uint64_t size, unsigned kind, bool unpriv, bool cm);
+
+/* sysreg.c */
+void sysreg_index(uint8_t *row_of);
+int sysreg_read(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
+int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
+int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4);
+
+/* sysop.c: the SYS space, op0 = 1 */
+int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val);
+
+/* timer.c */
+enum { TIMER_ENABLE = 1, TIMER_IMASK = 2, TIMER_ISTATUS = 4 };
+uint64_t timer_count(const struct cpu *cpu, unsigned timer);
+uint32_t timer_ctl(const struct cpu *cpu, unsigned timer);
+
+/* model.c */
+void model_init(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PE from creation to the end, and cpu_run(): block after block until something must be handled at EL2. The order at
+ * an instruction boundary is Arm ARM DDI 0487, "Synchronous exception prioritization": software step before interrupts
+ * (a choice that the architecture leaves open) before the fetch and what follows from it.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *platform, void *opaque)
+{
+	struct cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
+
+	if (!cpu)
+		return NULL;
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->group = g;
+	cpu->platform = platform;
+	cpu->opaque = opaque;
+	cpu->env.ops = &access_ops;
+	cpu->el2.dbg = &cpu->dbg;
+	cpu->el2.tpm = true;
+	cpu->priv = calloc(1, sizeof(*cpu->priv));
+	if (!cpu->priv || block_init(cpu) || group_join(cpu)) {
+		cpu_free(cpu);
+		return NULL;
+	}
+	model_init(cpu);
+	cpu_reset(cpu);
+	tlb_init(cpu);
+	return cpu;
+}
+
+void cpu_free(struct cpu *cpu)
+{
+	if (!cpu)
+		return;
+	if (cpu->priv) {
+		group_part(cpu);
+		block_exit(cpu);
+	}
+	free(cpu->priv);
+	free(cpu);
+}
+
+/* What a reset leaves alone: identification. */
+static bool survives_reset(unsigned sys)
+{
+	switch (sys) {
+	case CPU_MPIDR_EL1:
+	case CPU_MIDR_EL1:
+	case CPU_REVIDR_EL1:
+	case CPU_AIDR_EL1:
+	case CPU_CTR_EL0:
+	case CPU_CLIDR_EL1:
+	case CPU_DCZID_EL0: return true;
+	default: return false;
+	}
+}
+
+void cpu_reset(struct cpu *cpu)
+{
+	struct ir_env *env = &cpu->env;
+
+	memset(env->x, 0, sizeof(env->x));
+	memset(env->v, 0, sizeof(env->v));
+	env->pc = 0;
+	env->nzcv = env->fpcr = env->fpsr = 0;
+	env->excl.valid = 0;
+	cpu->pstate = PSR_D | PSR_A | PSR_I | PSR_F | PSR_EL1H;
+	cpu->sp_bank[0] = cpu->sp_bank[1] = 0;
+	for (unsigned i = 0; i < CPU_SYS_COUNT; i++) {
+		if (!survives_reset(i))
+			cpu->sys[i] = 0;
+	}
+	cpu->sys[CPU_SCTLR_EL1] = 0x00c50078;
+	cpu->sys[CPU_OSLSR_EL1] = 8;
+	memset(&cpu->dbg, 0, sizeof(cpu->dbg));
+	memset(cpu->timer, 0, sizeof(cpu->timer));
+	cpu_sys_changed(cpu);
+}
+
+void cpu_sys_changed(struct cpu *cpu)
+{
+	tlb_flush_all(cpu);
+	tlb_address_space_changed(cpu);
+}
+
+void cpu_kick(struct cpu *cpu)
+{
+	__atomic_fetch_or(&cpu->env.kick, KICK_EXIT, __ATOMIC_SEQ_CST);
+}
+
+/* ---- the run loop */
+
+/* An instruction has completed under the step state machine. */
+static void stepped(struct cpu *cpu)
+{
+	debug_ss_advance(cpu);
+	cpu->priv->step_isv = true;
+}
+
+/* Takes what was kicked for. True: leave cpu_run. */
+static bool take_kick(struct cpu *cpu)
+{
+	uint32_t kick = __atomic_exchange_n(&cpu->env.kick, 0, __ATOMIC_SEQ_CST);
+
+	if (kick & KICK_INTERNAL)
+		group_serve(cpu);
+	attend(cpu, ATTN_IRQ);
+	return kick & KICK_EXIT;
+}
+
+enum attention { GO_ON, EXIT_TRAP, EXIT_KICK };
+
+/* All that can come between two instructions. */
+static enum attention attention(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	for (;;) {
+		if (p->attn & ATTN_EXIT)
+			return EXIT_TRAP;
+		if ((p->attn & ATTN_STEP) && debug_step_pending(cpu))
+			continue; /* an exit, or an exception to EL1 that starts over */
+		if (__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) && take_kick(cpu))
+			return EXIT_KICK;
+		if (p->attn & ATTN_IRQ) {
+			p->attn &= ~(uint32_t)ATTN_IRQ;
+			if (exception_pending_irq(cpu)) {
+				exception_take_irqs(cpu);
+				continue;
+			}
+		}
+		if (p->attn & ATTN_REGIME) {
+			p->attn &= ~(uint32_t)ATTN_REGIME;
+			tlb_select(cpu);
+		}
+		return GO_ON;
+	}
+}
+
+static enum cpu_exit run(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct ir_env *env = &cpu->env;
+
+	for (;;) {
+		struct block *b;
+
+		if (unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | p->attn)) {
+			enum attention a = attention(cpu);
+
+			if (a != GO_ON)
+				return a == EXIT_KICK ? CPU_EXIT_KICK : CPU_EXIT_TRAP;
+		}
+		b = block_find(cpu);
+		if (unlikely(!b))
+			continue;
+		env->step_ex = 0;
+		switch (ir_interp(env, &b->ir)) {
+		case IR_RET_BR:
+			p->outcome = OUTCOME_RETIRED;
+			break;
+		case IR_RET_EXIT:
+			trap_exit(cpu);
+			break;
+		case IR_RET_TRAP:
+			break; /* the callback has set the outcome */
+		}
+		if (unlikely(p->attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)
+			stepped(cpu);
+	}
+}
+
+enum cpu_exit cpu_run(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	enum cpu_exit why = CPU_EXIT_KICK;
+
+	guest_enter(cpu);
+	if (!__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) || !take_kick(cpu)) {
+		/* The exception return from EL2 cleared the exclusive monitor, and no step is reported for it. */
+		cpu->env.excl.valid = 0;
+		p->step_isv = false;
+		/* el2 may differ from the last time; most of attn was settled then. */
+		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP)) | ATTN_IRQ | ATTN_REGIME |
+			  (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0);
+		debug_enter(cpu);
+		why = run(cpu);
+	}
+	guest_leave(cpu);
+	return why;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage 2: from IPA to host memory through the ranges that the hypervisor published. Arm ARM DDI 0487, "The AArch64
+ * Virtual Memory System Architecture", stage 2 translation; there are no stage 2 tables here, only their effects.
+ */
+#include "internal.h"
+
+const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa)
+{
+	unsigned lo = 0, hi = s2 ? s2->count : 0;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		const struct stage2_range *r = &s2->range[mid];
+
+		if (ipa < r->base)
+			hi = mid;
+		else if (ipa - r->base >= r->size)
+			lo = mid + 1;
+		else
+			return r;
+	}
+	return NULL;
+}
+
+static bool region_in_use(const struct stage2 *s2, ipa_t ipa, unsigned shift, const struct stage2_range *except)
+{
+	ipa_t lo = ipa >> shift << shift, hi = lo + (UINT64_C(1) << shift) - 1;
+
+	for (unsigned i = 0; s2 && i < s2->count; i++) {
+		const struct stage2_range *r = &s2->range[i];
+
+		if (r != except && r->base <= hi && r->base + (r->size - 1) >= lo)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Level of a translation fault: that of the first table which a hypervisor with 4 KiB granules would not have, had it
+ * made tables for the other ranges. Three levels up to 43 bits of IPA, four beyond.
+ */
+static unsigned fault_level(const struct stage2 *s2, ipa_t ipa, const struct stage2_range *except)
+{
+	unsigned level = s2 && s2->ipa_bits > 43 ? 0 : 1;
+
+	while (level < 3 && region_in_use(s2, ipa, 39 - 9 * level, except))
+		level++;
+	return level;
+}
+
+unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa)
+{
+	const struct stage2 *s2 = group_stage2(cpu);
+
+	return fault_level(s2, ipa, stage2_find(s2, ipa));
+}
+
+bool stage2_mark_dirty(const struct stage2_range *r, ipa_t ipa)
+{
+	uint64_t page = (ipa - r->base) >> 12;
+	unsigned bits = 8 * sizeof(unsigned long);
+	unsigned long bit = 1ul << page % bits;
+
+	if (!r->dirty)
+		return false;
+	if (!(__atomic_load_n(&r->dirty[page / bits], __ATOMIC_RELAXED) & bit))
+		__atomic_fetch_or(&r->dirty[page / bits], bit, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stage2_range **range, struct fault *f)
+{
+	const struct stage2 *s2 = group_stage2(cpu);
+	const struct stage2_range *r;
+
+	f->stage2 = true;
+	f->s1ptw = false;
+	f->ipa = ipa;
+	if (ipa >> (s2 ? s2->ipa_bits : 40)) {
+		f->fsc = FSC_ADDR_SIZE;
+		return NULL;
+	}
+	r = stage2_find(s2, ipa);
+	if (!r) {
+		f->fsc = FSC_TRANSLATION | fault_level(s2, ipa, NULL);
+		return NULL;
+	}
+	if (write && r->readonly) {
+		f->fsc = FSC_PERMISSION | 3;
+		return NULL;
+	}
+	if (write)
+		stage2_mark_dirty(r, ipa);
+	if (range)
+		*range = r;
+	return r->host + (ipa - r->base);
+}

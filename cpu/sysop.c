@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System instructions, the op0 = 1 space: TLBI, DC, IC, AT. Arm ARM DDI 0487, "A64 System instructions for cache
+ * maintenance", "... for address translation", "... for TLB maintenance". There are no data caches, so DC by address only
+ * translates and checks; by set/way it traps to EL2 (HCR_EL2.TSW), as does what is IMPLEMENTATION DEFINED (TIDCP).
+ */
+#include "internal.h"
+
+#define OP(op1, crn, crm, op2) SYSREG(1, op1, crn, crm, op2)
+
+static int trap_to_el1(struct cpu *cpu, uint32_t enc, unsigned rt)
+{
+	return exception_sync(cpu, ESR_MAKE(EC_SYS64, iss_sys(enc, rt, 0)));
+}
+
+static int trap_to_el2(struct cpu *cpu, uint32_t enc, unsigned rt)
+{
+	return trap_el2(cpu, ESR_MAKE(EC_SYS64, iss_sys(enc, rt, 0)));
+}
+
+/* ---- TLBI */
+
+static int tlbi(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
+{
+	unsigned crm = enc >> 3 & 15, op2 = enc & 7;
+	enum inval_kind kind;
+	uint64_t arg = 0;
+
+	if ((enc >> 11 & 7) != 0 || (crm != 7 && crm != 3))
+		return exception_undef(cpu);
+	switch (op2) {
+	case 0: kind = INVAL_TLB_ALL; break;
+	case 2:
+		kind = INVAL_TLB_ASID;
+		arg = val >> 48;
+		break;
+	case 1: /* VAE1, VAAE1, VALE1, VAALE1: in all address spaces */
+	case 3:
+	case 5:
+	case 7:
+		kind = INVAL_TLB_VA;
+		arg = (uint64_t)((int64_t)(val << 20) >> 8);
+		break;
+	default: return exception_undef(cpu);
+	}
+	inval_apply(cpu, &(struct inval_list){.n = 1, .v = {{kind, arg}}});
+	if (crm == 3)
+		group_defer(cpu, kind, arg);
+	return retire(cpu);
+}
+
+/* ---- AT */
+
+static int at(struct cpu *cpu, unsigned acc, enum regime regime, uint64_t va)
+{
+	struct xlate x;
+	struct fault f;
+	uint64_t par;
+
+	if (stage1_translate(cpu, va, acc | ACC_PROBE, regime, &x, &f))
+		par = (uint64_t)x.attr << 56 | (x.ipa & 0x0000fffffffff000ull) | 1u << 11 | 1u << 9 | (uint64_t)x.sh << 7;
+	else if (f.stage2) /* a table that is not there is EL2's business */
+		return abort_data(cpu, va, 0, acc & ACC_WRITE, true, &f);
+	else
+		par = 1u << 11 | (uint64_t)f.fsc << 1 | 1;
+	cpu->sys[CPU_PAR_EL1] = par;
+	return 0;
+}
+
+/* ---- IC */
+
+static int ic_all(struct cpu *cpu, bool broadcast)
+{
+	block_changed_all(cpu);
+	if (broadcast)
+		group_defer(cpu, INVAL_CODE_ALL, 0);
+	return retire(cpu);
+}
+
+static int ic_ivau(struct cpu *cpu, uint64_t va)
+{
+	ipa_t ipa;
+
+	if (access_maintain(cpu, va, false, &ipa))
+		return 1;
+	block_changed_page(cpu, ipa & IR_PAGE_MASK);
+	group_defer(cpu, INVAL_CODE_PAGE, ipa & IR_PAGE_MASK);
+	return retire(cpu);
+}
+
+int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
+{
+	bool el0 = cpu_is_el0(cpu);
+	uint64_t sctlr = cpu->sys[CPU_SCTLR_EL1];
+	unsigned crn = enc >> 7 & 15;
+
+	switch (enc) { /* what EL0 may have */
+	case OP(3, 7, 4, 1): /* DC ZVA */
+		if (el0 && !(sctlr & SCTLR_DZE))
+			return trap_to_el1(cpu, enc, rt);
+		return access_zva(cpu, val);
+	case OP(3, 7, 10, 1): /* DC CVAC */
+	case OP(3, 7, 11, 1): /* DC CVAU */
+	case OP(3, 7, 12, 1): /* DC CVAP */
+	case OP(3, 7, 14, 1): /* DC CIVAC */
+		if (el0 && !(sctlr & SCTLR_UCI))
+			return trap_to_el1(cpu, enc, rt);
+		return access_maintain(cpu, val, false, NULL);
+	case OP(3, 7, 5, 1): /* IC IVAU */
+		if (el0 && !(sctlr & SCTLR_UCI))
+			return trap_to_el1(cpu, enc, rt);
+		return ic_ivau(cpu, val);
+	}
+	if (el0)
+		return exception_undef(cpu);
+	if (crn == 8)
+		return tlbi(cpu, enc, rt, val);
+	if (crn == 11 || crn == 15)
+		return trap_to_el2(cpu, enc, rt);
+	switch (enc) {
+	case OP(0, 7, 1, 0): return ic_all(cpu, true);	/* IC IALLUIS */
+	case OP(0, 7, 5, 0): return ic_all(cpu, false); /* IC IALLU */
+	case OP(0, 7, 6, 1): return access_maintain(cpu, val, true, NULL); /* DC IVAC */
+	case OP(0, 7, 6, 2):  /* DC ISW */
+	case OP(0, 7, 10, 2): /* DC CSW */
+	case OP(0, 7, 14, 2): /* DC CISW */
+		return trap_to_el2(cpu, enc, rt);
+	case OP(0, 7, 8, 0): return at(cpu, ACC_READ, REGIME_EL1, val);	 /* AT S1E1R */
+	case OP(0, 7, 8, 1): return at(cpu, ACC_WRITE, REGIME_EL1, val); /* AT S1E1W */
+	case OP(0, 7, 8, 2): return at(cpu, ACC_READ, REGIME_EL0, val);	 /* AT S1E0R */
+	case OP(0, 7, 8, 3): return at(cpu, ACC_WRITE, REGIME_EL0, val); /* AT S1E0W */
+	case OP(0, 7, 9, 0): return at(cpu, ACC_READ, tlb_regime(cpu), val);  /* AT S1E1RP */
+	case OP(0, 7, 9, 1): return at(cpu, ACC_WRITE, tlb_regime(cpu), val); /* AT S1E1WP */
+	default: return exception_undef(cpu);
+	}
+}
