@@ -13,10 +13,47 @@
 
 /* Features that rows of the decode tables ask for; the CPU model is a set of them. */
 enum isa_feature {
-	ISA_BASE, ISA_FP, ISA_FP16, ISA_LSE, ISA_RDM, ISA_DOTPROD, ISA_RCPC, ISA_RCPC2, ISA_CRC32, ISA_AES, ISA_PMULL, ISA_SHA1,
-	ISA_SHA256, ISA_SHA512, ISA_SHA3, ISA_SM3, ISA_SM4, ISA_JSCVT, ISA_FCMA, ISA_FLAGM, ISA_FLAGM2, ISA_FRINTTS, ISA_SB, ISA_SSBS,
-	ISA_DPB, ISA_DPB2, ISA_TLBIRANGE, ISA_TLBIOS, ISA_LSE2, ISA_DIT, ISA_BTI, ISA_PAUTH, ISA_I8MM, ISA_BF16, ISA_FHM, ISA_RNG, ISA_WFXT,
-	ISA_LOR, ISA_PAN, ISA_UAO, ISA_FEATURE_COUNT
+	ISA_BASE,
+	ISA_FP,
+	ISA_FP16,
+	ISA_LSE,
+	ISA_RDM,
+	ISA_DOTPROD,
+	ISA_RCPC,
+	ISA_RCPC2,
+	ISA_CRC32,
+	ISA_AES,
+	ISA_PMULL,
+	ISA_SHA1,
+	ISA_SHA256,
+	ISA_SHA512,
+	ISA_SHA3,
+	ISA_SM3,
+	ISA_SM4,
+	ISA_JSCVT,
+	ISA_FCMA,
+	ISA_FLAGM,
+	ISA_FLAGM2,
+	ISA_FRINTTS,
+	ISA_SB,
+	ISA_SSBS,
+	ISA_DPB,
+	ISA_DPB2,
+	ISA_TLBIRANGE,
+	ISA_TLBIOS,
+	ISA_LSE2,
+	ISA_DIT,
+	ISA_BTI,
+	ISA_PAUTH,
+	ISA_I8MM,
+	ISA_BF16,
+	ISA_FHM,
+	ISA_RNG,
+	ISA_WFXT,
+	ISA_LOR,
+	ISA_PAN,
+	ISA_UAO,
+	ISA_FEATURE_COUNT
 };
 
 /* Translation context: what the block key says. */
@@ -45,10 +82,10 @@ const char *isa_name(uint32_t insn);
 /* The table, for `pawl info --isa`, docs/isa.md, the random-instruction test. */
 struct isa_row {
 	const char *name;
-	const char *syntax;  /* group or class, for listings */
+	const char *syntax;   /* group or class, for listings */
 	uint32_t mask, value; /* (insn & mask) == value */
 	uint8_t feature;
-	bool implemented;    /* false: the row says why in note; raises UNDEFINED */
+	bool implemented; /* false: the row says why in note; raises UNDEFINED */
 	const char *note;
 };
 extern const struct isa_row isa_rows[];

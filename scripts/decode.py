@@ -154,6 +154,15 @@ class Table:
                     raise Bad(where, f"field {field} has no bits")
                 pos -= width
                 row.fields[field] = (pos, width, signed)
+            elif m := re.fullmatch(r"([a-zA-Z]\w*)@([01x]+)", w):
+                if m[1] in row.fields:
+                    raise Bad(where, f"field {m[1]} is given twice")
+                for ch in m[2]:
+                    pos -= 1
+                    if ch != "x" and pos >= 0:
+                        row.mask |= 1 << pos
+                        row.value |= int(ch) << pos
+                row.fields[m[1]] = (pos, len(m[2]), False)
             elif m := re.fullmatch(r"&(\w+)", w):
                 if row.format:
                     raise Bad(where, "more than one argument format")
