@@ -35,7 +35,7 @@ int abort_handle(struct vcpu *vcpu, uint64_t esr)
 	if (slot == MEMSLOT_RAM)
 		return RESUME_GUEST; /* has come to be while the abort was on its way */
 	if (iss & ISS_ABT_S1PTW) {
-		inject_abort(vcpu, fetch, far, FSC_EXTERNAL_WALK | (iss & 3));
+		inject_abort(vcpu, fetch, far, FSC_EXTERNAL_WALK | vcpu->cpu->el2.s1_level);
 		return RESUME_GUEST;
 	}
 	if (slot == MEMSLOT_READONLY && (fetch || !(iss & (ISS_DABT_WNR | ISS_DABT_CM))))

@@ -36,14 +36,13 @@ void inject_serror(struct vcpu *vcpu, uint64_t iss)
 {
 	struct cpu *cpu = vcpu->cpu;
 
+	cpu->el2.vsesr = iss;
 	if (cpu->pstate & PSR_A) {
-		vcpu->serror_iss = iss;
 		atomic_fetch_or(&cpu->irq_in, CPU_SERROR);
 		return;
 	}
 	take(vcpu);
 	cpu_take_irq(cpu, CPU_SERROR);
-	cpu->sys[CPU_ESR_EL1] = ESR_MAKE(EC_SERROR, iss);
 }
 
 int inject_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
@@ -52,7 +51,7 @@ int inject_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 	ev->exception.serror_pending = (atomic_load(&vcpu->cpu->irq_in) & CPU_SERROR) != 0;
 	ev->exception.serror_has_esr = 1; /* FEAT_RAS */
 	if (ev->exception.serror_pending)
-		ev->exception.serror_esr = vcpu->serror_iss;
+		ev->exception.serror_esr = vcpu->cpu->el2.vsesr;
 	return 0;
 }
 

@@ -217,7 +217,6 @@ struct vcpu {
 	bool timer_level[CPU_TIMER_COUNT];
 	struct vcpu_pmu *pmu; /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
 	struct vcpu_pvtime { uint64_t ipa; bool set; } pvtime; /* hypercall.c */
-	uint64_t serror_iss; /* of a pending SError: inject.c */
 	uint64_t fault_far; /* VA of the last stage 2 abort, for an injected external abort */
 	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
 	bool tick_armed;	   /* vcpu thread */

@@ -171,7 +171,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	cpu_reset(vcpu->cpu);
 	idreg_vcpu_init(vcpu);
 	atomic_fetch_and(&vcpu->cpu->irq_in, ~(uint32_t)CPU_SERROR);
-	vcpu->serror_iss = 0;
+	vcpu->cpu->el2.vsesr = 0;
 	timer_vcpu_reset(vcpu);
 	pmu_vcpu_reset(vcpu);
 	if (vcpu->vgic)
