@@ -20,7 +20,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"run", cmd_run, "[OPTION]... KERNEL", "boot a machine", "See pawl-run(1) for its options.\n"},
+	{"run", cmd_run, "--kernel IMAGE [OPTION]...", "boot a machine", "See pawl-run(1) for its options.\n"},
 	{"exec", cmd_exec, "[--engine interp|jit] [--] PROGRAM [ARGUMENT]...", "run a program that uses /dev/kvm",
 	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be dynamically linked, for this machine.\n\n"
 	 "  --engine interp|jit  how guest instructions are run\n"},
