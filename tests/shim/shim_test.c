@@ -229,7 +229,7 @@ static void other_requests_and_descriptors_are_the_kernels(void **state)
 	int fd = open("/dev/kvm", O_RDWR), event = eventfd(0, 0), pipes[2], n = -1;
 
 	assert_int_equal(ioctl(event, KVM_RUN, 0), -1);
-	assert_int_equal(errno, ENOTTY);
+	assert_true(errno == ENOTTY || errno == ENOSYS); /* ENOSYS: qemu-user's answer to requests it does not know */
 	assert_int_equal(pipe(pipes), 0);
 	assert_int_equal(ioctl(pipes[0], FIONREAD, &n), 0);
 	assert_int_equal(n, 0);

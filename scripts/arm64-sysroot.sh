@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# arm64-sysroot.sh DIR: the arm64 libraries that the cross build needs beyond the C library, from Debian, and DIR/meson.ini
+# which tells meson and qemu-user where they are. What is there already is kept.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=arm64-apt.sh
+. "$here/arm64-apt.sh"
+
+packages=(libcmocka-dev libcmocka0 libfdt-dev libfdt1 zlib1g-dev zlib1g libzstd-dev libzstd1)
+
+[ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+
+if [ "$(cat "$out/packages" 2>/dev/null)" != "${packages[*]}" ]; then
+	rm -rf "${out:?}/root"
+	arm64_extract "$out/apt" "$out/root" "${packages[@]}"
+	rm -rf "$out/apt"
+	# Links that are absolute lead out of the tree.
+	find "$out/root" -lname '/*' -printf '%p\t%l\n' | while IFS=$'\t' read -r link target; do
+		ln -sf "$out/root$target" "$link"
+	done
+	echo "${packages[*]}" >"$out/packages"
+fi
+libraries=$out/root/usr/lib/aarch64-linux-gnu:$out/root/lib/aarch64-linux-gnu
+cat >"$out/meson.ini" <<END
+[properties]
+sys_root = '$out/root'
+pkg_config_libdir = '$out/root/usr/lib/aarch64-linux-gnu/pkgconfig:$out/root/usr/share/pkgconfig'
+
+[binaries]
+exe_wrapper = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu', '-E', 'LD_LIBRARY_PATH=$libraries']
+
+[built-in options]
+c_args = ['-isystem', '$out/root/usr/include']
+c_link_args = ['-L$out/root/usr/lib/aarch64-linux-gnu', '-L$out/root/lib/aarch64-linux-gnu', '-Wl,-rpath-link,$out/root/lib/aarch64-linux-gnu']
+END
