@@ -66,6 +66,13 @@ struct ir_env {
 	uint32_t exit_reason;
 	uint32_t step_ex;  /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
 	uint64_t insn_count; /* guest instructions begun, by block (an estimate, for statistics and the bench) */
+
+	/*
+	 * Interpreter: the SSA values of the block at hand; nothing outlives a block. They lie here, behind the guest
+	 * registers, so that an operand of a prepared block (ir_interp_prepare) can name either with one index.
+	 */
+	uint64_t t[IR_MAX_VALUES];
+	union ir_v128 tv[IR_MAX_VALUES] __attribute__((aligned(16)));
 };
 
 #endif

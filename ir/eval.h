@@ -14,7 +14,10 @@
 #define IR_C (1u << 29)
 #define IR_V (1u << 28)
 
-static inline uint64_t ir_ones(unsigned width) { return width >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << width) - 1; }
+static inline uint64_t ir_ones(unsigned width)
+{
+	return width >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << width) - 1;
+}
 
 static inline uint64_t ir_sext(uint64_t v, unsigned width)
 {
@@ -53,8 +56,14 @@ static inline uint32_t ir_sdiv32(uint32_t a, uint32_t b)
 	return (uint32_t)((int32_t)a / (int32_t)b);
 }
 
-static inline uint64_t ir_mulhu(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 64); }
-static inline uint64_t ir_mulhs(uint64_t a, uint64_t b) { return (uint64_t)((__int128)(int64_t)a * (int64_t)b >> 64); }
+static inline uint64_t ir_mulhu(uint64_t a, uint64_t b)
+{
+	return (uint64_t)((unsigned __int128)a * b >> 64);
+}
+static inline uint64_t ir_mulhs(uint64_t a, uint64_t b)
+{
+	return (uint64_t)((__int128)(int64_t)a * (int64_t)b >> 64);
+}
 
 static inline uint64_t ir_extr64(uint64_t hi, uint64_t lo, unsigned lsb)
 {
@@ -74,11 +83,23 @@ static inline uint64_t ir_bfi_val(uint64_t base, uint64_t src, unsigned lsb, uns
 	return (base & ~mask) | (src << lsb & mask);
 }
 
-static inline uint64_t ir_clz64(uint64_t a) { return a ? (uint64_t)__builtin_clzll(a) : 64; }
-static inline uint64_t ir_clz32(uint32_t a) { return a ? (uint64_t)__builtin_clz(a) : 32; }
+static inline uint64_t ir_clz64(uint64_t a)
+{
+	return a ? (uint64_t)__builtin_clzll(a) : 64;
+}
+static inline uint64_t ir_clz32(uint32_t a)
+{
+	return a ? (uint64_t)__builtin_clz(a) : 32;
+}
 /* Leading bits equal to the sign bit, not counting it. */
-static inline uint64_t ir_cls64(uint64_t a) { return ir_clz64((a ^ (uint64_t)((int64_t)a >> 63)) << 1 | 1); }
-static inline uint64_t ir_cls32(uint32_t a) { return ir_clz32((a ^ (uint32_t)((int32_t)a >> 31)) << 1 | 1); }
+static inline uint64_t ir_cls64(uint64_t a)
+{
+	return ir_clz64((a ^ (uint64_t)((int64_t)a >> 63)) << 1 | 1);
+}
+static inline uint64_t ir_cls32(uint32_t a)
+{
+	return ir_clz32((a ^ (uint32_t)((int32_t)a >> 31)) << 1 | 1);
+}
 
 static inline uint64_t ir_rev16(uint64_t a)
 {
@@ -144,8 +165,14 @@ static inline uint32_t ir_flags_sub32(uint32_t a, uint32_t b)
 	return (r & IR_N) | (a == b ? IR_Z : 0) | (a >= b ? IR_C : 0) | ((a ^ b) & (a ^ r)) >> 31 << 28;
 }
 
-static inline uint32_t ir_flags_logic64(uint64_t a) { return (uint32_t)(a >> 63) << 31 | (a == 0 ? IR_Z : 0); }
-static inline uint32_t ir_flags_logic32(uint32_t a) { return (a & IR_N) | (a == 0 ? IR_Z : 0); }
+static inline uint32_t ir_flags_logic64(uint64_t a)
+{
+	return (uint32_t)(a >> 63) << 31 | (a == 0 ? IR_Z : 0);
+}
+static inline uint32_t ir_flags_logic32(uint32_t a)
+{
+	return (a & IR_N) | (a == 0 ? IR_Z : 0);
+}
 
 /* ConditionHolds: bit n of row cc says whether it holds when NZCV = n. NV is "always", as AL. */
 static const uint16_t ir_cond_row[16] = {
@@ -154,7 +181,10 @@ static const uint16_t ir_cond_row[16] = {
 	[IR_GT] = 0x0a05, [IR_LE] = 0xf5fa, [IR_AL] = 0xffff, [IR_NV] = 0xffff,
 };
 
-static inline uint64_t ir_cond_holds(uint32_t nzcv, unsigned cc) { return ir_cond_row[cc & 15] >> (nzcv >> 28) & 1; }
+static inline uint64_t ir_cond_holds(uint32_t nzcv, unsigned cc)
+{
+	return ir_cond_row[cc & 15] >> (nzcv >> 28) & 1;
+}
 
 /*
  * The pure ops with integer and flag operands and one such result. False: not one of them.

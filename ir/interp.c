@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The portable interpreter, and with eval.h and memory.c the definition of every op. Runs one block and returns;
+ * finding the next block is the PE's business.
+ *
+ * It runs a block as the builder made it, or as ir_interp_prepare (fuse.c) rewrote it. Operands are signed indices
+ * into the value arrays at the end of struct ir_env; in a prepared block they may be negative and then name guest
+ * registers, which lie before the arrays.
+ */
+#include "fuse.h"
+#include "ir.h"
+
+#include <string.h>
+
+#include "env.h"
+#include "eval.h"
+#include "memory.h"
+#include "vec.h"
+
+#define X(n) IR_OPND(x, n)
+#define V(n) IR_OPND(v, n)
+#define W(n) ((uint32_t)X(n))
+#define F(n) (*(uint32_t *)&X(n)) /* flags: the low word, so that it may also be env->nzcv */
+
+#define PC_OF(op) (blk->pc + 4 * (uint64_t)(op)->gi)
+
+/* The host address of an aligned access that the soft TLB lets through; one compare checks page and alignment. */
+#define FAST(va, size, rw) \
+	__extension__({ \
+		const struct ir_tlbe *tlbe_ = ir_tlb_entry(env, (va)); \
+		__builtin_expect(((va) & (IR_PAGE_MASK | ((size)-1))) == tlbe_->rw, 1) \
+			? (void *)(uintptr_t)((va) + tlbe_->delta) \
+			: NULL; \
+	})
+
+static inline uint64_t lane_get(const union ir_v128 *v, unsigned lane, unsigned desc)
+{
+	bool sext = desc >> 4 & 1;
+
+	switch (desc & 3) {
+	case 0: return sext ? (uint64_t)(int64_t)v->sb[lane] : v->b[lane];
+	case 1: return sext ? (uint64_t)(int64_t)v->sh[lane] : v->h[lane];
+	case 2: return sext ? (uint64_t)(int64_t)v->ss[lane] : v->s[lane];
+	default: return v->d[lane];
+	}
+}
+
+static inline void lane_set(union ir_v128 *v, unsigned lane, unsigned log2size, uint64_t val)
+{
+	switch (log2size & 3) {
+	case 0: v->b[lane] = (uint8_t)val; break;
+	case 1: v->h[lane] = (uint16_t)val; break;
+	case 2: v->s[lane] = (uint32_t)val; break;
+	default: v->d[lane] = val; break;
+	}
+}
+
+enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk)
+{
+	static const void *const labels[] = {
+#define OP(name, sig, flags) [IR_##name] = &&L_##name,
+#include "ops.def"
+#undef OP
+#define FUSED(name) [IR_##name] = &&L_##name,
+		IR_FUSED_OPS
+#undef FUSED
+	};
+	const struct ir_insn *op = blk->ops;
+	uint64_t *const x = env->t;
+	union ir_v128 *const v = env->tv;
+
+	env->insn_count += blk->n_insns;
+
+#define DISPATCH() goto *labels[op->op]
+#define NEXT() \
+	do { \
+		op++; \
+		DISPATCH(); \
+	} while (0)
+/* A pure op: its value by the one definition there is. The compiler resolves the switch for each op. */
+#define PURE(name, bval) \
+	do { \
+		struct ir_insn o_ = *op; \
+		uint64_t r_; \
+		o_.op = IR_##name; \
+		ir_eval(&o_, X(op->a), bval, X(op->c), &r_); \
+		X(op->dst) = r_; \
+	} while (0)
+#define PURE_OP(name) \
+	L_##name : PURE(name, X(op->b)); \
+	NEXT()
+/* The same with a constant for its second operand. */
+#define PURE_IMM(name) \
+	L_##name##_i : PURE(name, op->imm); \
+	NEXT()
+/* Flag results are words. */
+#define FLAG(name, bval) \
+	do { \
+		struct ir_insn o_ = *op; \
+		uint64_t r_; \
+		o_.op = IR_##name; \
+		ir_eval(&o_, X(op->a), bval, X(op->c), &r_); \
+		F(op->dst) = (uint32_t)r_; \
+	} while (0)
+#define FLAG_OP(name) \
+	L_##name : FLAG(name, X(op->b)); \
+	NEXT()
+#define FLAG_IMM(name) \
+	L_##name##_i : FLAG(name, op->imm); \
+	NEXT()
+/* A memory op out of line. */
+#define CALL_MEM(fn) \
+	do { \
+		env->pc = PC_OF(op); \
+		if (!fn(env, op, x, v)) \
+			return IR_RET_TRAP; \
+	} while (0)
+#define MEM_OP(name) \
+	L_##name : CALL_MEM(ir_mem_##name); \
+	NEXT()
+
+	DISPATCH();
+
+L_nop:
+	NEXT();
+
+	/* ---- guest state */
+L_const:
+	X(op->dst) = op->imm;
+	NEXT();
+L_getx:
+	X(op->dst) = env->x[op->x];
+	NEXT();
+L_putx:
+	env->x[op->x] = X(op->a);
+	NEXT();
+L_getv:
+	V(op->dst) = env->v[op->x];
+	NEXT();
+L_putv:
+	env->v[op->x] = V(op->a);
+	NEXT();
+L_getf:
+	F(op->dst) = env->nzcv;
+	NEXT();
+L_putf:
+	env->nzcv = F(op->a);
+	NEXT();
+
+	/* ---- integer */
+	PURE_OP(add64);
+	PURE_OP(add32);
+	PURE_OP(sub64);
+	PURE_OP(sub32);
+	PURE_OP(and);
+	PURE_OP(or);
+	PURE_OP(xor);
+	PURE_OP(andn);
+	PURE_OP(not64);
+	PURE_OP(not32);
+	PURE_OP(shl64);
+	PURE_OP(shl32);
+	PURE_OP(lshr64);
+	PURE_OP(lshr32);
+	PURE_OP(ashr64);
+	PURE_OP(ashr32);
+	PURE_OP(ror64);
+	PURE_OP(ror32);
+	PURE_OP(mul64);
+	PURE_OP(mul32);
+	PURE_OP(mulhs);
+	PURE_OP(mulhu);
+	PURE_OP(sdiv64);
+	PURE_OP(sdiv32);
+	PURE_OP(udiv64);
+	PURE_OP(udiv32);
+	PURE_OP(adc64);
+	PURE_OP(adc32);
+	PURE_OP(extr64);
+	PURE_OP(extr32);
+	PURE_OP(ubfx);
+	PURE_OP(sbfx);
+	PURE_OP(bfi);
+	PURE_OP(clz64);
+	PURE_OP(clz32);
+	PURE_OP(cls64);
+	PURE_OP(cls32);
+	PURE_OP(rbit64);
+	PURE_OP(rbit32);
+	PURE_OP(rev64);
+	PURE_OP(rev32);
+	PURE_OP(rev32_64);
+	PURE_OP(rev16_64);
+	PURE_OP(rev16_32);
+	PURE_OP(crc32);
+	PURE_OP(select);
+	PURE_OP(eqz64);
+	PURE_OP(eqz32);
+	PURE_OP(nez64);
+	PURE_OP(nez32);
+	PURE_OP(tstbit);
+
+	/* ---- flags */
+	FLAG_OP(fl_add64);
+	FLAG_OP(fl_add32);
+	FLAG_OP(fl_sub64);
+	FLAG_OP(fl_sub32);
+	FLAG_OP(fl_adc64);
+	FLAG_OP(fl_adc32);
+	FLAG_OP(fl_logic64);
+	FLAG_OP(fl_logic32);
+	FLAG_OP(fl_const);
+	FLAG_OP(fl_pack);
+L_fl_select:
+	F(op->dst) = X(op->a) ? F(op->b) : F(op->c);
+	NEXT();
+	PURE_OP(fl_unpack);
+	PURE_OP(cond);
+L_fl_fcmp:
+	F(op->dst) = ir_fcmp(env, &V(op->a), &V(op->b), op->x, op->aux & 1);
+	NEXT();
+
+	/* ---- memory */
+L_load : {
+	uint64_t va = X(op->a) + op->imm, val;
+	uint32_t m = op->aux;
+	const void *p = FAST(va, (uint64_t)1 << IR_MEM_SIZE(m), r);
+
+	if (p && !(m & IR_MEM_ACQREL)) {
+		switch (IR_MEM_SIZE(m)) {
+		case 0: val = __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED); break;
+		case 1: val = __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED); break;
+		case 2: val = __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED); break;
+		default: val = __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED); break;
+		}
+		X(op->dst) = ir_mem_extend(val, m);
+		NEXT();
+	}
+	CALL_MEM(ir_mem_load);
+	NEXT();
+}
+L_store : {
+	uint64_t va = X(op->a) + op->imm, val = X(op->b);
+	uint32_t m = op->aux;
+	void *p = FAST(va, (uint64_t)1 << IR_MEM_SIZE(m), w);
+
+	if (p && !(m & IR_MEM_ACQREL)) {
+		switch (IR_MEM_SIZE(m)) {
+		case 0: __atomic_store_n((uint8_t *)p, (uint8_t)val, __ATOMIC_RELAXED); break;
+		case 1: __atomic_store_n((uint16_t *)p, (uint16_t)val, __ATOMIC_RELAXED); break;
+		case 2: __atomic_store_n((uint32_t *)p, (uint32_t)val, __ATOMIC_RELAXED); break;
+		default: __atomic_store_n((uint64_t *)p, val, __ATOMIC_RELAXED); break;
+		}
+		NEXT();
+	}
+	CALL_MEM(ir_mem_store);
+	NEXT();
+}
+	MEM_OP(loadv);
+	MEM_OP(storev);
+	MEM_OP(loadp);
+	MEM_OP(storep);
+	MEM_OP(loadpv);
+	MEM_OP(storepv);
+	MEM_OP(ldx);
+	MEM_OP(rmw);
+	MEM_OP(stx);
+	MEM_OP(cas);
+	MEM_OP(casp);
+L_ldxp:
+	CALL_MEM(ir_mem_ldx);
+	NEXT();
+L_stxp:
+	CALL_MEM(ir_mem_stx);
+	NEXT();
+L_clrex:
+	env->excl.valid = 0;
+	NEXT();
+L_fence:
+	env->pc = PC_OF(op);
+	ir_mem_fence(env, op->x);
+	NEXT();
+
+	/* ---- system */
+L_mrs : {
+	uint64_t val;
+
+	env->pc = PC_OF(op);
+	if (env->ops->mrs(env, op->aux, op->x, &val))
+		return IR_RET_TRAP;
+	X(op->dst) = val;
+	NEXT();
+}
+L_msr:
+	env->pc = PC_OF(op);
+	if (env->ops->msr(env, op->aux, op->x, X(op->a)))
+		return IR_RET_TRAP;
+	NEXT();
+L_msr_imm:
+	env->pc = PC_OF(op);
+	if (env->ops->msr_imm(env, op->aux, op->x))
+		return IR_RET_TRAP;
+	NEXT();
+
+	/* ---- control flow */
+L_brcond:
+	if (X(op->a)) {
+		env->pc = op->imm;
+		return IR_RET_BR;
+	}
+	NEXT();
+L_br:
+	env->pc = op->imm;
+	return IR_RET_BR;
+L_br_ind:
+	env->pc = X(op->a);
+	return IR_RET_BR;
+L_exit:
+	env->pc = PC_OF(op);
+	env->exit_reason = op->x;
+	env->exit_imm = op->imm;
+	return IR_RET_EXIT;
+
+	/* ---- vectors */
+L_v_from_x:
+	V(op->dst) = (union ir_v128){.d = {X(op->a), 0}};
+	NEXT();
+L_v_from_xx:
+	V(op->dst) = (union ir_v128){.d = {X(op->a), X(op->b)}};
+	NEXT();
+L_x_from_v:
+	X(op->dst) = lane_get(&V(op->a), op->x, op->aux);
+	NEXT();
+L_v_ins_x : {
+	union ir_v128 t = V(op->a);
+
+	lane_set(&t, op->x, op->aux, X(op->b));
+	V(op->dst) = t;
+	NEXT();
+}
+L_vop : {
+	union ir_v128 t; /* the result may lie where an operand does */
+
+	ir_vop_table[op->imm](env, &t, &V(op->a), &V(op->b), &V(op->c), op->aux);
+	V(op->dst) = t;
+	NEXT();
+}
+}
