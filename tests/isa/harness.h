@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs one instruction on the IR interpreter and on an oracle (Unicorn, in process), from the same random state, with
+ * flat memory and no PE around it. differential.c compares; the rules_*.c files say what is special about which row.
+ */
+#ifndef PAWL_TESTS_ISA_HARNESS_H
+#define PAWL_TESTS_ISA_HARNESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "env.h"
+#include "ir.h"
+#include "isa.h"
+
+/* Guest addresses. The code area is so large that every literal load stays in it. */
+enum { CODE = 0x10000000, CODE_SIZE = 4 << 20, CODE_PC = CODE + (2 << 20), DATA = 0x20000000, DATA_SIZE = 256 << 10 };
+#define NOWHERE 0x7000000000ull /* nothing is mapped here, nor anywhere near */
+
+struct state {
+	uint64_t x[32]; /* 31: SP */
+	uint64_t pc;
+	uint32_t nzcv;
+	uint32_t fpcr, fpsr;
+	union ir_v128 v[32];
+};
+
+enum outcome { DONE, UNDEFINED, FAULT, EXIT };
+
+struct result {
+	enum outcome outcome;
+	unsigned why; /* EXIT: enum ir_exit_reason */
+	struct state s;
+};
+
+/* Ours. The memory is engine_data, engine_code. */
+extern uint8_t *engine_data, *engine_code;
+void engine_start(void);
+/* Runs n instructions from s->pc as one block. fast: the soft TLB knows the data pages. */
+struct result engine_run(const struct state *s, const uint32_t *insns, unsigned n, uint64_t features, bool fast);
+/* What the last run did to memory, for those who look at descriptors: count, then the last access. */
+struct access {
+	uint64_t va;
+	uint32_t m;
+};
+extern unsigned engine_accesses;
+extern struct access engine_access;
+
+/* The oracle. */
+extern uint8_t *oracle_data, *oracle_code;
+bool oracle_start(void);
+struct result oracle_run(const struct state *s, const uint32_t *insns, unsigned n);
+
+/* Random numbers: splitmix64, so that a seed means the same everywhere. */
+extern uint64_t rng_state;
+static inline uint64_t rnd(void)
+{
+	uint64_t z = (rng_state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+/* A word of the row with random free bits, favouring register 31 and equal registers. */
+uint32_t random_word(unsigned row);
+uint64_t random_x(void);      /* favours boundary values */
+union ir_v128 random_v(void); /* favours boundary values of integers and of all three FP formats */
+
+/*
+ * A rule about the rows whose name matches (fnmatch), checked in order until one matches. Rows without a rule are
+ * compared in everything.
+ */
+struct rule {
+	const char *rows;
+	const char *skip;				 /* never compared, and why */
+	bool (*unpredictable)(uint32_t insn);		 /* this word is CONSTRAINED UNPREDICTABLE: not compared */
+	void (*prepare)(struct state *s, uint32_t insn); /* make the state suit the instruction */
+	uint32_t (*before)(uint32_t insn);		 /* an instruction to run first, in the same block; 0 none */
+};
+extern const struct rule rules_base[], rules_fp[]; /* end with rows = NULL */
+
+/* For prepare(): let the base register point into the data area. */
+void aim(struct state *s, uint32_t insn);
+void aim_aligned(struct state *s, uint32_t insn);
+
+#endif
