@@ -331,11 +331,9 @@ static void other_plain(int sig)
 
 static void with_info(int sig, siginfo_t *info, void *context)
 {
-	char here;
-
 	info_ran = info->si_signo == sig && context ? sig : -1;
 	info_code = info->si_code;
-	handler_stack = (uintptr_t)&here;
+	handler_stack = (uintptr_t)__builtin_frame_address(0);
 }
 
 static void a_handler_runs_and_the_library_knows(void **state)
