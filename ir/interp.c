@@ -226,7 +226,7 @@ L_load : {
 	uint32_t m = op->aux;
 	const void *p = FAST(va, (uint64_t)1 << IR_MEM_SIZE(m), r);
 
-	if (p && !(m & IR_MEM_ACQREL)) {
+	if (p && !(m & (IR_MEM_ACQREL | IR_MEM_UNPRIV))) {
 		switch (IR_MEM_SIZE(m)) {
 		case 0: val = __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED); break;
 		case 1: val = __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED); break;
@@ -244,7 +244,7 @@ L_store : {
 	uint32_t m = op->aux;
 	void *p = FAST(va, (uint64_t)1 << IR_MEM_SIZE(m), w);
 
-	if (p && !(m & IR_MEM_ACQREL)) {
+	if (p && !(m & (IR_MEM_ACQREL | IR_MEM_UNPRIV))) {
 		switch (IR_MEM_SIZE(m)) {
 		case 0: __atomic_store_n((uint8_t *)p, (uint8_t)val, __ATOMIC_RELAXED); break;
 		case 1: __atomic_store_n((uint16_t *)p, (uint16_t)val, __ATOMIC_RELAXED); break;

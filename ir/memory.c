@@ -25,12 +25,15 @@ static void *tlb_host(const struct ir_env *env, uint64_t va, uint64_t size, bool
 	return (void *)(uintptr_t)(va + e->delta); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-/* The same for a plain access, which must be aligned only if its descriptor says so. */
+/*
+ * The same for a plain access, which must be aligned only if its descriptor says so. Unprivileged accesses are not
+ * for the soft TLB, which knows what the current EL may do.
+ */
 static void *plain_host(const struct ir_env *env, uint64_t va, uint64_t size, uint32_t m, bool write)
 {
 	uint64_t align = m & (IR_MEM_ACQREL | IR_MEM_ALIGNED) ? size : 1;
 
-	return va & (align - 1) ? NULL : tlb_host(env, va, size, write);
+	return va & (align - 1) || m & IR_MEM_UNPRIV ? NULL : tlb_host(env, va, size, write);
 }
 
 /* ---- elements */
