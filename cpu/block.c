@@ -113,6 +113,64 @@ static uint64_t epoch_now(const struct cpu_priv *p, const struct code_page *c)
 	return (uint64_t)p->epoch << 32 | c->epoch;
 }
 
+/* ---- SP alignment */
+
+/*
+ * An access whose base is SP checks that SP is a multiple of 16 (SCTLR_EL1.SA, SA0). The soft TLB's fast path does not
+ * look, so the run loop does, once for each block that has such an access, and runs it without the fast path if SP is
+ * misaligned: access.c then decides access by access. That is enough if SP stays aligned inside a block that began
+ * with it aligned. Hence a block ends behind an instruction that may change that, if an access with base SP follows.
+ */
+static bool is_mem(const struct ir_insn *op)
+{
+	switch (op->op) {
+	case IR_load: case IR_store: case IR_loadv: case IR_storev: case IR_loadp: case IR_storep: case IR_loadpv:
+	case IR_storepv: case IR_ldx: case IR_ldxp: case IR_stx: case IR_stxp: case IR_rmw: case IR_cas: case IR_casp: return true;
+	default: return false;
+	}
+}
+
+/* Value v is known to be SP of the block's start plus a multiple of 16; as far back as constants and additions go. */
+static bool keeps_alignment(const struct ir_block *ir, const struct ir_insn *at, uint16_t v, unsigned depth)
+{
+	for (const struct ir_insn *op = at; op-- > ir->ops;) {
+		if (op->dst != v)
+			continue;
+		switch (op->op) {
+		case IR_const: return !(op->imm & 15);
+		case IR_getx: return op->x == 31;
+		case IR_add64:
+		case IR_sub64:
+			return depth && keeps_alignment(ir, op, op->a, depth - 1) && keeps_alignment(ir, op, op->b, depth - 1);
+		default:
+			if (is_mem(op) || op->op == IR_putx || op->op == IR_putv || op->op == IR_putf || op->op == IR_vop)
+				continue; /* dst is of another class, or not there */
+			return false;
+		}
+	}
+	return false;
+}
+
+/* Sets blk->sp_mask. Returns how many instructions may stay, at most n. */
+static unsigned sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
+{
+	unsigned end = n;
+
+	*mask = 0;
+	for (unsigned i = 0; i < ir->n_ops; i++) {
+		const struct ir_insn *op = &ir->ops[i];
+
+		if (is_mem(op) && IR_MEM_BASE(op->aux) == 31) {
+			if (op->gi >= end)
+				return end;
+			*mask = 15;
+		}
+		if (op->op == IR_putx && op->x == 31 && op->gi + 1u < end && !keeps_alignment(ir, op, op->a, 8))
+			end = op->gi + 1;
+	}
+	return n;
+}
+
 /* ---- making one */
 
 static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
@@ -126,29 +184,34 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		.el = key & KEY_EL1,
 		.fp_traps = key & KEY_FP_TRAPS,
 	};
-	unsigned left = (4096 - (pc & 4095)) / 4, n = 0;
-	uint32_t words[IR_MAX_INSNS];
+	unsigned left = (4096 - (pc & 4095)) / 4, n, keep;
+	uint32_t words[IR_MAX_INSNS], sp_mask;
 	struct code_page *page;
 	struct ir_block ir;
 	struct block *blk;
 	struct block **bucket;
-	bool open = true;
+	bool open;
 
 	if (left > IR_MAX_INSNS)
 		left = IR_MAX_INSNS;
 	if (key & KEY_ONE)
 		left = 1;
-	ir_begin(p->builder, pc);
-	while (open && n < left && (!n || ir_has_room(p->builder))) {
-		words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
-		ctx.pc = pc + 4 * n;
-		ir_next_insn(p->builder);
-		open = isa_emit(&ctx, words[n]);
-		n++;
+	for (;;) {
+		ir_begin(p->builder, pc);
+		for (n = 0, open = true; open && n < left && (!n || ir_has_room(p->builder)); n++) {
+			words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
+			ctx.pc = pc + 4 * n;
+			ir_next_insn(p->builder);
+			open = isa_emit(&ctx, words[n]);
+		}
+		if (open)
+			ir_br(p->builder, pc + 4 * n);
+		ir_finish(p->builder, &ir);
+		keep = sp_scan(&ir, n, &sp_mask);
+		if (keep == n)
+			break;
+		left = keep;
 	}
-	if (open)
-		ir_br(p->builder, pc + 4 * n);
-	ir_finish(p->builder, &ir);
 
 	page = page_find(p, ipa & IR_PAGE_MASK);
 	if (!page) {
@@ -165,6 +228,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->words = code_alloc(p, sizeof(*words) * n);
 	memcpy(blk->words, words, sizeof(*words) * n);
 	blk->n_words = n;
+	blk->sp_mask = sp_mask;
 	blk->ipa = ipa;
 	blk->key = key;
 	blk->page = page;

@@ -134,6 +134,7 @@ struct block {
 	ipa_t ipa;
 	uint64_t epoch; /* the words were last compared under */
 	uint32_t key;
+	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
 	unsigned n_words;
 	uint32_t *words; /* source */
 };
@@ -216,6 +217,7 @@ struct cpu_priv {
 	uint16_t break_mask, watch_mask;
 	struct { uint64_t wvr, wcr; } watch_seen[16]; /* what the TLBs were filled under */
 	uint16_t watch_seen_mask;
+	struct ir_tlbe no_tlb[IR_TLB_SIZE]; /* never hits: all accesses of a block go through access.c */
 	bool step_isv; /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;

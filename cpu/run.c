@@ -160,6 +160,10 @@ static enum cpu_exit run(struct cpu *cpu)
 		if (unlikely(!b))
 			continue;
 		env->step_ex = 0;
+		if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
+			env->tlb = p->no_tlb;
+			attend(cpu, ATTN_REGIME); /* puts it back */
+		}
 		switch (ir_interp(env, &b->ir)) {
 		case IR_RET_BR:
 			p->outcome = OUTCOME_RETIRED;

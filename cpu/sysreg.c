@@ -374,6 +374,8 @@ static int unknown(struct cpu *cpu, uint32_t enc, unsigned rt, bool read)
 	unsigned op0 = enc >> 14 & 3, op1 = enc >> 11 & 7, crn = enc >> 7 & 15;
 	uint64_t esr = ESR_MAKE(EC_SYS64, iss_sys(enc, rt, read));
 
+	if (op0 == 1 && (cpu_is_el0(cpu) || (crn != 11 && crn != 15))) /* SYSL */
+		return exception_undef(cpu);
 	if (op1 == 4 || op1 == 5 || op1 == 6 || op1 == 7) /* EL2, EL3, secure: not for EL1 */
 		return exception_undef(cpu);
 	if (cpu_is_el0(cpu)) {

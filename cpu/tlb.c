@@ -46,6 +46,8 @@ void tlb_init(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 
 	p->gen_next = 1;
+	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
+		p->no_tlb[i].r = p->no_tlb[i].w = IR_TLB_NONE;
 	tlb_select(cpu);
 }
 
