@@ -29,7 +29,8 @@ enum outcome { DONE, UNDEFINED, FAULT, EXIT };
 
 struct result {
 	enum outcome outcome;
-	unsigned why; /* EXIT: enum ir_exit_reason */
+	unsigned why;	  /* EXIT: enum ir_exit_reason */
+	uint64_t payload; /* EXIT */
 	struct state s;
 };
 
@@ -45,6 +46,23 @@ struct access {
 };
 extern unsigned engine_accesses;
 extern struct access engine_access;
+
+/* What the emitters are told: as EL1 with FP enabled, unless a test changes it. */
+extern uint8_t engine_el;
+extern bool engine_fp_traps;
+/* The last instruction ended its block. */
+extern bool engine_ended;
+/* Calls of the PE in the last run: count, and the last one. They fail unless engine_has_pe. */
+struct call {
+	char kind; /* r MRS, w MSR, i MSR (immediate), f fence (enc is its kind) */
+	uint32_t enc;
+	unsigned rt;
+	uint64_t val;
+};
+#define ENGINE_MRS_VALUE 0x1122334455667788ull
+extern bool engine_has_pe;
+extern struct call engine_call;
+extern unsigned engine_calls;
 
 /* The oracle. */
 extern uint8_t *oracle_data, *oracle_code;
