@@ -81,6 +81,9 @@ struct ir_insn {
 #define IR_MEM_SEQCST (1u << 23)	  /* LDAR/STLR (RCsc); without it ACQREL is RCpc (LDAPR) */
 #define IR_MEM_VEC (1u << 24)		  /* register is a vector register; set by the builder */
 #define IR_MEM_RMW (1u << 25)		  /* read-modify-write; set by the builder */
+/* Structure accesses (LD1..ST4): log2 of the element that must be aligned, instead of what is transferred at once. */
+#define IR_MEM_ELEM(log2) ((uint32_t)((log2) + 1) << 26)
+#define IR_MEM_ALIGN_SIZE(m) ((m) >> 26 & 7u ? ((m) >> 26 & 7u) - 1 : IR_MEM_SIZE(m)) /* log2, of plain accesses */
 #define IR_MEM(size, rt, base, flags) ((uint32_t)(size) | (uint32_t)(rt) << 6 | (uint32_t)(base) << 16 | (flags))
 #define IR_MEM_BASE_LITERAL 32
 

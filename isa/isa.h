@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "ir.h"
+#include "vec.h" /* descriptors in the tables */
 
 /* Features that rows of the decode tables ask for; the CPU model is a set of them. */
 enum isa_feature {
