@@ -115,6 +115,13 @@ struct gdb_target_ops {
 	void (*kill)(void *target);
 };
 
+/**
+ * A virtual address through a stopped vcpu's own stage 1 tables. Also on that vcpu's own thread,
+ * while it is outside KVM_RUN.
+ * @return 0 with *ipa set, or -EFAULT.
+ */
+int gdb_translate(const struct gdb_target_ops *ops, void *target, unsigned vcpu, uint64_t va, uint64_t *ipa);
+
 struct gdb_server;
 
 /**

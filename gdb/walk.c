@@ -90,3 +90,11 @@ int walk(struct target *t, unsigned vcpu, uint64_t va, uint64_t *ipa, uint64_t *
 	}
 	return -EFAULT;
 }
+
+int gdb_translate(const struct gdb_target_ops *ops, void *opaque, unsigned vcpu, uint64_t va, uint64_t *ipa)
+{
+	struct target t = {.ops = ops, .opaque = opaque};
+	uint64_t size;
+
+	return walk(&t, vcpu, va, ipa, &size);
+}

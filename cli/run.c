@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl run: the options, and the machine and the gdb server that they describe. pawl-run(1) is its documentation.
+ * getopt_long would do the parsing, but neither tells options given twice nor names the option in its messages as
+ * typed.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gdb.h"
+#include "vmm.h"
+
+#define DEFAULT_MEMORY (UINT64_C(512) << 20)
+
+enum option_id {
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_MEMORY,
+	OPT_SMP,
+	OPT_GDB,
+	OPT_GDB_WAIT,
+	OPT_DUMP_DTB,
+	OPT_KVM,
+	OPT_ENGINE,
+	OPT_VERBOSE,
+	OPT_HELP,
+	N_OPTIONS
+};
+
+static const struct option {
+	const char *name;
+	char letter;	      /* 0: none */
+	const char *argument; /* NULL: none */
+	const char *help;
+} options[N_OPTIONS] = {
+	[OPT_KERNEL] = {"kernel", 'k', "FILE", "arm64 kernel: Image, Image.gz, EFI zboot, or a static ELF"},
+	[OPT_INITRD] = {"initrd", 'i', "FILE", "initial file system for the kernel"},
+	[OPT_APPEND] = {"append", 'a', "STRING", "kernel command line"},
+	[OPT_MEMORY] = {"memory", 'm', "SIZE", "guest memory, with suffix K, M or G (default 512M)"},
+	[OPT_SMP] = {"smp", 's', "N", "number of vcpus (default 1)"},
+	[OPT_GDB] = {"gdb", 0, "ADDR", "gdb server: PORT, HOST:PORT, unix:PATH or a path"},
+	[OPT_GDB_WAIT] = {"gdb-wait", 0, NULL, "do not start before a debugger says so"},
+	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
+	[OPT_KVM] = {"kvm", 0, "PATH", "use the kernel's KVM device at PATH, on an arm64 host"},
+	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
+	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
+	[OPT_HELP] = {"help", 'h', NULL, "print this"},
+};
+
+struct arguments {
+	bool given[N_OPTIONS];
+	const char *value[N_OPTIONS];
+};
+
+static int help(void)
+{
+	printf("usage: pawl run [OPTION]... --kernel FILE\nBoot an arm64 machine.\n\n");
+	for (int i = 0; i < N_OPTIONS; i++) {
+		char left[64];
+		const struct option *o = &options[i];
+		int n = o->letter ? snprintf(left, sizeof(left), "-%c, ", o->letter)
+				  : snprintf(left, sizeof(left), "    ");
+
+		snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", o->name, o->argument ? " " : "",
+			 o->argument ? o->argument : "");
+		printf("  %-26s %s\n", left, o->help);
+	}
+	printf("\nOn a terminal Ctrl-A x ends the machine, Ctrl-A h shows the keys. See pawl-run(1).\n");
+	return 0;
+}
+
+static int take(struct arguments *a, int id, const char *value)
+{
+	if (a->given[id])
+		return cli_usage_error("run", "--%s is given twice", options[id].name);
+	a->given[id] = true;
+	a->value[id] = value;
+	return 0;
+}
+
+/* One option at argv[*i]; moves *i past its argument. 0 or an exit status. */
+static int parse_option(struct arguments *a, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i];
+	const char *value = NULL;
+	int id;
+
+	if (word[1] == '-') {
+		size_t len = strcspn(word + 2, "=");
+
+		for (id = 0; id < N_OPTIONS; id++)
+			if (strlen(options[id].name) == len && !strncmp(options[id].name, word + 2, len))
+				break;
+		if (id == N_OPTIONS)
+			return cli_usage_error("run", "unknown option '%.*s'", (int)len + 2, word);
+		if (word[2 + len])
+			value = word + 2 + len + 1;
+	} else {
+		for (id = 0; id < N_OPTIONS; id++)
+			if (options[id].letter && options[id].letter == word[1])
+				break;
+		if (id == N_OPTIONS)
+			return cli_usage_error("run", "unknown option '-%c'", word[1]);
+		if (word[2])
+			value = word + 2;
+	}
+	if (!options[id].argument && value)
+		return cli_usage_error("run", "--%s takes no argument", options[id].name);
+	if (options[id].argument && !value) {
+		if (*i + 1 >= argc)
+			return cli_usage_error("run", "--%s needs an argument: %s", options[id].name,
+					       options[id].argument);
+		value = argv[++*i];
+	}
+	return take(a, id, value);
+}
+
+static int parse_arguments(struct arguments *a, int argc, char **argv)
+{
+	int rc = 0;
+
+	memset(a, 0, sizeof(*a));
+	for (int i = 1; i < argc && !rc; i++) {
+		if (argv[i][0] == '-' && argv[i][1])
+			rc = parse_option(a, argc, argv, &i);
+		else if (a->given[OPT_KERNEL])
+			rc = cli_usage_error("run", "unexpected argument '%s'", argv[i]);
+		else
+			rc = take(a, OPT_KERNEL, argv[i]);
+	}
+	return rc;
+}
+
+/* Digits and a suffix. False: something else, or too large for 64 bits. */
+static bool parse_size(const char *text, uint64_t *size)
+{
+	unsigned shift = 0;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	*size = strtoull(text, &end, 0);
+	if (errno)
+		return false;
+	switch (*end) {
+	case 'k':
+	case 'K': shift = 10; break;
+	case 'm':
+	case 'M': shift = 20; break;
+	case 'g':
+	case 'G': shift = 30; break;
+	case 't':
+	case 'T': shift = 40; break;
+	}
+	if (shift) {
+		end++;
+		if (*end == 'i' || *end == 'I')
+			end++;
+		if (*end == 'b' || *end == 'B')
+			end++;
+	}
+	if (*end || *size > UINT64_MAX >> shift)
+		return false;
+	*size <<= shift;
+	return true;
+}
+
+static int configure(struct machine_config *config, const struct arguments *a)
+{
+	uint64_t n;
+
+	*config = (struct machine_config){
+		.sys = a->given[OPT_KVM] ? &kvm_sys_kernel : &kvm_sys_pawl,
+		.kvm_path = a->value[OPT_KVM],
+		.kernel = a->value[OPT_KERNEL],
+		.initrd = a->value[OPT_INITRD],
+		.append = a->value[OPT_APPEND],
+		.memory = DEFAULT_MEMORY,
+		.smp = 1,
+		.held = a->given[OPT_GDB_WAIT],
+		.verbose = a->given[OPT_VERBOSE],
+	};
+	if (a->given[OPT_MEMORY]) {
+		if (!parse_size(a->value[OPT_MEMORY], &config->memory))
+			return cli_usage_error("run", "--memory: '%s' is not a size such as 512M or 2G",
+					       a->value[OPT_MEMORY]);
+		if (!config->memory || config->memory & 0xffff)
+			return cli_usage_error("run", "--memory: '%s' is not a multiple of 64K", a->value[OPT_MEMORY]);
+	}
+	if (a->given[OPT_SMP]) {
+		if (!parse_size(a->value[OPT_SMP], &n) || n < 1 || n > machine_max_vcpus())
+			return cli_usage_error("run", "--smp: '%s' is not a number from 1 to %u", a->value[OPT_SMP],
+					       machine_max_vcpus());
+		config->smp = (unsigned)n;
+	}
+	if (a->given[OPT_GDB] && !a->value[OPT_GDB][0])
+		return cli_usage_error("run", "--gdb: the address is empty");
+	if (a->given[OPT_GDB_WAIT] && !a->given[OPT_GDB])
+		return cli_usage_error("run", "--gdb-wait needs --gdb ADDR");
+	if (a->given[OPT_ENGINE]) {
+		if (strcmp(a->value[OPT_ENGINE], "interp") != 0 && strcmp(a->value[OPT_ENGINE], "jit") != 0)
+			return cli_usage_error("run", "unknown engine '%s': interp or jit", a->value[OPT_ENGINE]);
+		if (a->given[OPT_KVM])
+			return cli_usage_error("run", "--engine and --kvm exclude each other");
+		if (!strstr(" " PAWL_ENGINES " ", a->value[OPT_ENGINE]))
+			return cli_usage_error("run", "this pawl has no engine '%s'", a->value[OPT_ENGINE]);
+	}
+	if (!a->given[OPT_KERNEL] && !a->given[OPT_DUMP_DTB])
+		return cli_usage_error("run", "a kernel is missing: --kernel FILE");
+	if (config->append && strlen(config->append) > 2047)
+		cli_error("run", "--append: Linux takes 2047 characters, and this has %zu", strlen(config->append));
+	return 0;
+}
+
+static int run(const struct machine_config *config, const char *gdb_address)
+{
+	struct gdb_server *server = NULL;
+	struct vmm_error err;
+	struct machine *m = machine_create(config, &err);
+	int status;
+
+	if (!m) {
+		cli_error("run", "%s", err.text);
+		return MACHINE_FAILED;
+	}
+	if (gdb_address) {
+		char text[256];
+
+		server = gdb_server_start(gdb_address, &machine_gdb_ops, m, config->held, text, sizeof(text));
+		if (!server) {
+			cli_error("run", "--gdb: %s", text);
+			machine_destroy(m);
+			return MACHINE_FAILED;
+		}
+	}
+	status = machine_run(m);
+	gdb_server_stop(server, status);
+	machine_destroy(m);
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct arguments a;
+	struct machine_config config;
+	struct vmm_error err;
+	int rc = parse_arguments(&a, argc, argv);
+
+	if (rc)
+		return rc;
+	if (a.given[OPT_HELP])
+		return help();
+	rc = configure(&config, &a);
+	if (rc)
+		return rc;
+	if (a.given[OPT_DUMP_DTB]) {
+		if (machine_dump_dtb(&config, a.value[OPT_DUMP_DTB], &err)) {
+			cli_error("run", "%s", err.text);
+			return MACHINE_FAILED;
+		}
+		return 0;
+	}
+	if (a.given[OPT_ENGINE] && setenv("PAWL_ENGINE", a.value[OPT_ENGINE], 1)) {
+		cli_error("run", "%s", strerror(errno));
+		return MACHINE_FAILED;
+	}
+	return run(&config, a.value[OPT_GDB]);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The flattened device tree that the guest gets in x0: a description of what the machine has, and of nothing else. */
+#ifndef PAWL_VMM_BOARD_FDT_H
+#define PAWL_VMM_BOARD_FDT_H
+
+#include "error.h"
+#include "machine.h"
+
+struct fdt_config {
+	const struct board_device *devices; /* those with an `fdt` function get a node */
+	unsigned n_devices;
+	uint64_t ram, ram_size;
+	unsigned n_cpus;
+	const uint64_t *mpidr; /* of each vcpu; only the affinity fields count */
+	uint64_t gic_dist, gic_dist_size, gic_redist, gic_redist_size;
+	uint64_t initrd, initrd_size; /* size 0: none */
+	const char *bootargs;	      /* NULL: none */
+	uint64_t kaslr_seed;
+	uint8_t rng_seed[32];
+};
+
+/* phandles, for references between nodes */
+enum { FDT_PHANDLE_GIC = 1, FDT_PHANDLE_CLOCK, FDT_PHANDLE_CPU0 };
+
+/* cells of an interrupt specifier with GICv3 */
+enum { FDT_IRQ_SPI = 0, FDT_IRQ_PPI = 1, FDT_IRQ_EDGE = 1, FDT_IRQ_LEVEL = 4 };
+
+/*
+ * Build the tree in buf. 0, or -1 with a message if it does not fit into size bytes.
+ * On return its total size (fdt_totalsize) is what it uses.
+ */
+int fdt_build(void *buf, size_t size, const struct fdt_config *config, struct vmm_error *err);
+
+/* For the device rows' fdt functions: the properties that every AMBA device on SPI n has. */
+void fdt_amba_device(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,
+		     const char *clock_names, size_t clock_names_size);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine as the gdb server sees it: gdb.h says what each operation promises. State is under machine.lock; a vcpu
+ * stops by itself at the top of its loop (vcpu.c, park), and this file only asks for that and waits.
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool debug_report(struct vcpu *v, const struct gdb_stop *stop)
+{
+	struct machine *m = v->m;
+	uint64_t one = 1;
+	bool taken;
+
+	pthread_mutex_lock(&m->lock);
+	taken = m->attached && !atomic_load(&m->quit);
+	if (taken) {
+		v->stop = *stop;
+		v->hold = true;
+		vcpu_kick_locked(v);
+		if (!v->event && !m->n_events++ && write(m->event_fd, &one, sizeof(one)) < 0)
+			abort(); /* an eventfd at 0 takes a 1 */
+		v->event = true;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return taken;
+}
+
+static void drop_event(struct machine *m, struct vcpu *v)
+{
+	uint64_t n;
+
+	if (!v->event)
+		return;
+	v->event = false;
+	if (!--m->n_events && read(m->event_fd, &n, sizeof(n)) < 0)
+		abort(); /* it was set with the first event */
+}
+
+static unsigned target_n_vcpus(void *target)
+{
+	return ((struct machine *)target)->n_vcpus;
+}
+
+static unsigned target_vcpu_id(void *target, unsigned vcpu)
+{
+	return vcpu; /* they are made in order of id */
+}
+
+static void target_stop_all(void *target)
+{
+	struct machine *m = target;
+
+	pthread_mutex_lock(&m->lock);
+	for (unsigned i = 0; i < m->n_vcpus; i++) {
+		m->vcpus[i].hold = true;
+		if (!m->vcpus[i].stopped)
+			vcpu_kick_locked(&m->vcpus[i]);
+	}
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		while (m->vcpus[i].started && !m->vcpus[i].stopped)
+			pthread_cond_wait(&m->stopped_cond, &m->lock);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void target_attach(void *target)
+{
+	struct machine *m = target;
+
+	pthread_mutex_lock(&m->lock);
+	m->attached = true;
+	pthread_mutex_unlock(&m->lock);
+	target_stop_all(m);
+}
+
+static void target_resume(void *target, const bool *run)
+{
+	struct machine *m = target;
+
+	pthread_mutex_lock(&m->lock);
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		if (run[i]) {
+			drop_event(m, &m->vcpus[i]);
+			m->vcpus[i].hold = false;
+		}
+	pthread_cond_broadcast(&m->resume_cond);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void target_detach(void *target)
+{
+	struct machine *m = target;
+	bool all[MACHINE_MAX_VCPUS];
+
+	pthread_mutex_lock(&m->lock);
+	m->attached = false;
+	pthread_mutex_unlock(&m->lock);
+	memset(all, true, sizeof(all));
+	target_resume(m, all);
+}
+
+static int target_next_stop(void *target, struct gdb_stop *stop)
+{
+	struct machine *m = target;
+	int found = 0;
+
+	pthread_mutex_lock(&m->lock);
+	for (unsigned i = 0; i < m->n_vcpus && !found; i++)
+		if (m->vcpus[i].event) {
+			*stop = m->vcpus[i].stop;
+			drop_event(m, &m->vcpus[i]);
+			found = 1;
+		}
+	pthread_mutex_unlock(&m->lock);
+	return found;
+}
+
+static int target_fd(void *target)
+{
+	return ((struct machine *)target)->event_fd;
+}
+
+static int on_fd(struct machine *m, int fd, unsigned long request, void *arg)
+{
+	int rc = m->sys->ioctl(fd, request, arg);
+
+	return rc < 0 ? -errno : rc;
+}
+
+static int target_vcpu_ioctl(void *target, unsigned vcpu, unsigned long request, void *arg)
+{
+	struct machine *m = target;
+
+	return vcpu < m->n_vcpus ? on_fd(m, m->vcpus[vcpu].fd, request, arg) : -EINVAL;
+}
+
+static int target_vm_ioctl(void *target, unsigned long request, void *arg)
+{
+	return on_fd(target, ((struct machine *)target)->vm_fd, request, arg);
+}
+
+static int target_dev_ioctl(void *target, unsigned long request, void *arg)
+{
+	return on_fd(target, ((struct machine *)target)->kvm_fd, request, arg);
+}
+
+static int target_read_mem(void *target, uint64_t ipa, void *buf, size_t len)
+{
+	const uint8_t *p = machine_ram(target, ipa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, p, len);
+	return 0;
+}
+
+static int target_write_mem(void *target, uint64_t ipa, const void *buf, size_t len)
+{
+	uint8_t *p = machine_ram(target, ipa, len);
+
+	if (!p)
+		return -EFAULT;
+	/* A vcpu that runs must see an instruction whole. */
+	if (len == 4 && !((uintptr_t)p & 3)) {
+		uint32_t word;
+
+		memcpy(&word, buf, 4);
+		__atomic_store_n((uint32_t *)(void *)p, word, __ATOMIC_SEQ_CST);
+	} else {
+		memcpy(p, buf, len);
+	}
+	__builtin___clear_cache((char *)p, (char *)p + len);
+	return 0;
+}
+
+static int target_ram(void *target, unsigned i, uint64_t *ipa, uint64_t *size)
+{
+	struct machine *m = target;
+
+	if (i)
+		return 0;
+	*ipa = m->ram.ipa;
+	*size = m->ram.size;
+	return 1;
+}
+
+static void target_kill(void *target)
+{
+	machine_end(target, MACHINE_QUIT);
+}
+
+const struct gdb_target_ops machine_gdb_ops = {
+	.n_vcpus = target_n_vcpus,
+	.vcpu_id = target_vcpu_id,
+	.attach = target_attach,
+	.detach = target_detach,
+	.stop_all = target_stop_all,
+	.resume = target_resume,
+	.next_stop = target_next_stop,
+	.fd = target_fd,
+	.vcpu_ioctl = target_vcpu_ioctl,
+	.vm_ioctl = target_vm_ioctl,
+	.dev_ioctl = target_dev_ioctl,
+	.read_mem = target_read_mem,
+	.write_mem = target_write_mem,
+	.ram = target_ram,
+	.kill = target_kill,
+};

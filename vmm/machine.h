@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the machine: its devices, its vcpus, and who may touch what. Outside of vmm/ only vmm.h is seen.
+ *
+ * Threads: the main thread runs the event loop (console input, signals, timers); one thread per vcpu; the console's
+ * writer. Locks, outermost first: a device's lock, then the console's; machine.lock is never held together with
+ * either, nor during an ioctl that can block.
+ */
+#ifndef PAWL_VMM_MACHINE_H
+#define PAWL_VMM_MACHINE_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <pawl/kvm.h>
+
+#include "boot.h"
+#include "console.h"
+#include "error.h"
+#include "gdb.h"
+#include "loop.h"
+#include "sys.h"
+#include "vmm.h"
+
+struct device;
+
+/* A device's registers. off is relative to its base, len 1, 2 or 4, inside the device. Caller holds dev->lock. */
+struct device_ops {
+	uint32_t (*read)(struct device *dev, uint64_t off, unsigned len);
+	void (*write)(struct device *dev, uint64_t off, unsigned len, uint32_t val);
+	void (*free)(struct device *dev);
+};
+
+struct device { /* the first member of each device's own structure */
+	const struct device_ops *ops;
+	pthread_mutex_t lock;
+	/* The interrupt output. Called with lock held, so that levels arrive in order. */
+	void (*set_irq)(void *arg, bool level);
+	void *irq_arg;
+	bool irq_level; /* under lock: what set_irq was told last */
+};
+
+/* Under dev->lock: drive the interrupt output; tells the interrupt controller of changes only. */
+void device_irq(struct device *dev, bool level);
+
+/* One row of the board: where a device is, what it needs, how the tree describes it. */
+struct board_device {
+	const char *name;
+	uint64_t ipa, size; /* bytes */
+	uint32_t spi;	    /* SPI number; INTID - 32 */
+	/* NULL if there is no memory */
+	struct device *(*create)(struct machine *m);
+	void (*fdt)(void *fdt, const struct board_device *dev);
+	const char *stdout_name; /* FDT node name, if this is where the console is */
+};
+
+extern const struct board_device board_devices[]; /* machine.c */
+extern const unsigned board_n_devices;
+
+struct vcpu {
+	/* set at creation */
+	struct machine *m;
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	uint64_t mpidr;
+	pthread_t thread;
+	bool started; /* thread is valid */
+
+	/* vcpu thread only */
+	bool owes; /* the last KVM_RUN left with an access that the next one completes */
+
+	/* any thread; set after run->immediate_exit and before the signal */
+	atomic_bool attention;
+
+	/* under m->lock */
+	bool hold;    /* a debugger wants it stopped */
+	bool stopped; /* out of KVM_RUN, owing nothing */
+	bool exited;  /* the thread is at its end */
+	bool event;   /* stop is to be fetched */
+	struct gdb_stop stop;
+};
+
+enum { MACHINE_MAX_VCPUS = 123 /* the redistributors' window */, MACHINE_MAX_DEVICES = 8, MACHINE_WARNED_PAGES = 64 };
+
+struct irq_wire { /* set_irq's argument: an SPI of the in-kernel GIC */
+	struct machine *m;
+	uint32_t intid;
+};
+
+struct machine {
+	struct machine_config config;
+	const struct kvm_sys *sys;
+	int kvm_fd, vm_fd, gic_fd;
+	size_t run_size; /* bytes of a vcpu's mapping */
+	struct boot_ram ram;
+	uint8_t *host_ram;
+	struct boot_plan plan;
+	struct device *devices[MACHINE_MAX_DEVICES]; /* by row of board_devices */
+	struct irq_wire wires[MACHINE_MAX_DEVICES];
+	struct vcpu *vcpus;
+	unsigned n_vcpus;
+	struct console *console;
+	struct loop *loop;
+
+	pthread_mutex_t lock;
+	pthread_cond_t stopped_cond, resume_cond;
+	/* under lock */
+	bool ended; /* status is what the machine ended with */
+	int status;
+	bool attached; /* a debugger: failures are its events */
+	unsigned n_events;
+	uint64_t warned[MACHINE_WARNED_PAGES];
+	unsigned n_warned;
+
+	atomic_bool quit; /* vcpu threads: leave */
+	int end_fd;	  /* eventfd: the machine has ended */
+	int event_fd;	  /* eventfd: not 0 while n_events is not 0 */
+	int signal_fd;	  /* main thread, in machine_run() */
+};
+
+/* ---- machine.c */
+/* Answer a KVM_EXIT_MMIO, any size and address. vcpu thread. */
+void machine_mmio(struct machine *m, uint64_t ipa, uint8_t *data, unsigned len, bool is_write);
+/* Host memory of [ipa, ipa + len), or NULL if any byte of it is not RAM. */
+uint8_t *machine_ram(struct machine *m, uint64_t ipa, uint64_t len);
+/* The machine is over; the first caller's status counts. Any thread. */
+void machine_end(struct machine *m, int status);
+/* To standard error, under the program's name, at the start of a line also when the terminal is raw. Any thread. */
+__attribute__((format(printf, 2, 3))) void machine_message(struct machine *m, const char *fmt, ...);
+
+/* ---- vcpu.c */
+/* Make the vcpus in their state of power-on: the first enters the kernel, the others wait for PSCI CPU_ON. */
+int vcpus_create(struct machine *m, struct vmm_error *err);
+int vcpus_set_entry(struct machine *m, struct vmm_error *err);
+int vcpus_start(struct machine *m, struct vmm_error *err);
+/* Any thread, m->lock held: have the vcpu look at its state; it leaves KVM_RUN soon. */
+void vcpu_kick_locked(struct vcpu *vcpu);
+void vcpus_join(struct machine *m);
+void vcpus_destroy(struct machine *m);
+
+/* ---- debug.c */
+/*
+ * On the vcpu's thread, outside KVM_RUN: something for a debugger. True if one has taken it: the vcpu then stops at the
+ * top of its loop. False: there is no debugger to tell.
+ */
+bool debug_report(struct vcpu *vcpu, const struct gdb_stop *stop);
+
+/* ---- file.c */
+/* The whole file, malloc'ed; also a pipe. -1 with a message if it cannot be read or is larger than limit. */
+int file_read(const char *path, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err);
+
+/* ---- devices */
+struct device *pl011_create(struct machine *m);
+void pl011_fdt(void *fdt, const struct board_device *dev);
+struct device *pl031_create(struct machine *m);
+void pl031_fdt(void *fdt, const struct board_device *dev);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file vmm.h
+ * The machine of `pawl run`: address-compatible with the `virt` board of QEMU, as far as it goes. An ordinary KVM
+ * client, which runs on libpawl or on a kernel's /dev/kvm.
+ *
+ *     machine_create()   files are read and checked, the VM is made; nothing has run
+ *     machine_run()      until the machine ends
+ *     machine_destroy()
+ */
+#ifndef PAWL_VMM_H
+#define PAWL_VMM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "gdb.h"
+#include "sys.h"
+
+/** How a machine ended; exit statuses of `pawl run` (pawl-run(1)). */
+enum machine_status {
+	MACHINE_POWERED_OFF = 0,
+	MACHINE_FAILED = 1,	/**< something of the host's failed: a file, memory, KVM, the console */
+	MACHINE_RESET = 3,	/**< the guest asked for a reset */
+	MACHINE_CRASHED = 4,	/**< a vcpu cannot go on: KVM_RUN failed */
+	MACHINE_QUIT = 5,	/**< the user ended it: the console's quit key, the debugger's kill */
+	MACHINE_SIGNALLED = 128 /**< plus the number of the signal that ended it */
+};
+
+struct machine_config {
+	const struct kvm_sys *sys;
+	const char *kvm_path; /**< for sys->open */
+	const char *kernel;   /**< file; NULL only for machine_dump_dtb() */
+	const char *initrd;   /**< file, or NULL */
+	const char *append;   /**< kernel command line, or NULL */
+	uint64_t memory;      /**< bytes, a multiple of 64 KiB */
+	unsigned smp;	      /**< vcpus, 1..machine_max_vcpus() */
+	bool held;	      /**< the vcpus wait for the debugger's resume() */
+	bool verbose;
+};
+
+struct machine;
+
+unsigned machine_max_vcpus(void);
+
+/** @return the machine, or NULL with a message. Nothing is left behind then. */
+struct machine *machine_create(const struct machine_config *config, struct vmm_error *err);
+/**
+ * Run the machine and its console until it ends. Call it on the main thread; it takes over the terminal and the signals
+ * SIGINT, SIGTERM, SIGHUP, SIGQUIT and SIGTSTP, and gives both back.
+ * @return the status, after all vcpus have stopped.
+ */
+int machine_run(struct machine *m);
+void machine_destroy(struct machine *m);
+
+/** Write the device tree that the guest would get to a file. 0, or -1 with a message and no file. */
+int machine_dump_dtb(const struct machine_config *config, const char *path, struct vmm_error *err);
+
+/** The debugger's view of the machine; pass the machine as target. */
+extern const struct gdb_target_ops machine_gdb_ops;
+
+#endif
