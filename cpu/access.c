@@ -168,37 +168,75 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 	return 0;
 }
 
-/* ---- the access itself: single-copy atomic per element where it is aligned */
+/* ---- the access itself: single-copy atomic per element where it is aligned. Ordering is the caller's business. */
 
-static void copy(void *to, const void *from, unsigned elem, unsigned n, const void *shared)
+static unsigned unit(unsigned elem, const void *host)
 {
-	uint8_t *d = to;
-	const uint8_t *s = from;
-
 	if (elem > 8)
 		elem = 8;
-	if ((uintptr_t)shared & (elem - 1))
-		elem = 1;
-	for (unsigned i = 0; i < n; i += elem) {
-		switch (elem) {
-		case 8: {
-			uint64_t v = __atomic_load_n((const uint64_t *)(const void *)(s + i), __ATOMIC_RELAXED);
-			__atomic_store_n((uint64_t *)(void *)(d + i), v, __ATOMIC_RELAXED);
-			break;
+	return (uintptr_t)host & (elem - 1) ? 1 : elem;
+}
+
+static inline void from_guest(uint8_t *to, const uint8_t *host, unsigned elem, unsigned n)
+{
+	switch (unit(elem, host)) {
+	case 8:
+		for (unsigned i = 0; i < n; i += 8) {
+			uint64_t v = __atomic_load_n((const uint64_t *)(const void *)(host + i), __ATOMIC_RELAXED);
+
+			memcpy(to + i, &v, 8);
 		}
-		case 4: {
-			uint32_t v = __atomic_load_n((const uint32_t *)(const void *)(s + i), __ATOMIC_RELAXED);
-			__atomic_store_n((uint32_t *)(void *)(d + i), v, __ATOMIC_RELAXED);
-			break;
+		break;
+	case 4:
+		for (unsigned i = 0; i < n; i += 4) {
+			uint32_t v = __atomic_load_n((const uint32_t *)(const void *)(host + i), __ATOMIC_RELAXED);
+
+			memcpy(to + i, &v, 4);
 		}
-		case 2: {
-			uint16_t v = __atomic_load_n((const uint16_t *)(const void *)(s + i), __ATOMIC_RELAXED);
-			__atomic_store_n((uint16_t *)(void *)(d + i), v, __ATOMIC_RELAXED);
-			break;
+		break;
+	case 2:
+		for (unsigned i = 0; i < n; i += 2) {
+			uint16_t v = __atomic_load_n((const uint16_t *)(const void *)(host + i), __ATOMIC_RELAXED);
+
+			memcpy(to + i, &v, 2);
 		}
-		default:
-			__atomic_store_n(d + i, __atomic_load_n(s + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+		break;
+	default:
+		for (unsigned i = 0; i < n; i++)
+			to[i] = __atomic_load_n(host + i, __ATOMIC_RELAXED);
+	}
+}
+
+static inline void to_guest(uint8_t *host, const uint8_t *from, unsigned elem, unsigned n)
+{
+	switch (unit(elem, host)) {
+	case 8:
+		for (unsigned i = 0; i < n; i += 8) {
+			uint64_t v;
+
+			memcpy(&v, from + i, 8);
+			__atomic_store_n((uint64_t *)(void *)(host + i), v, __ATOMIC_RELAXED);
 		}
+		break;
+	case 4:
+		for (unsigned i = 0; i < n; i += 4) {
+			uint32_t v;
+
+			memcpy(&v, from + i, 4);
+			__atomic_store_n((uint32_t *)(void *)(host + i), v, __ATOMIC_RELAXED);
+		}
+		break;
+	case 2:
+		for (unsigned i = 0; i < n; i += 2) {
+			uint16_t v;
+
+			memcpy(&v, from + i, 2);
+			__atomic_store_n((uint16_t *)(void *)(host + i), v, __ATOMIC_RELAXED);
+		}
+		break;
+	default:
+		for (unsigned i = 0; i < n; i++)
+			__atomic_store_n(host + i, from[i], __ATOMIC_RELAXED);
 	}
 }
 
@@ -212,21 +250,17 @@ static int access_load(struct ir_env *env, uint64_t va, uint32_t m, void *out)
 	struct cpu *cpu = (struct cpu *)env;
 	struct access a = {.va = va, .m = m, .kinds = ACC_READ};
 	unsigned total = total_bytes(m), first;
-	uint64_t buf[4];
 	uint8_t *lo, *hi;
 
 	if (access_check(cpu, &a, total, &lo, &hi))
 		return 1;
 	if (likely(!hi)) {
-		copy(buf, lo, 1u << IR_MEM_SIZE(m), total, lo);
+		from_guest(out, lo, 1u << IR_MEM_SIZE(m), total);
 	} else {
 		first = 4096 - (va & 4095);
-		copy(buf, lo, 1, first, lo);
-		copy((uint8_t *)buf + first, hi, 1, total - first, hi);
+		from_guest(out, lo, 1, first);
+		from_guest((uint8_t *)out + first, hi, 1, total - first);
 	}
-	if (m & IR_MEM_ACQREL)
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	memcpy(out, buf, total);
 	return 0;
 }
 
@@ -235,23 +269,17 @@ static int access_store(struct ir_env *env, uint64_t va, uint32_t m, const void 
 	struct cpu *cpu = (struct cpu *)env;
 	struct access a = {.va = va, .m = m, .kinds = ACC_WRITE};
 	unsigned total = total_bytes(m), first;
-	uint64_t buf[4];
 	uint8_t *lo, *hi;
 
 	if (access_check(cpu, &a, total, &lo, &hi))
 		return 1;
-	memcpy(buf, in, total);
-	if (m & IR_MEM_ACQREL)
-		__atomic_thread_fence(__ATOMIC_RELEASE);
 	if (likely(!hi)) {
-		copy(lo, buf, 1u << IR_MEM_SIZE(m), total, lo);
+		to_guest(lo, in, 1u << IR_MEM_SIZE(m), total);
 	} else {
 		first = 4096 - (va & 4095);
-		copy(lo, buf, 1, first, lo);
-		copy(hi, (uint8_t *)buf + first, 1, total - first, hi);
+		to_guest(lo, in, 1, first);
+		to_guest(hi, (const uint8_t *)in + first, 1, total - first);
 	}
-	if (m & IR_MEM_SEQCST)
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return 0;
 }
 
