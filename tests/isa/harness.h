@@ -98,6 +98,15 @@ struct rule {
 };
 extern const struct rule rules_base[], rules_fp[]; /* end with rows = NULL */
 
+/* What objdump calls the rows (names.c); rows that are not listed have the mnemonic of their name. */
+struct name {
+	const char *rows;			     /* fnmatch */
+	const char *mnemonics;			     /* fnmatch patterns, blank between; NULL: the row's name */
+	const char *they_take_more, *they_take_less; /* differences in what is UNDEFINED are theirs, and why */
+};
+extern const struct name names_base[], names_fp[]; /* end with rows = NULL */
+extern const char names_gaps[];			   /* mnemonics of instructions that have no row */
+
 /* For prepare(): let the base register point into the data area. */
 void aim(struct state *s, uint32_t insn);
 void aim_aligned(struct state *s, uint32_t insn);
