@@ -23,7 +23,8 @@ enum {
 	BLOCK_BITS = 15, BLOCK_BUCKETS = 1 << BLOCK_BITS,
 	PAGE_BITS = 12, PAGE_BUCKETS = 1 << PAGE_BITS,
 	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
-	INVAL_MAX = 32
+	INVAL_MAX = 32,
+	FILLED_MAX = 32
 };
 
 /* SCTLR_EL1 */
@@ -108,6 +109,9 @@ struct tlb_bank {
 	struct ir_tlbe fast[IR_TLB_SIZE];
 	struct tlb_slow slow[IR_TLB_SIZE];
 	struct tlb_fetch fetch[FETCH_SIZE];
+	/* What was filled since the bank was last cleared, up to FILLED_MAX: most banks live shortly and hold little. */
+	unsigned n_filled, n_fetched;
+	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
 	uint64_t ttbr[2];
 	uint64_t gen;  /* jump cache entries made under another value are dead */
 	uint64_t used; /* LRU stamp */

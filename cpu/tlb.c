@@ -26,14 +26,21 @@ static void generation(struct cpu_priv *p, struct tlb_bank *b)
 		p->attn |= ATTN_REGIME;
 }
 
+static void clear_entry(struct tlb_bank *b, unsigned i)
+{
+	b->fast[i].r = b->fast[i].w = IR_TLB_NONE;
+	b->slow[i].r = b->slow[i].w = IR_TLB_NONE;
+}
+
 static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 {
-	for (unsigned i = 0; i < IR_TLB_SIZE; i++) {
-		b->fast[i].r = b->fast[i].w = IR_TLB_NONE;
-		b->slow[i].r = b->slow[i].w = IR_TLB_NONE;
-	}
-	for (unsigned i = 0; i < FETCH_SIZE; i++)
-		b->fetch[i].va = IR_TLB_NONE;
+	bool all = b->n_filled > FILLED_MAX, fetch_all = b->n_fetched > FILLED_MAX;
+
+	for (unsigned i = 0; i < (all ? IR_TLB_SIZE : b->n_filled); i++)
+		clear_entry(b, all ? i : b->filled[i]);
+	for (unsigned i = 0; i < (fetch_all ? FETCH_SIZE : b->n_fetched); i++)
+		b->fetch[fetch_all ? i : b->fetched[i]].va = IR_TLB_NONE;
+	b->n_filled = b->n_fetched = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		b->large[i].lo = UINT64_MAX;
 		b->large[i].hi = 0;
@@ -48,6 +55,10 @@ void tlb_init(struct cpu *cpu)
 	p->gen_next = 1;
 	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
 		p->no_tlb[i].r = p->no_tlb[i].w = IR_TLB_NONE;
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
+		bank_clear(p, &p->banks[i]);
+	}
 	tlb_select(cpu);
 }
 
@@ -153,6 +164,9 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 	uint64_t w = x->w && !range->readonly && (write || !range->dirty) ? page : IR_TLB_NONE;
 	bool fast = !flags && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_A);
 
+	if (b->n_filled < FILLED_MAX)
+		b->filled[b->n_filled] = (uint16_t)i;
+	b->n_filled += b->n_filled <= FILLED_MAX;
 	note_large(b, untag(va), x->size);
 	b->fast[i].r = fast ? r : IR_TLB_NONE;
 	b->fast[i].w = fast ? w : IR_TLB_NONE;
@@ -165,9 +179,12 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 
 void tlb_fill_fetch(struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host)
 {
-	struct tlb_fetch *f = &b->fetch[va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
-	unsigned i = tlb_index(va);
+	unsigned slot = va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1), i = tlb_index(va);
+	struct tlb_fetch *f = &b->fetch[slot];
 
+	if (b->n_fetched < FILLED_MAX)
+		b->fetched[b->n_fetched] = (uint16_t)slot;
+	b->n_fetched += b->n_fetched <= FILLED_MAX;
 	note_large(b, untag(va), x->size);
 	b->code_seen[i / 64] |= 1ull << (i % 64);
 	f->va = va & IR_PAGE_MASK;
@@ -232,8 +249,7 @@ void tlb_flush_va(struct cpu *cpu, uint64_t va)
 			bank_drop(p, b);
 			continue;
 		}
-		b->fast[idx].r = b->fast[idx].w = IR_TLB_NONE;
-		b->slow[idx].r = b->slow[idx].w = IR_TLB_NONE;
+		clear_entry(b, idx);
 		f->va = IR_TLB_NONE;
 		if (b->code_seen[idx / 64] >> (idx % 64) & 1)
 			generation(p, b);

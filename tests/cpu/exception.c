@@ -395,6 +395,28 @@ static void code_that_the_host_changed_runs_after_cpu_code_changed(void **state)
 	machine_free(&m);
 }
 
+/* Blocks of a cache that is bounded: more of them than it holds. */
+static void a_full_code_cache_is_emptied_and_the_guest_goes_on(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	for (unsigned i = 0; i < 40000; i++) {
+		uint32_t *code = machine_host(&m, CODE);
+
+		for (unsigned k = 0; k < 60; k++)
+			code[k] = 0xf8400000 | 10 << 5 | (k & 7); /* ldur xk, [x10] */
+		code[60] = 0xd2800000 | (i & 0xffff) << 5 | 9;	 /* mov x9, #i */
+		code[61] = 0xd4000002;
+		m.cpu->env.x[10] = DATA;
+		m.cpu->env.pc = CODE;
+		cpu_code_changed(m.cpu);
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[9], i);
+	}
+	machine_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +435,7 @@ int main(void)
 		cmocka_unit_test(timers_compare_with_the_counter),
 		cmocka_unit_test(changed_code_runs_after_ic_ivau_and_not_before),
 		cmocka_unit_test(code_that_the_host_changed_runs_after_cpu_code_changed),
+		cmocka_unit_test(a_full_code_cache_is_emptied_and_the_guest_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
