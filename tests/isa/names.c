@@ -119,14 +119,16 @@ static bool agree(const struct word *w)
 {
 	const char *name = isa_rows[w->row].name;
 	const struct name *n = name_of(name);
-	char s[64];
+	char s[64], both[140];
 
 	if (w->ours != w->theirs)
 		return n && (w->theirs ? n->they_take_more : n->they_take_less);
 	if (!w->ours)
 		return true;
 	stem(name, s);
-	return one_of(n && n->mnemonics ? n->mnemonics : s, w->text);
+	/* The tables have one row for the lower and the upper half ("saddl", "saddl2"), which is not in the name. */
+	snprintf(both, sizeof(both), isa_decode_is_fp((unsigned)w->row) ? "%s %s2" : "%s", s, s);
+	return one_of(n && n->mnemonics ? n->mnemonics : both, w->text);
 }
 
 static unsigned check_rows(void)

@@ -49,5 +49,5 @@ const struct name names_base[] = {
 	{NULL},
 };
 
-/* It prints op0 = 0 as a register move, too. */
-const char names_gaps[] = "msr mrs";
+/* It prints op0 = 0 as a register move, too; FEAT_FHM is not in the tables. */
+const char names_gaps[] = "msr mrs fmlal fmlal2 fmlsl fmlsl2";
