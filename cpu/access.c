@@ -16,7 +16,7 @@ int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, co
 {
 	uint64_t iss = f->fsc | (write ? ISS_DABT_WNR : 0) | (cm ? ISS_DABT_CM : 0);
 
-	if (!f->stage2)	{
+	if (!f->stage2) {
 		unsigned ec = cpu_is_el0(cpu) ? EC_DABT_LOWER : EC_DABT_CUR;
 
 		cpu_take_abort(cpu, ESR_MAKE(ec, iss), va, cpu->env.pc);
@@ -56,19 +56,19 @@ static int abort_fetch(struct cpu *cpu, uint64_t va, const struct fault *f)
 /* ---- one page of an access */
 
 struct access {
-	uint64_t va;	  /* of the first byte */
-	uint32_t m;	  /* memory descriptor */
-	unsigned kinds;	  /* ACC_READ, ACC_WRITE */
-	bool unpriv;	  /* checked as EL0 */
-	bool misaligned;  /* for Device memory */
-	bool cm;	  /* cache maintenance: syndrome only */
+	uint64_t va;	 /* of the first byte */
+	uint32_t m;	 /* memory descriptor */
+	unsigned kinds;	 /* ACC_READ, ACC_WRITE */
+	bool unpriv;	 /* checked as EL0 */
+	bool misaligned; /* for Device memory */
+	bool cm;	 /* cache maintenance: syndrome only */
 	bool zva;
 	struct tlb_bank *bank;
 };
 
 /*
- * ESR_ELx.WnR. A read-modify-write that a read would have failed too is reported as a read, at stage 1; at stage 2 it is
- * a write always, as a hypervisor wants to know it.
+ * ESR_ELx.WnR. A read-modify-write that a read would have failed too is reported as a read, at stage 1; at stage 2 it
+ * is a write always, as a hypervisor wants to know it.
  */
 static bool abort_is_write(struct cpu *cpu, const struct access *a, uint64_t va, const struct fault *f)
 {
@@ -128,8 +128,8 @@ abort:
 }
 
 /*
- * All checks of an access of `total` bytes. 0: lo is the host address of the first byte, and hi, if the access crosses into
- * another page, that page's. 1: an exception was taken.
+ * All checks of an access of `total` bytes. 0: lo is the host address of the first byte, and hi, if the access crosses
+ * into another page, that page's. 1: an exception was taken.
  */
 static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8_t **lo, uint8_t **hi)
 {
@@ -300,7 +300,10 @@ static int access_atomic(struct ir_env *env, uint64_t va, uint32_t m, void **hos
 int access_zva(struct cpu *cpu, uint64_t va)
 {
 	enum { BLOCK = 64 };
-	struct access a = {.va = va & ~(uint64_t)(BLOCK - 1), .m = IR_MEM(0, 0, IR_MEM_BASE_LITERAL, 0), .kinds = ACC_WRITE, .zva = true};
+	struct access a = {.va = va & ~(uint64_t)(BLOCK - 1),
+			   .m = IR_MEM(0, 0, IR_MEM_BASE_LITERAL, 0),
+			   .kinds = ACC_WRITE,
+			   .zva = true};
 	uint32_t flags;
 	uint8_t *host;
 

@@ -19,7 +19,9 @@ static unsigned jump_slot(uint64_t pc)
 
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
-	return (uint32_t)(((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^ (uint64_t)key << 40) >> 32) &
+	return (uint32_t)(((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^
+			   (uint64_t)key << 40) >>
+			  32) &
 	       (BLOCK_BUCKETS - 1);
 }
 
@@ -124,29 +126,52 @@ static uint64_t epoch_now(const struct cpu_priv *p, const struct code_page *c)
 static bool is_mem(const struct ir_insn *op)
 {
 	switch (op->op) {
-	case IR_load: case IR_store: case IR_loadv: case IR_storev: case IR_loadp: case IR_storep: case IR_loadpv:
-	case IR_storepv: case IR_ldx: case IR_ldxp: case IR_stx: case IR_stxp: case IR_rmw: case IR_cas: case IR_casp: return true;
+	case IR_load:
+	case IR_store:
+	case IR_loadv:
+	case IR_storev:
+	case IR_loadp:
+	case IR_storep:
+	case IR_loadpv:
+	case IR_storepv:
+	case IR_ldx:
+	case IR_ldxp:
+	case IR_stx:
+	case IR_stxp:
+	case IR_rmw:
+	case IR_cas:
+	case IR_casp: return true;
 	default: return false;
 	}
 }
 
-/* Value v is known to be SP of the block's start plus a multiple of 16; as far back as constants and additions go. */
-static bool keeps_alignment(const struct ir_block *ir, const struct ir_insn *at, uint16_t v, unsigned depth)
+/* Where value v of class x is made, before `at`; NULL: not found. */
+static const struct ir_insn *definition(const struct ir_block *ir, const struct ir_insn *at, uint16_t v)
 {
 	for (const struct ir_insn *op = at; op-- > ir->ops;) {
-		if (op->dst != v)
-			continue;
-		switch (op->op) {
-		case IR_const: return !(op->imm & 15);
-		case IR_getx: return op->x == 31;
-		case IR_add64:
-		case IR_sub64:
-			return depth && keeps_alignment(ir, op, op->a, depth - 1) && keeps_alignment(ir, op, op->b, depth - 1);
-		default:
-			if (is_mem(op) || op->op == IR_putx || op->op == IR_putv || op->op == IR_putf || op->op == IR_vop)
-				continue; /* dst is of another class, or not there */
+		if (op->dst == v && (op->op == IR_const || op->op == IR_getx || op->op == IR_add64 || op->op == IR_sub64))
+			return op;
+	}
+	return NULL;
+}
+
+/* Value v is known to be SP plus a multiple of 16: as far as it is SP with constants added, a few times at most. */
+static bool keeps_alignment(const struct ir_block *ir, const struct ir_insn *at, uint16_t v)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		const struct ir_insn *op = definition(ir, at, v), *c;
+
+		if (!op)
 			return false;
-		}
+		if (op->op == IR_const)
+			return !(op->imm & 15);
+		if (op->op == IR_getx)
+			return op->x == 31;
+		c = definition(ir, op, op->b);
+		if (!c || c->op != IR_const || (c->imm & 15))
+			return false;
+		v = op->a;
+		at = op;
 	}
 	return false;
 }
@@ -165,7 +190,7 @@ static unsigned sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
 				return end;
 			*mask = 15;
 		}
-		if (op->op == IR_putx && op->x == 31 && op->gi + 1u < end && !keeps_alignment(ir, op, op->a, 8))
+		if (op->op == IR_putx && op->x == 31 && op->gi + 1u < end && !keeps_alignment(ir, op, op->a))
 			end = op->gi + 1;
 	}
 	return n;
@@ -240,7 +265,10 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 }
 
 /* The most that block_make() takes from the arena */
-enum { BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256 };
+enum {
+	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + IR_MAX_OPS * sizeof(struct ir_insn) +
+		     IR_MAX_INSNS * 4 + 256
+};
 
 static bool same_words(const struct block *blk, const uint8_t *host)
 {

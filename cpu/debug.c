@@ -2,8 +2,8 @@
 /*
  * Self-hosted debug: the software step state machine, breakpoints and watchpoints. Arm ARM DDI 0487, "AArch64
  * Self-hosted Debug", sections "Software Step exceptions", "Breakpoint exceptions", "Watchpoint exceptions", and the
- * pseudocode AArch64.GenerateDebugExceptionsFrom(), AArch64.StateMatch(). Exceptions go to EL2 if el2.tde (MDCR_EL2.TDE),
- * else to EL1. No halting debug, no vector catch.
+ * pseudocode AArch64.GenerateDebugExceptionsFrom(), AArch64.StateMatch(). Exceptions go to EL2 if el2.tde
+ * (MDCR_EL2.TDE), else to EL1. No halting debug, no vector catch.
  */
 #include "internal.h"
 
@@ -267,6 +267,7 @@ bool debug_watchpoint(struct cpu *cpu, uint64_t va, uint64_t size, unsigned kind
 	}
 	if (!hit)
 		return false;
-	debug_exception(cpu, EC_WATCHPT_LOWER, FSC_DEBUG | (kind & ACC_WRITE ? ISS_DABT_WNR : 0) | (cm ? ISS_DABT_CM : 0), far, true);
+	debug_exception(cpu, EC_WATCHPT_LOWER,
+			FSC_DEBUG | (kind & ACC_WRITE ? ISS_DABT_WNR : 0) | (cm ? ISS_DABT_CM : 0), far, true);
 	return true;
 }

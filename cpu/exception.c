@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exceptions to EL1 and the return from them. Arm ARM DDI 0487, "Exception entry", "Exception return" and the pseudocode
- * AArch64.TakeException() and AArch64.ExceptionReturn(). Exceptions to EL2 are trap.c.
+ * Exceptions to EL1 and the return from them. Arm ARM DDI 0487, "Exception entry", "Exception return" and the
+ * pseudocode AArch64.TakeException() and AArch64.ExceptionReturn(). Exceptions to EL2 are trap.c.
  */
 #include "internal.h"
 

@@ -245,7 +245,8 @@ static bool all_acked(struct cpu_group *g, const struct pe_slot *self, const uin
 
 /*
  * DSB: publish what was deferred and wait until every running PE has applied it. Two PEs may wait for each other: each
- * serves its own queue meanwhile. A stop request needs no service here: who stops, or waits for the stop, counts as done.
+ * serves its own queue meanwhile. A stop request needs no service here: who stops, or waits for the stop, counts as
+ * done.
  */
 void group_sync(struct cpu *cpu)
 {

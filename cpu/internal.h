@@ -18,10 +18,14 @@
 enum {
 	GROUP_MAX_PES = 512,
 	TLB_BANKS = 16,
-	FETCH_BITS = 6, FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
-	JUMP_BITS = 12, JUMP_SIZE = 1 << JUMP_BITS,
-	BLOCK_BITS = 15, BLOCK_BUCKETS = 1 << BLOCK_BITS,
-	PAGE_BITS = 12, PAGE_BUCKETS = 1 << PAGE_BITS,
+	FETCH_BITS = 6,
+	FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
+	JUMP_BITS = 12,
+	JUMP_SIZE = 1 << JUMP_BITS,
+	BLOCK_BITS = 15,
+	BLOCK_BUCKETS = 1 << BLOCK_BITS,
+	PAGE_BITS = 12,
+	PAGE_BUCKETS = 1 << PAGE_BITS,
 	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
 	INVAL_MAX = 32,
 	FILLED_MAX = 32
@@ -45,7 +49,7 @@ enum {
 #define SCTLR_DSSBS (1ull << 44)
 
 /* TCR_EL1 */
-#define TCR_T0SZ(t) ((unsigned)(t) & 63)
+#define TCR_T0SZ(t) ((unsigned)(t)&63)
 #define TCR_EPD0 (1ull << 7)
 #define TCR_T1SZ(t) ((unsigned)((t) >> 16) & 63)
 #define TCR_A1 (1ull << 22)
@@ -81,11 +85,11 @@ struct xlate { /* a successful stage 1 translation */
 };
 
 struct fault {
-	uint8_t fsc;	/* DFSC encoding, with level */
-	bool stage2;	/* goes to EL2 */
-	bool s1ptw;	/* stage 2 fault of the stage 1 walk */
-	uint8_t level;	/* stage 1 level that was being looked up */
-	ipa_t ipa;	/* stage 2: faulting IPA */
+	uint8_t fsc;   /* DFSC encoding, with level */
+	bool stage2;   /* goes to EL2 */
+	bool s1ptw;    /* stage 2 fault of the stage 1 walk */
+	uint8_t level; /* stage 1 level that was being looked up */
+	ipa_t ipa;     /* stage 2: faulting IPA */
 };
 
 /* ---- soft TLBs: tlb.c */
@@ -99,7 +103,7 @@ struct tlb_slow {
 };
 
 struct tlb_fetch {
-	uint64_t va; /* page, IR_TLB_NONE */
+	uint64_t va;	     /* page, IR_TLB_NONE */
 	const uint8_t *host; /* of the page */
 	ipa_t ipa;
 };
@@ -109,21 +113,29 @@ struct tlb_bank {
 	struct ir_tlbe fast[IR_TLB_SIZE];
 	struct tlb_slow slow[IR_TLB_SIZE];
 	struct tlb_fetch fetch[FETCH_SIZE];
-	/* What was filled since the bank was last cleared, up to FILLED_MAX: most banks live shortly and hold little. */
+	/* What was filled since the bank was last cleared, up to FILLED_MAX: most banks live shortly and hold little.
+	 */
 	unsigned n_filled, n_fetched;
 	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
 	uint64_t ttbr[2];
-	uint64_t gen;  /* jump cache entries made under another value are dead */
-	uint64_t used; /* LRU stamp */
+	uint64_t gen;	       /* jump cache entries made under another value are dead */
+	uint64_t used;	       /* LRU stamp */
 	uint64_t code_seen[4]; /* by low bits of the page number: pages that the jump cache may hold under gen */
-	struct { uint64_t lo, hi; } large[2]; /* hull of the VAs below and above that come from leaves larger than 4 KiB; lo > hi: none */
+	struct {
+		uint64_t lo, hi;
+	} large[2]; /* hull of the VAs below and above that come from leaves larger than 4 KiB; lo > hi: none */
 	uint8_t regime;
 	bool valid;
 };
 
 /* ---- translated code: block.c */
 
-enum { KEY_EL1 = 1, KEY_FP_TRAPS = 2, KEY_ONE = 4 /* one instruction */, KEY_ILLEGAL = 8 /* PSTATE.IL: no block runs under it */ };
+enum {
+	KEY_EL1 = 1,
+	KEY_FP_TRAPS = 2,
+	KEY_ONE = 4 /* one instruction */,
+	KEY_ILLEGAL = 8 /* PSTATE.IL: no block runs under it */
+};
 
 struct code_page { /* a guest page that code was translated from */
 	struct code_page *next;
@@ -166,7 +178,8 @@ struct inval_list {
  * The group's view of a PE; never freed before the group, so that waiting for a PE needs no reference to it.
  *
  * running and req are a pair in the manner of Dekker, all seq_cst: the PE stores running, then loads req; a requester
- * stores req, then loads running. So either the PE sees the request before it enters, or the requester sees that it runs.
+ * stores req, then loads running. So either the PE sees the request before it enters, or the requester sees that it
+ * runs.
  */
 struct pe_slot {
 	_Atomic uint32_t running; /* in guest execution: between guest_enter and guest_leave */
@@ -188,7 +201,7 @@ struct cpu_group {
 	bool stopped;		  /* under lock */
 	_Atomic(const struct stage2 *) s2;
 	_Atomic uint64_t offset[CPU_TIMER_COUNT];
-	_Atomic unsigned n_slots; /* slots ever used */
+	_Atomic unsigned n_slots;    /* slots ever used */
 	uint8_t sysreg_row[1 << 16]; /* sysreg.c: encoding -> row + 1, constant after creation */
 	struct pe_slot slot[GROUP_MAX_PES];
 };
@@ -198,11 +211,11 @@ struct cpu_group {
 /* Why a callback made the interpreter come back with IR_RET_TRAP. */
 enum outcome { OUTCOME_EXCEPTION, OUTCOME_RETIRED /* the instruction is complete, PC has moved: look around */ };
 
-enum { /* reasons for the run loop to leave its fast path */
-	ATTN_REGIME = 1, /* recompute TLB bank and block key */
-	ATTN_IRQ = 2,	 /* look at irq_in */
-	ATTN_EXIT = 4,	 /* an exit to EL2 is recorded */
-	ATTN_STEP = 8	 /* MDSCR_EL1.SS: the step state machine decides at every instruction */
+enum {			/* reasons for the run loop to leave its fast path */
+       ATTN_REGIME = 1, /* recompute TLB bank and block key */
+       ATTN_IRQ = 2,	/* look at irq_in */
+       ATTN_EXIT = 4,	/* an exit to EL2 is recorded */
+       ATTN_STEP = 8	/* MDSCR_EL1.SS: the step state machine decides at every instruction */
 };
 
 struct cpu_priv {
@@ -211,7 +224,7 @@ struct cpu_priv {
 	uint64_t tag; /* of jump entries under the current bank and key */
 	struct jump_entry jump[JUMP_SIZE];
 
-	struct tlb_bank *bank;		       /* current */
+	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
 	uint64_t gen_next, stamp;
 	struct tlb_bank banks[TLB_BANKS];
@@ -219,15 +232,17 @@ struct cpu_priv {
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
 	uint16_t break_mask, watch_mask;
-	struct { uint64_t wvr, wcr; } watch_seen[16]; /* what the TLBs were filled under */
+	struct {
+		uint64_t wvr, wcr;
+	} watch_seen[16]; /* what the TLBs were filled under */
 	uint16_t watch_seen_mask;
 	struct ir_tlbe no_tlb[IR_TLB_SIZE]; /* never hits: all accesses of a block go through access.c */
-	bool step_isv; /* the PE executed the instruction that a step exception would report */
+	bool step_isv;			    /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
 	uint8_t *code;	  /* CODE_BYTES */
 	size_t code_used; /* bytes */
-	uint32_t epoch; /* of all code */
+	uint32_t epoch;	  /* of all code */
 	struct block *blocks[BLOCK_BUCKETS];
 	struct code_page *pages[PAGE_BUCKETS];
 
@@ -259,9 +274,9 @@ int group_join(struct cpu *cpu); /* 0, or -1: too many PEs */
 void group_part(struct cpu *cpu);
 void guest_enter(struct cpu *cpu);
 void guest_leave(struct cpu *cpu);
-void group_serve(struct cpu *cpu);		      /* a kick of ours: apply invalidations, stop if asked; at a block boundary */
+void group_serve(struct cpu *cpu); /* a kick of ours: apply invalidations, stop if asked; at a block boundary */
 void group_defer(struct cpu *cpu, enum inval_kind kind, uint64_t arg); /* broadcast with the next DSB */
-void group_sync(struct cpu *cpu);		      /* DSB: broadcast and wait */
+void group_sync(struct cpu *cpu);				       /* DSB: broadcast and wait */
 void inval_apply(struct cpu *cpu, const struct inval_list *l);
 static inline const struct stage2 *group_stage2(struct cpu *cpu)
 {
@@ -288,7 +303,7 @@ static inline uint64_t stage1_branch_addr(const struct cpu *cpu, uint64_t va) /*
 /* tlb.c */
 void tlb_init(struct cpu *cpu);
 enum regime tlb_regime(const struct cpu *cpu);
-void tlb_select(struct cpu *cpu);	   /* make the current regime's bank env.tlb */
+void tlb_select(struct cpu *cpu); /* make the current regime's bank env.tlb */
 struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime);
 void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const struct stage2_range *range,
 	      uint8_t *host, bool write, uint32_t flags);
@@ -296,7 +311,7 @@ void tlb_fill_fetch(struct tlb_bank *b, uint64_t va, const struct xlate *x, cons
 void tlb_flush_all(struct cpu *cpu);
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
 void tlb_flush_va(struct cpu *cpu, uint64_t va);
-void tlb_new_generation(struct cpu *cpu);  /* every jump cache entry is dead */
+void tlb_new_generation(struct cpu *cpu);	 /* every jump cache entry is dead */
 void tlb_address_space_changed(struct cpu *cpu); /* TTBRn written */
 
 /* access.c */
@@ -310,7 +325,8 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa);
 /* block.c */
 int block_init(struct cpu *cpu);
 void block_exit(struct cpu *cpu);
-struct block *block_find(struct cpu *cpu); /* at env.pc under the current tag. NULL: attn is set, or an exception was taken */
+struct block *block_find(
+	struct cpu *cpu); /* at env.pc under the current tag. NULL: attn is set, or an exception was taken */
 void block_changed_all(struct cpu *cpu);
 void block_changed_page(struct cpu *cpu, ipa_t ipa);
 void block_recycle(struct cpu *cpu);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The default model: an Armv8.2 core of the neoverse-n1 class, AArch64 only, as a guest of a hypervisor sees it. Feature
- * set of the translator and ID register values say the same. Arm ARM DDI 0487, "AArch64 System register descriptions".
+ * The default model: an Armv8.2 core of the neoverse-n1 class, AArch64 only, as a guest of a hypervisor sees it.
+ * Feature set of the translator and ID register values say the same. Arm ARM DDI 0487, "AArch64 System register
+ * descriptions".
  */
 #include "internal.h"
 
@@ -9,8 +10,8 @@
 
 void model_init(struct cpu *cpu)
 {
-	cpu->features = F(BASE) | F(FP) | F(FP16) | F(LSE) | F(RDM) | F(DOTPROD) | F(RCPC) | F(CRC32) | F(AES) | F(PMULL) |
-			F(SHA1) | F(SHA256) | F(SSBS) | F(DPB) | F(LOR) | F(PAN) | F(UAO);
+	cpu->features = F(BASE) | F(FP) | F(FP16) | F(LSE) | F(RDM) | F(DOTPROD) | F(RCPC) | F(CRC32) | F(AES) |
+			F(PMULL) | F(SHA1) | F(SHA256) | F(SSBS) | F(DPB) | F(LOR) | F(PAN) | F(UAO);
 
 	cpu->sys[CPU_MIDR_EL1] = 0x414fd0c1; /* r4p1 */
 	cpu->sys[CPU_MPIDR_EL1] = 0x80000000;

@@ -165,14 +165,9 @@ static enum cpu_exit run(struct cpu *cpu)
 			attend(cpu, ATTN_REGIME); /* puts it back */
 		}
 		switch (ir_interp(env, &b->ir)) {
-		case IR_RET_BR:
-			p->outcome = OUTCOME_RETIRED;
-			break;
-		case IR_RET_EXIT:
-			trap_exit(cpu);
-			break;
-		case IR_RET_TRAP:
-			break; /* the callback has set the outcome */
+		case IR_RET_BR: p->outcome = OUTCOME_RETIRED; break;
+		case IR_RET_EXIT: trap_exit(cpu); break;
+		case IR_RET_TRAP: break; /* the callback has set the outcome */
 		}
 		if (unlikely(p->attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)
 			stepped(cpu);

@@ -23,8 +23,8 @@
 
 struct walk_params { /* what TCR_EL1 says about the half of the address space that holds a VA */
 	uint64_t ttbr;
-	unsigned tsz;	  /* VA bits are 64 - tsz */
-	unsigned page;	  /* log2 of the granule */
+	unsigned tsz;  /* VA bits are 64 - tsz */
+	unsigned page; /* log2 of the granule */
 	bool epd, tbi, hpd;
 };
 
@@ -59,7 +59,9 @@ static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
 		w = (struct walk_params){
 			.ttbr = cpu->sys[CPU_TTBR1_EL1],
 			.tsz = TCR_T1SZ(tcr),
-			.page = tg == 1 ? 14 : tg == 3 ? 16 : 12,
+			.page = tg == 1	  ? 14
+				: tg == 3 ? 16
+					  : 12,
 			.epd = tcr & TCR_EPD1,
 			.tbi = tcr & TCR_TBI1,
 			.hpd = tcr & TCR_HPD1,
@@ -70,7 +72,9 @@ static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
 		w = (struct walk_params){
 			.ttbr = cpu->sys[CPU_TTBR0_EL1],
 			.tsz = TCR_T0SZ(tcr),
-			.page = tg == 1 ? 16 : tg == 2 ? 14 : 12,
+			.page = tg == 1	  ? 16
+				: tg == 2 ? 14
+					  : 12,
 			.epd = tcr & TCR_EPD0,
 			.tbi = tcr & TCR_TBI0,
 			.hpd = tcr & TCR_HPD0,
@@ -210,7 +214,8 @@ restart:
 
 				if (!descriptor(cpu, at, level, true, &host, f))
 					return false;
-				if (!__atomic_compare_exchange_n(host, &seen, want, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+				if (!__atomic_compare_exchange_n(host, &seen, want, false, __ATOMIC_ACQ_REL,
+								 __ATOMIC_ACQUIRE)) {
 					/* Somebody changed it meanwhile: walk again from the top. */
 					w = walk_params(cpu, va);
 					level = 4 - (bits - w.page + stride - 1) / stride;

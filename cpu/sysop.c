@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * System instructions, the op0 = 1 space: TLBI, DC, IC, AT. Arm ARM DDI 0487, "A64 System instructions for cache
- * maintenance", "... for address translation", "... for TLB maintenance". There are no data caches, so DC by address only
- * translates and checks; by set/way it traps to EL2 (HCR_EL2.TSW), as does what is IMPLEMENTATION DEFINED (TIDCP).
+ * maintenance", "... for address translation", "... for TLB maintenance". There are no data caches, so DC by address
+ * only translates and checks; by set/way it traps to EL2 (HCR_EL2.TSW), as does what is IMPLEMENTATION DEFINED (TIDCP).
  */
 #include "internal.h"
 
@@ -58,7 +58,8 @@ static int at(struct cpu *cpu, unsigned acc, enum regime regime, uint64_t va)
 	uint64_t par;
 
 	if (stage1_translate(cpu, va, acc | ACC_PROBE, regime, &x, &f))
-		par = (uint64_t)x.attr << 56 | (x.ipa & 0x0000fffffffff000ull) | 1u << 11 | 1u << 9 | (uint64_t)x.sh << 7;
+		par = (uint64_t)x.attr << 56 | (x.ipa & 0x0000fffffffff000ull) | 1u << 11 | 1u << 9 |
+		      (uint64_t)x.sh << 7;
 	else if (f.stage2) /* a table that is not there is EL2's business */
 		return abort_data(cpu, va, 0, acc & ACC_WRITE, true, &f);
 	else
@@ -94,7 +95,7 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 	uint64_t sctlr = cpu->sys[CPU_SCTLR_EL1];
 	unsigned crn = enc >> 7 & 15;
 
-	switch (enc) { /* what EL0 may have */
+	switch (enc) {	     /* what EL0 may have */
 	case OP(3, 7, 4, 1): /* DC ZVA */
 		if (el0 && !(sctlr & SCTLR_DZE))
 			return trap_to_el1(cpu, enc, rt);
@@ -118,17 +119,16 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 	if (crn == 11 || crn == 15)
 		return trap_to_el2(cpu, enc, rt);
 	switch (enc) {
-	case OP(0, 7, 1, 0): return ic_all(cpu, true);	/* IC IALLUIS */
-	case OP(0, 7, 5, 0): return ic_all(cpu, false); /* IC IALLU */
+	case OP(0, 7, 1, 0): return ic_all(cpu, true);			   /* IC IALLUIS */
+	case OP(0, 7, 5, 0): return ic_all(cpu, false);			   /* IC IALLU */
 	case OP(0, 7, 6, 1): return access_maintain(cpu, val, true, NULL); /* DC IVAC */
-	case OP(0, 7, 6, 2):  /* DC ISW */
-	case OP(0, 7, 10, 2): /* DC CSW */
-	case OP(0, 7, 14, 2): /* DC CISW */
-		return trap_to_el2(cpu, enc, rt);
-	case OP(0, 7, 8, 0): return at(cpu, ACC_READ, REGIME_EL1, val);	 /* AT S1E1R */
-	case OP(0, 7, 8, 1): return at(cpu, ACC_WRITE, REGIME_EL1, val); /* AT S1E1W */
-	case OP(0, 7, 8, 2): return at(cpu, ACC_READ, REGIME_EL0, val);	 /* AT S1E0R */
-	case OP(0, 7, 8, 3): return at(cpu, ACC_WRITE, REGIME_EL0, val); /* AT S1E0W */
+	case OP(0, 7, 6, 2):						   /* DC ISW */
+	case OP(0, 7, 10, 2):						   /* DC CSW */
+	case OP(0, 7, 14, 2): /* DC CISW */ return trap_to_el2(cpu, enc, rt);
+	case OP(0, 7, 8, 0): return at(cpu, ACC_READ, REGIME_EL1, val);	      /* AT S1E1R */
+	case OP(0, 7, 8, 1): return at(cpu, ACC_WRITE, REGIME_EL1, val);      /* AT S1E1W */
+	case OP(0, 7, 8, 2): return at(cpu, ACC_READ, REGIME_EL0, val);	      /* AT S1E0R */
+	case OP(0, 7, 8, 3): return at(cpu, ACC_WRITE, REGIME_EL0, val);      /* AT S1E0W */
 	case OP(0, 7, 9, 0): return at(cpu, ACC_READ, tlb_regime(cpu), val);  /* AT S1E1RP */
 	case OP(0, 7, 9, 1): return at(cpu, ACC_WRITE, tlb_regime(cpu), val); /* AT S1E1WP */
 	default: return exception_undef(cpu);

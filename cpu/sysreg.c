@@ -27,7 +27,7 @@ struct sysreg {
 	uint8_t el0; /* enum el0_rule */
 	uint8_t effect;
 	bool read_only;
-	uint64_t mask; /* bits that a guest's write keeps */
+	uint64_t mask;							    /* bits that a guest's write keeps */
 	int (*get)(struct cpu *cpu, const struct sysreg *r, uint64_t *val); /* 0, or 1: exception taken */
 	int (*set)(struct cpu *cpu, const struct sysreg *r, uint64_t val);  /* 0, or 1: exception, or the block ends */
 	uint8_t arg;
@@ -225,6 +225,7 @@ static int tval_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 
 /* ---- the rows */
 
+/* clang-format off */
 #define R(op0, op1, crn, crm, op2, n) .enc = SYSREG(op0, op1, crn, crm, op2), .name = n
 #define ALL UINT64_MAX
 /*
@@ -284,6 +285,7 @@ static const struct sysreg rows[] = {
 	{R(3, 3, 14, 3, 1, "CNTV_CTL_EL0"), .sys = -1, .el0 = EL0_VT, .get = ctl_get, .set = ctl_set, .arg = CPU_TIMER_V},
 	{R(3, 3, 14, 3, 2, "CNTV_CVAL_EL0"), .sys = -1, .el0 = EL0_VT, .get = cval_get, .set = cval_set, .arg = CPU_TIMER_V},
 };
+/* clang-format on */
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 _Static_assert(N_ROWS < 255, "a row number and 'none' fit in a byte");
@@ -468,21 +470,18 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 	if (cpu_is_el0(cpu) && field != 031 && field != 036 && field != 037)
 		return exception_undef(cpu);
 	switch (field) {
-	case 003: /* UAO */
-		cpu->pstate = pstate_write(cpu, PSR_UAO, imm4 & 1 ? PSR_UAO : 0);
-		return 0;
+	case 003: /* UAO */ cpu->pstate = pstate_write(cpu, PSR_UAO, imm4 & 1 ? PSR_UAO : 0); return 0;
 	case 004: /* PAN */
 		if (!((cpu->pstate ^ (imm4 & 1 ? PSR_PAN : 0)) & PSR_PAN))
 			return 0;
 		return pan_set(cpu, NULL, imm4 & 1 ? PSR_PAN : 0);
 	case 005: return spsel_set(cpu, NULL, imm4);
-	case 031: /* SSBS */
-		cpu->pstate = pstate_write(cpu, PSR_SSBS, imm4 & 1 ? PSR_SSBS : 0);
-		return 0;
+	case 031: /* SSBS */ cpu->pstate = pstate_write(cpu, PSR_SSBS, imm4 & 1 ? PSR_SSBS : 0); return 0;
 	case 036: /* DAIFSet */
 	case 037: /* DAIFClr */
 		if (cpu_is_el0(cpu) && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_UMA))
-			return exception_sync(cpu, ESR_MAKE(EC_SYS64, iss_sys((enc & ~0x78u) | (imm4 & 15) << 3 | 4 << 7, 31, 0)));
+			return exception_sync(
+				cpu, ESR_MAKE(EC_SYS64, iss_sys((enc & ~0x78u) | (imm4 & 15) << 3 | 4 << 7, 31, 0)));
 		if (field == 036)
 			cpu->pstate |= (imm4 & 15) << 6;
 		else
@@ -497,15 +496,16 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 static const struct {
 	uint16_t enc;
 	int16_t sys;
-} trapped[] = { /* stored here, handled at EL2 */
-	{SYSREG(3, 0, 0, 0, 6), CPU_REVIDR_EL1},   {SYSREG(3, 1, 0, 0, 7), CPU_AIDR_EL1},
-	{SYSREG(3, 1, 0, 0, 1), CPU_CLIDR_EL1},	   {SYSREG(3, 2, 0, 0, 0), CPU_CSSELR_EL1},
-	{SYSREG(3, 0, 1, 0, 1), CPU_ACTLR_EL1},	   {SYSREG(2, 0, 0, 2, 0), CPU_MDCCINT_EL1},
-	{SYSREG(2, 0, 0, 2, 2), CPU_MDSCR_EL1},	   {SYSREG(2, 0, 1, 1, 4), CPU_OSLSR_EL1},
-	{SYSREG(3, 4, 3, 0, 0), CPU_DACR32_EL2},   {SYSREG(3, 4, 5, 0, 1), CPU_IFSR32_EL2},
-	{SYSREG(3, 4, 5, 3, 0), CPU_FPEXC32_EL2},  {SYSREG(2, 4, 0, 7, 0), CPU_DBGVCR32_EL2},
-	{SYSREG(3, 4, 4, 3, 0), CPU_SPSR_IRQ},	   {SYSREG(3, 4, 4, 3, 1), CPU_SPSR_ABT},
-	{SYSREG(3, 4, 4, 3, 2), CPU_SPSR_UND},	   {SYSREG(3, 4, 4, 3, 3), CPU_SPSR_FIQ},
+} trapped[] = {
+	/* stored here, handled at EL2 */
+	{SYSREG(3, 0, 0, 0, 6), CPU_REVIDR_EL1},  {SYSREG(3, 1, 0, 0, 7), CPU_AIDR_EL1},
+	{SYSREG(3, 1, 0, 0, 1), CPU_CLIDR_EL1},	  {SYSREG(3, 2, 0, 0, 0), CPU_CSSELR_EL1},
+	{SYSREG(3, 0, 1, 0, 1), CPU_ACTLR_EL1},	  {SYSREG(2, 0, 0, 2, 0), CPU_MDCCINT_EL1},
+	{SYSREG(2, 0, 0, 2, 2), CPU_MDSCR_EL1},	  {SYSREG(2, 0, 1, 1, 4), CPU_OSLSR_EL1},
+	{SYSREG(3, 4, 3, 0, 0), CPU_DACR32_EL2},  {SYSREG(3, 4, 5, 0, 1), CPU_IFSR32_EL2},
+	{SYSREG(3, 4, 5, 3, 0), CPU_FPEXC32_EL2}, {SYSREG(2, 4, 0, 7, 0), CPU_DBGVCR32_EL2},
+	{SYSREG(3, 4, 4, 3, 0), CPU_SPSR_IRQ},	  {SYSREG(3, 4, 4, 3, 1), CPU_SPSR_ABT},
+	{SYSREG(3, 4, 4, 3, 2), CPU_SPSR_UND},	  {SYSREG(3, 4, 4, 3, 3), CPU_SPSR_FIQ},
 };
 
 /* Storage of an encoding, or NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The generic timer's registers: counters, and the virtual and physical EL1 timers. Arm ARM DDI 0487, "The Generic Timer
- * in AArch64 state". The interrupt line and its deadline are for the hypervisor to wire up; no event stream.
+ * The generic timer's registers: counters, and the virtual and physical EL1 timers. Arm ARM DDI 0487, "The Generic
+ * Timer in AArch64 state". The interrupt line and its deadline are for the hypervisor to wire up; no event stream.
  */
 #include "internal.h"
 

@@ -82,8 +82,8 @@ static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
 
 		if (b->valid && b->regime == regime && b->ttbr[0] == t0 && b->ttbr[1] == t1)
 			return b;
-		if (b != p->bank && (!victim || (!b->valid && victim->valid) ||
-				     (b->valid == victim->valid && b->used < victim->used)))
+		if (b != p->bank &&
+		    (!victim || (!b->valid && victim->valid) || (b->valid == victim->valid && b->used < victim->used)))
 			victim = b;
 	}
 	for (unsigned i = 0; i < REGIME_COUNT; i++) {

@@ -65,9 +65,7 @@ void trap_exit(struct cpu *cpu)
 		else
 			trap_el2(cpu, ESR_MAKE(EC_SMC64, imm));
 		break;
-	case IR_EXIT_BRK:
-		debug_brk(cpu, (uint32_t)imm);
-		break;
+	case IR_EXIT_BRK: debug_brk(cpu, (uint32_t)imm); break;
 	case IR_EXIT_ERET:
 		if (el0)
 			exception_undef(cpu);

@@ -16,9 +16,10 @@ static void entry_saves_and_masks_and_picks_the_vector(void **state)
 		struct machine m;
 
 		machine_new(&m, 1);
-		LOAD(&m, CODE, {
-		0xd4000121, /* svc #9 */
-	});
+		LOAD(&m, CODE,
+		     {
+			     0xd4000121, /* svc #9 */
+		     });
 		m.cpu->sys[CPU_SCTLR_EL1] &= ~(1ull << 23); /* SPAN clear: PAN is set on entry */
 		m.cpu->sys[CPU_SCTLR_EL1] |= 1ull << 44;    /* DSSBS */
 		cpu_set_sp(m.cpu, 0, 0x1000);
@@ -38,17 +39,19 @@ static void eret_restores_pstate_and_the_stack_pointer(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd5184020, /* msr elr_el1, x0 */
-		0xd5184001, /* msr spsr_el1, x1 */
-		0xd5184102, /* msr sp_el0, x2 */
-		0xd69f03e0, /* eret */
-	});
-	LOAD(&m, USER, {
-		0x910003e3, /* mov x3, sp */
-		0xd53b4204, /* mrs x4, nzcv */
-		0xd4000021, /* svc #1 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd5184020, /* msr elr_el1, x0 */
+		     0xd5184001, /* msr spsr_el1, x1 */
+		     0xd5184102, /* msr sp_el0, x2 */
+		     0xd69f03e0, /* eret */
+	     });
+	LOAD(&m, USER,
+	     {
+		     0x910003e3, /* mov x3, sp */
+		     0xd53b4204, /* mrs x4, nzcv */
+		     0xd4000021, /* svc #1 */
+	     });
 	m.cpu->env.x[0] = USER;
 	m.cpu->env.x[1] = 0x90000000;
 	m.cpu->env.x[2] = 0x7770;
@@ -66,11 +69,12 @@ static void an_illegal_return_sets_il_and_the_next_instruction_takes_it(void **s
 		struct machine m;
 
 		machine_new(&m, 1);
-		LOAD(&m, CODE, {
-		0xd69f03e0, /* eret */
-		0xd503201f, /* nop */
-		0x910004a5, /* add x5, x5, #1 */
-	});
+		LOAD(&m, CODE,
+		     {
+			     0xd69f03e0, /* eret */
+			     0xd503201f, /* nop */
+			     0x910004a5, /* add x5, x5, #1 */
+		     });
 		m.cpu->sys[CPU_ELR_EL1] = CODE + 8;
 		m.cpu->sys[CPU_SPSR_EL1] = modes[i] | 0x3c0;
 		expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_ILLEGAL_STATE, 0), CODE + 8);
@@ -86,9 +90,10 @@ static void a_misaligned_pc_is_its_own_exception(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd61f0000, /* br x0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd61f0000, /* br x0 */
+	     });
 	m.cpu->env.x[0] = CODE + 6;
 	expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_PC_ALIGN, 0), CODE + 6);
 	assert_int_equal(m.cpu->sys[CPU_FAR_EL1], CODE + 6);
@@ -100,11 +105,12 @@ static void fp_traps_as_cpacr_says(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x1e6e1000, /* fmov d0, #1.0 */
-		0xd53b4400, /* mrs x0, fpcr */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x1e6e1000, /* fmov d0, #1.0 */
+		     0xd53b4400, /* mrs x0, fpcr */
+		     0xd4000002, /* hvc #0 */
+	     });
 	expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_FP_ACCESS, 0x1e00000), CODE);
 	m.cpu->env.pc = CODE + 4;
 	expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_FP_ACCESS, 0x1e00000), CODE + 4);
@@ -122,11 +128,12 @@ static void wfi_and_wfe_trap_to_el1_from_el0_and_else_to_el2(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd503207f, /* wfi */
-		0xd503205f, /* wfe */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd503207f, /* wfi */
+		     0xd503205f, /* wfe */
+		     0xd4000002, /* hvc #0 */
+	     });
 	expect_trap(m.cpu, ESR_MAKE(EC_WFX, 0x1e00000), CODE);
 	m.cpu->env.pc += 4;
 	expect_trap(m.cpu, ESR_MAKE(EC_WFX, 0x1e00001), CODE + 4);
@@ -146,12 +153,13 @@ static void interrupts_are_taken_when_unmasked_and_not_before(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd503201f, /* nop */
-		0xd50342ff, /* msr daifclr, #2 */
-		0x91000400, /* add x0, x0, #1 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd503201f, /* nop */
+		     0xd50342ff, /* msr daifclr, #2 */
+		     0x91000400, /* add x0, x0, #1 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	atomic_store(&m.cpu->irq_in, CPU_IRQ);
 	expect_hvc(m.cpu, VEC_CUR_IRQ);
 	assert_int_equal(m.cpu->sys[CPU_ELR_EL1], CODE + 8);
@@ -171,9 +179,10 @@ static void a_kick_before_cpu_run_is_not_lost(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x14000000, /* b . */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x14000000, /* b . */
+	     });
 	cpu_kick(m.cpu);
 	assert_int_equal(cpu_run(m.cpu), CPU_EXIT_KICK);
 	assert_int_equal(m.cpu->env.kick, 0);
@@ -188,14 +197,12 @@ static void registers_that_el2_has_trap_with_their_syndrome(void **state)
 		uint32_t enc;
 		bool read;
 	} cases[] = {
-		{SYSREG(3, 0, 0, 7, 0), true},	/* ID_AA64MMFR0_EL1 */
-		{SYSREG(3, 0, 1, 0, 1), true},	/* ACTLR_EL1 */
-		{SYSREG(3, 0, 1, 0, 1), false},
-		{SYSREG(2, 0, 0, 2, 2), false}, /* MDSCR_EL1 */
-		{SYSREG(2, 0, 1, 0, 4), false}, /* OSLAR_EL1 */
-		{SYSREG(3, 3, 9, 12, 0), true}, /* PMCR_EL0 */
-		{SYSREG(3, 0, 15, 15, 7), true},
-		{SYSREG(1, 0, 7, 6, 2), false}, /* DC ISW */
+		{SYSREG(3, 0, 0, 7, 0), true},					 /* ID_AA64MMFR0_EL1 */
+		{SYSREG(3, 0, 1, 0, 1), true},					 /* ACTLR_EL1 */
+		{SYSREG(3, 0, 1, 0, 1), false},	 {SYSREG(2, 0, 0, 2, 2), false}, /* MDSCR_EL1 */
+		{SYSREG(2, 0, 1, 0, 4), false},					 /* OSLAR_EL1 */
+		{SYSREG(3, 3, 9, 12, 0), true},					 /* PMCR_EL0 */
+		{SYSREG(3, 0, 15, 15, 7), true}, {SYSREG(1, 0, 7, 6, 2), false}, /* DC ISW */
 	};
 	struct machine m;
 
@@ -217,15 +224,15 @@ static void el0_gets_undefined_or_the_trap_of_its_gate(void **state)
 		uint32_t word;
 		uint64_t esr;
 	} cases[] = {
-		{0xd5384100, 0},						 /* mrs x0, sp_el0 */
-		{0xd5381000, 0},						 /* mrs x0, sctlr_el1 */
-		{0xd5380700, ESR_MAKE(EC_SYS64, 0x30000f)},			 /* mrs x0, id_aa64mmfr0_el1: FEAT_IDST */
-		{0xd53b0020, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(3, 3, 0, 0, 1), 0, 1))}, /* mrs x0, ctr_el0 */
-		{0xd53be040, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(3, 3, 14, 0, 2), 0, 1))}, /* mrs x0, cntvct_el0 */
-		{0xd50b7420, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(1, 3, 7, 4, 1), 0, 0))},	/* dc zva, x0 */
-		{0xd50b7520, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(1, 3, 7, 5, 1), 0, 0))},	/* ic ivau, x0 */
+		{0xd5384100, 0},			    /* mrs x0, sp_el0 */
+		{0xd5381000, 0},			    /* mrs x0, sctlr_el1 */
+		{0xd5380700, ESR_MAKE(EC_SYS64, 0x30000f)}, /* mrs x0, id_aa64mmfr0_el1: FEAT_IDST */
+		{0xd53b0020, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(3, 3, 0, 0, 1), 0, 1))},	  /* mrs x0, ctr_el0 */
+		{0xd53be040, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(3, 3, 14, 0, 2), 0, 1))},  /* mrs x0, cntvct_el0 */
+		{0xd50b7420, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(1, 3, 7, 4, 1), 0, 0))},	  /* dc zva, x0 */
+		{0xd50b7520, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(1, 3, 7, 5, 1), 0, 0))},	  /* ic ivau, x0 */
 		{0xd5034fdf, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(0, 3, 4, 15, 6), 31, 0))}, /* msr daifset, #15 */
-		{0xd508871f, 0},						 /* tlbi vmalle1 */
+		{0xd508871f, 0},							  /* tlbi vmalle1 */
 	};
 	struct machine m;
 
@@ -245,26 +252,27 @@ static void special_registers_read_back(void **state)
 
 	machine_new(&m, 1);
 	cpu_sysreg_set(m.cpu, SYSREG(3, 0, 1, 0, 2), 3 << 20);
-	LOAD(&m, CODE, {
-		0xd5384240, /* mrs x0, currentel */
-		0xd53b4221, /* mrs x1, daif */
-		0xd50343df, /* msr daifset, #3 */
-		0xd500419f, /* msr pan, #1 */
-		0xd5384262, /* mrs x2, s3_0_c4_c2_3 */
-		0x92800009, /* mov x9, #-1 */
-		0xd51b4409, /* msr fpcr, x9 */
-		0xd53b4403, /* mrs x3, fpcr */
-		0xd51b4429, /* msr fpsr, x9 */
-		0xd53b4424, /* mrs x4, fpsr */
-		0xd51b4209, /* msr nzcv, x9 */
-		0xd53b4205, /* mrs x5, nzcv */
-		0xd5384206, /* mrs x6, spsel */
-		0xd5380007, /* mrs x7, midr_el1 */
-		0xd53b00e8, /* mrs x8, dczid_el0 */
-		0xd518c009, /* msr vbar_el1, x9 */
-		0xd538c009, /* mrs x9, vbar_el1 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd5384240, /* mrs x0, currentel */
+		     0xd53b4221, /* mrs x1, daif */
+		     0xd50343df, /* msr daifset, #3 */
+		     0xd500419f, /* msr pan, #1 */
+		     0xd5384262, /* mrs x2, s3_0_c4_c2_3 */
+		     0x92800009, /* mov x9, #-1 */
+		     0xd51b4409, /* msr fpcr, x9 */
+		     0xd53b4403, /* mrs x3, fpcr */
+		     0xd51b4429, /* msr fpsr, x9 */
+		     0xd53b4424, /* mrs x4, fpsr */
+		     0xd51b4209, /* msr nzcv, x9 */
+		     0xd53b4205, /* mrs x5, nzcv */
+		     0xd5384206, /* mrs x6, spsel */
+		     0xd5380007, /* mrs x7, midr_el1 */
+		     0xd53b00e8, /* mrs x8, dczid_el0 */
+		     0xd518c009, /* msr vbar_el1, x9 */
+		     0xd538c009, /* mrs x9, vbar_el1 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	expect_hvc(m.cpu, END);
 	assert_int_equal(m.cpu->env.x[0], 4);
 	assert_int_equal(m.cpu->env.x[1], 0x3c0);
@@ -284,10 +292,11 @@ static void the_sp_el0_register_is_undefined_while_it_is_the_stack_pointer(void 
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd50040bf, /* msr spsel, #0 */
-		0xd5184100, /* msr sp_el0, x0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd50040bf, /* msr spsel, #0 */
+		     0xd5184100, /* msr sp_el0, x0 */
+	     });
 	expect_el1(m.cpu, VEC_CUR0_SYNC, ESR_MAKE(EC_UNKNOWN, 0), CODE + 4);
 	machine_free(&m);
 }
@@ -310,19 +319,20 @@ static void timers_compare_with_the_counter(void **state)
 	cpu = m.cpu;
 	cpu->platform = &platform;
 	timer_calls = 0;
-	LOAD(&m, CODE, {
-		0xd53be041, /* mrs x1, cntvct_el0 */
-		0xd51be35f, /* msr cntv_cval_el0, xzr */
-		0xd2800020, /* mov x0, #1 */
-		0xd51be320, /* msr cntv_ctl_el0, x0 */
-		0xd53be322, /* mrs x2, cntv_ctl_el0 */
-		0xb2407be0, /* mov x0, #0x7fffffff */
-		0xd51be300, /* msr cntv_tval_el0, x0 */
-		0xd53be323, /* mrs x3, cntv_ctl_el0 */
-		0xd53be344, /* mrs x4, cntv_cval_el0 */
-		0xd53be005, /* mrs x5, cntfrq_el0 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd53be041, /* mrs x1, cntvct_el0 */
+		     0xd51be35f, /* msr cntv_cval_el0, xzr */
+		     0xd2800020, /* mov x0, #1 */
+		     0xd51be320, /* msr cntv_ctl_el0, x0 */
+		     0xd53be322, /* mrs x2, cntv_ctl_el0 */
+		     0xb2407be0, /* mov x0, #0x7fffffff */
+		     0xd51be300, /* msr cntv_tval_el0, x0 */
+		     0xd53be323, /* mrs x3, cntv_ctl_el0 */
+		     0xd53be344, /* mrs x4, cntv_cval_el0 */
+		     0xd53be005, /* mrs x5, cntfrq_el0 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	now = cpu_group_counter(m.group);
 	cpu_group_set_offset(m.group, CPU_TIMER_V, now);
 	assert_false(cpu_timer_line(cpu, CPU_TIMER_V));
@@ -350,22 +360,24 @@ static void changed_code_runs_after_ic_ivau_and_not_before(void **state)
 	uint64_t fn = CODE + 0x100;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xaa1e03f4, /* mov x20, x30 */
-		0xd63f0140, /* blr x10 */
-		0xb900014b, /* str w11, [x10] */
-		0xd63f0140, /* blr x10 */
-		0xaa0003f5, /* mov x21, x0 */
-		0xd50b752a, /* ic ivau, x10 */
-		0xd5033b9f, /* dsb ish */
-		0xd5033fdf, /* isb */
-		0xd63f0140, /* blr x10 */
-		0xd4000002, /* hvc #0 */
-	});
-	LOAD(&m, fn, {
-		0xd2800020, /* mov x0, #1 */
-		0xd65f03c0, /* ret */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xaa1e03f4, /* mov x20, x30 */
+		     0xd63f0140, /* blr x10 */
+		     0xb900014b, /* str w11, [x10] */
+		     0xd63f0140, /* blr x10 */
+		     0xaa0003f5, /* mov x21, x0 */
+		     0xd50b752a, /* ic ivau, x10 */
+		     0xd5033b9f, /* dsb ish */
+		     0xd5033fdf, /* isb */
+		     0xd63f0140, /* blr x10 */
+		     0xd4000002, /* hvc #0 */
+	     });
+	LOAD(&m, fn,
+	     {
+		     0xd2800020, /* mov x0, #1 */
+		     0xd65f03c0, /* ret */
+	     });
 	m.cpu->env.x[10] = fn;
 	m.cpu->env.x[11] = 0xd2800040; /* mov x0, #2 */
 	expect_hvc(m.cpu, END);
@@ -379,15 +391,17 @@ static void code_that_the_host_changed_runs_after_cpu_code_changed(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd2800020, /* mov x0, #1 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd2800020, /* mov x0, #1 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	expect_hvc(m.cpu, END);
-	LOAD(&m, CODE, {
-		0xd2800040, /* mov x0, #2 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd2800040, /* mov x0, #2 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	cpu_code_changed(m.cpu);
 	m.cpu->env.pc = CODE;
 	expect_hvc(m.cpu, END);
@@ -406,7 +420,7 @@ static void a_full_code_cache_is_emptied_and_the_guest_goes_on(void **state)
 
 		for (unsigned k = 0; k < 60; k++)
 			code[k] = 0xf8400000 | 10 << 5 | (k & 7); /* ldur xk, [x10] */
-		code[60] = 0xd2800000 | (i & 0xffff) << 5 | 9;	 /* mov x9, #i */
+		code[60] = 0xd2800000 | (i & 0xffff) << 5 | 9;	  /* mov x9, #i */
 		code[61] = 0xd4000002;
 		m.cpu->env.x[10] = DATA;
 		m.cpu->env.pc = CODE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PE on a bench: a group, RAM, a read-only range and the registers that a test wants to set. Plays EL2 by looking at the
- * syndrome; knows nothing of KVM.
+ * A PE on a bench: a group, RAM, a read-only range and the registers that a test wants to set. Plays EL2 by looking at
+ * the syndrome; knows nothing of KVM.
  */
 #ifndef TESTS_CPU_MACHINE_H
 #define TESTS_CPU_MACHINE_H
@@ -76,7 +76,8 @@ static inline struct stage2 *machine_stage2(struct machine *m, bool log)
 
 	s2->count = 2;
 	s2->ipa_bits = 40;
-	s2->range[0] = (struct stage2_range){.base = RAM, .size = RAM_SIZE, .host = m->ram, .dirty = log ? m->dirty : NULL};
+	s2->range[0] =
+		(struct stage2_range){.base = RAM, .size = RAM_SIZE, .host = m->ram, .dirty = log ? m->dirty : NULL};
 	s2->range[1] = (struct stage2_range){.base = ROM, .size = ROM_SIZE, .host = m->rom, .readonly = true};
 	return s2;
 }
@@ -117,7 +118,16 @@ static inline void machine_free(struct machine *m)
 }
 
 /* A test's program ends with HVC #0; a vector that was taken, with HVC #0x100 + its number. */
-enum { END = 0, VEC_CUR0_SYNC = 0x100, VEC_CUR_SYNC = 0x104, VEC_CUR_IRQ, VEC_CUR_FIQ, VEC_CUR_SERROR, VEC_LOW_SYNC, VEC_LOW_IRQ };
+enum {
+	END = 0,
+	VEC_CUR0_SYNC = 0x100,
+	VEC_CUR_SYNC = 0x104,
+	VEC_CUR_IRQ,
+	VEC_CUR_FIQ,
+	VEC_CUR_SERROR,
+	VEC_LOW_SYNC,
+	VEC_LOW_IRQ
+};
 
 static inline void expect_hvc(struct cpu *cpu, unsigned imm)
 {
@@ -188,13 +198,15 @@ static inline void machine_map(struct machine *m, uint64_t root, uint64_t va, ui
 	machine_write(m, machine_pte(m, root, va), ipa | attr | PTE_V);
 }
 
-/* Stage 1 on for a PE: TTBR0 = root; TTBR1 off. The first 128 KiB of RAM are mapped flat for EL1, the tables' place too. */
+/* Stage 1 on for a PE: TTBR0 = root; TTBR1 off. The first 128 KiB of RAM are mapped flat for EL1, the tables' place
+ * too. */
 static inline uint64_t machine_mmu(struct machine *m, struct cpu *cpu)
 {
 	uint64_t root = machine_table(m);
 
 	for (uint64_t a = RAM; a < RAM + 0x20000; a += 4096)
-		machine_map(m, root, a, a, PTE_AF | PTE_SH | (a == USER ? PTE_EL0 : 0) | (a == DATA ? PTE_UXN | PTE_PXN : 0));
+		machine_map(m, root, a, a,
+			    PTE_AF | PTE_SH | (a == USER ? PTE_EL0 : 0) | (a == DATA ? PTE_UXN | PTE_PXN : 0));
 	cpu->sys[CPU_TTBR0_EL1] = root;
 	cpu->sys[CPU_MAIR_EL1] = 0x00ff;
 	cpu->sys[CPU_TCR_EL1] = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 25 << 16 | 1 << 23 | 2ull << 30 | 2ull << 32;

@@ -12,19 +12,21 @@ enum { PAGE = 0x40400000 }; /* a VA that the tests map as they like */
 
 static void load_from_x10(struct machine *m)
 {
-	LOAD(m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m->cpu->env.x[10] = PAGE;
 }
 
 static void store_to_x10(struct machine *m)
 {
-	LOAD(m, CODE, {
-		0xf9000141, /* str x1, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(m, CODE,
+	     {
+		     0xf9000141, /* str x1, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m->cpu->env.x[10] = PAGE;
 	m->cpu->env.x[1] = 0x77;
 }
@@ -36,13 +38,14 @@ static void a_load_outside_all_ranges_goes_to_el2_with_its_syndrome(void **state
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x79c00423, /* ldrsh w3, [x1, #2] */
-		0x39000024, /* strb w4, [x1] */
-		0xf9400025, /* ldr x5, [x1] */
-		0xa9401c26, /* ldp x6, x7, [x1] */
-		0x88dffc28, /* ldar w8, [x1] */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x79c00423, /* ldrsh w3, [x1, #2] */
+		     0x39000024, /* strb w4, [x1] */
+		     0xf9400025, /* ldr x5, [x1] */
+		     0xa9401c26, /* ldp x6, x7, [x1] */
+		     0x88dffc28, /* ldar w8, [x1] */
+	     });
 	m.cpu->env.x[1] = HOLE;
 	/* ISV, SAS, SSE, SRT, SF, AR, WnR; translation fault at level 1 */
 	expect_trap(m.cpu, DABT_LOW(ISS_DABT_ISV | 1 << 22 | ISS_DABT_SSE | 3 << 16 | 5), CODE);
@@ -65,13 +68,15 @@ static void a_store_to_a_read_only_range_goes_to_el2_and_a_load_does_not(void **
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xf9400020, /* ldr x0, [x1] */
-		0xf9000020, /* str x0, [x1] */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400020, /* ldr x0, [x1] */
+		     0xf9000020, /* str x0, [x1] */
+	     });
 	machine_write(&m, ROM, 0x1234);
 	m.cpu->env.x[1] = ROM;
-	expect_trap(m.cpu, DABT_LOW(ISS_DABT_ISV | 3 << 22 | ISS_DABT_SF | ISS_DABT_WNR | FSC_PERMISSION | 3), CODE + 4);
+	expect_trap(m.cpu, DABT_LOW(ISS_DABT_ISV | 3 << 22 | ISS_DABT_SF | ISS_DABT_WNR | FSC_PERMISSION | 3),
+		    CODE + 4);
 	assert_int_equal(m.cpu->env.x[0], 0x1234);
 	machine_free(&m);
 }
@@ -81,9 +86,10 @@ static void an_ipa_beyond_the_size_is_an_address_size_fault(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xf9400020, /* ldr x0, [x1] */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400020, /* ldr x0, [x1] */
+	     });
 	m.cpu->env.x[1] = 1ull << 40;
 	expect_trap(m.cpu, DABT_LOW(ISS_DABT_ISV | 3 << 22 | ISS_DABT_SF | FSC_ADDR_SIZE), CODE);
 	machine_free(&m);
@@ -109,11 +115,12 @@ static void a_store_marks_its_page_dirty_again_after_the_log_was_cleared(void **
 	s2 = machine_stage2(&m, true);
 	cpu_group_set_stage2(m.group, s2);
 	machine_mmu(&m, m.cpu);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xf9000140, /* str x0, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xf9000140, /* str x0, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = DATA;
 	for (unsigned i = 0; i < 3; i++) {
 		m.cpu->env.pc = CODE;
@@ -133,12 +140,13 @@ static void with_the_mmu_off_data_is_device_memory_and_must_be_aligned(void **st
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xa9408d42, /* ldp x2, x3, [x10, #8] */
-		0xf8646941, /* ldr x1, [x10, x4] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xa9408d42, /* ldp x2, x3, [x10, #8] */
+		     0xf8646941, /* ldr x1, [x10, x4] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = DATA;
 	m.cpu->env.x[4] = 1;
 	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_ALIGNMENT), CODE + 8);
@@ -219,9 +227,10 @@ static void a_walk_that_leaves_stage_2_is_reported_as_one(void **state)
 	machine_new(&m, 1);
 	root = machine_mmu(&m, m.cpu);
 	machine_write(&m, root + 8 * (PAGE >> 30), HOLE | 3);
-	LOAD(&m, CODE, {
-		0xd503201f, /* nop */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd503201f, /* nop */
+	     });
 	m.cpu->env.pc = PAGE;
 	expect_trap(m.cpu, ESR_MAKE(EC_IABT_LOWER, ISS_ABT_S1PTW | FSC_TRANSLATION | 1), PAGE);
 	assert_int_equal(m.cpu->el2.hpfar, HOLE >> 12 << 4);
@@ -243,10 +252,11 @@ static void hardware_sets_the_access_flag_and_the_dirty_state(void **state)
 	expect_hvc(m.cpu, END);
 	assert_int_equal(machine_read(&m, pte), DATA | PTE_V | PTE_RO | PTE_DBM | PTE_AF);
 	m.cpu->env.pc = CODE + 0x100;
-	LOAD(&m, CODE + 0x100, {
-		0xf9000141, /* str x1, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE + 0x100,
+	     {
+		     0xf9000141, /* str x1, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	expect_hvc(m.cpu, END);
 	assert_int_equal(machine_read(&m, pte), DATA | PTE_V | PTE_DBM | PTE_AF);
 	machine_free(&m);
@@ -261,20 +271,22 @@ static void pan_and_unprivileged_accesses_use_the_rights_they_should(void **stat
 	root = machine_mmu(&m, m.cpu);
 	machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_EL0);
 	machine_map(&m, root, PAGE + 0x1000, DATA, PTE_AF);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xd500419f, /* msr pan, #1 */
-		0xf8400940, /* ldtr x0, [x10] */
-		0xf9400140, /* ldr x0, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd500419f, /* msr pan, #1 */
+		     0xf8400940, /* ldtr x0, [x10] */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = PAGE;
 	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_PERMISSION | 3), CODE + 12);
 	/* LDTR of a page that is EL1's alone, unless UAO is set */
-	LOAD(&m, CODE, {
-		0xf8400960, /* ldtr x0, [x11] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf8400960, /* ldtr x0, [x11] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	cpu_code_changed(m.cpu);
 	m.cpu->env.x[11] = PAGE + 0x1000;
 	m.cpu->env.pc = CODE;
@@ -294,9 +306,10 @@ static void el0_may_not_touch_or_run_what_is_el1s(void **state)
 	root = machine_mmu(&m, m.cpu);
 	machine_map(&m, root, USER, USER, PTE_AF | PTE_EL0);
 	machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_UXN);
-	LOAD(&m, USER, {
-		0xf9400140, /* ldr x0, [x10] */
-	});
+	LOAD(&m, USER,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+	     });
 	m.cpu->env.x[10] = PAGE;
 	m.cpu->env.pc = USER;
 	cpu_set_pstate(m.cpu, PSR_EL0T);
@@ -339,12 +352,13 @@ static void sp_alignment_is_checked_before_anything_else(void **state)
 
 	machine_new(&m, 1);
 	machine_mmu(&m, m.cpu);
-	LOAD(&m, CODE, {
-		0xf94003e0, /* ldr x0, [sp] */
-		0xd10023ff, /* sub sp, sp, #8 */
-		0xf94003e0, /* ldr x0, [sp] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf94003e0, /* ldr x0, [sp] */
+		     0xd10023ff, /* sub sp, sp, #8 */
+		     0xf94003e0, /* ldr x0, [sp] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[31] = DATA + 0x100;
 	expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_SP_ALIGN, 0), CODE + 8);
 	m.cpu->env.pc = CODE + 8;
@@ -361,11 +375,12 @@ static void sctlr_a_and_ordered_accesses_ask_for_alignment(void **state)
 	machine_new(&m, 1);
 	root = machine_mmu(&m, m.cpu);
 	machine_map(&m, root, PAGE, DATA, PTE_AF);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0x88dffd40, /* ldar w0, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0x88dffd40, /* ldar w0, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = PAGE + 2;
 	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_ALIGNMENT), CODE + 4);
 	m.cpu->env.pc = CODE;
@@ -385,10 +400,11 @@ static void top_byte_ignore_keeps_the_tag_in_far(void **state)
 	m.cpu->sys[CPU_TCR_EL1] |= 1ull << 37;
 	machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_RO);
 	machine_write(&m, DATA, 99);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xf9000140, /* str x0, [x10] */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xf9000140, /* str x0, [x10] */
+	     });
 	m.cpu->env.x[10] = PAGE | 0x5aull << 56;
 	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_PERMISSION | ISS_DABT_WNR | 3), CODE + 4);
 	assert_int_equal(m.cpu->env.x[0], 99);
@@ -404,15 +420,16 @@ static void at_fills_par_and_takes_no_stage_1_fault(void **state)
 	machine_new(&m, 1);
 	root = machine_mmu(&m, m.cpu);
 	machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_RO | PTE_SH);
-	LOAD(&m, CODE, {
-		0xd508780a, /* at s1e1r, x10 */
-		0xd5387400, /* mrs x0, par_el1 */
-		0xd508782a, /* at s1e1w, x10 */
-		0xd5387401, /* mrs x1, par_el1 */
-		0xd508784a, /* at s1e0r, x10 */
-		0xd5387402, /* mrs x2, par_el1 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd508780a, /* at s1e1r, x10 */
+		     0xd5387400, /* mrs x0, par_el1 */
+		     0xd508782a, /* at s1e1w, x10 */
+		     0xd5387401, /* mrs x1, par_el1 */
+		     0xd508784a, /* at s1e0r, x10 */
+		     0xd5387402, /* mrs x2, par_el1 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = PAGE + 0x123;
 	expect_hvc(m.cpu, END);
 	assert_int_equal(m.cpu->env.x[0], 0xffull << 56 | DATA | 0xb80 | 1 << 9);
@@ -432,11 +449,12 @@ static void dc_zva_clears_its_block_and_faults_as_a_store(void **state)
 	machine_map(&m, root, PAGE + 0x1000, DATA, PTE_AF | PTE_DEVICE);
 	machine_map(&m, root, PAGE + 0x2000, HOLE, PTE_AF);
 	memset(machine_host(&m, DATA), 0xff, 256);
-	LOAD(&m, CODE, {
-		0xd50b742a, /* dc zva, x10 */
-		0xd50b742b, /* dc zva, x11 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd50b742a, /* dc zva, x10 */
+		     0xd50b742b, /* dc zva, x11 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = PAGE + 0x47;
 	m.cpu->env.x[11] = PAGE + 0x1000;
 	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_ALIGNMENT | ISS_DABT_WNR), CODE + 4);
@@ -454,10 +472,11 @@ static void cache_maintenance_by_address_faults_with_cm(void **state)
 
 	machine_new(&m, 1);
 	machine_mmu(&m, m.cpu);
-	LOAD(&m, CODE, {
-		0xd50b7a2a, /* dc cvac, x10 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd50b7a2a, /* dc cvac, x10 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = PAGE;
 	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 2 | ISS_DABT_WNR | ISS_DABT_CM), CODE);
 	machine_free(&m);
@@ -487,14 +506,15 @@ static void a_changed_descriptor_is_seen_after_tlbi(void **state)
 		machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_NG);
 		machine_write(&m, DATA, 1);
 		machine_write(&m, DATA + 0x1000, 2);
-		LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xf9000162, /* str x2, [x11] */
-		0xd503201f, /* nop */
-		0xd5033f9f, /* dsb sy */
-		0xf9400141, /* ldr x1, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+		LOAD(&m, CODE,
+		     {
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf9000162, /* str x2, [x11] */
+			     0xd503201f, /* nop */
+			     0xd5033f9f, /* dsb sy */
+			     0xf9400141, /* ldr x1, [x10] */
+			     0xd4000002, /* hvc #0 */
+		     });
 		memcpy(machine_host(&m, CODE + 8), &ops[i], 4);
 		m.cpu->env.x[10] = PAGE;
 		m.cpu->env.x[9] = PAGE >> 12;
@@ -521,14 +541,15 @@ static void tlbi_of_one_address_drops_all_of_a_block_mapping(void **state)
 	at = l2 + 8 * (PAGE >> 21 & 511);
 	machine_write(&m, at, RAM | PTE_AF | PTE_BLOCK);
 	machine_write(&m, DATA, 1);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xd4000002, /* hvc #0 */
-		0xd5088729, /* tlbi vae1, x9 */
-		0xd5033f9f, /* dsb sy */
-		0xf9400141, /* ldr x1, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd4000002, /* hvc #0 */
+		     0xd5088729, /* tlbi vae1, x9 */
+		     0xd5033f9f, /* dsb sy */
+		     0xf9400141, /* ldr x1, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = PAGE + (DATA - RAM);
 	m.cpu->env.x[9] = (PAGE + 0x100000) >> 12; /* another page of the block */
 	expect_hvc(m.cpu, END);
@@ -550,18 +571,19 @@ static void two_address_spaces_do_not_see_each_other(void **state)
 	machine_map(&m, b, PAGE, DATA + 0x1000, PTE_AF | PTE_NG);
 	machine_write(&m, DATA, 1);
 	machine_write(&m, DATA + 0x1000, 2);
-	LOAD(&m, CODE, {
-		0xd5182008, /* msr ttbr0_el1, x8 */
-		0xd5033fdf, /* isb */
-		0xf9400140, /* ldr x0, [x10] */
-		0xd5182009, /* msr ttbr0_el1, x9 */
-		0xd5033fdf, /* isb */
-		0xf9400141, /* ldr x1, [x10] */
-		0xd5182008, /* msr ttbr0_el1, x8 */
-		0xd5033fdf, /* isb */
-		0xf9400142, /* ldr x2, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd5182009, /* msr ttbr0_el1, x9 */
+		     0xd5033fdf, /* isb */
+		     0xf9400141, /* ldr x1, [x10] */
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400142, /* ldr x2, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[8] = a | 1ull << 48;
 	m.cpu->env.x[9] = b | 2ull << 48;
 	m.cpu->env.x[10] = PAGE;
@@ -583,7 +605,8 @@ static void sixteen_and_sixty_four_kib_granules_walk(void **state)
 		machine_new(&m, 1);
 		machine_write(&m, root + 8 * (RAM >> (page + stride)), l3 | 3);
 		for (unsigned i = 0; i < 8; i++)
-			machine_write(&m, l3 + 8 * ((RAM >> page & ((1u << stride) - 1)) + i), (RAM + (i << page)) | PTE_AF | PTE_V);
+			machine_write(&m, l3 + 8 * ((RAM >> page & ((1u << stride) - 1)) + i),
+				      (RAM + (i << page)) | PTE_AF | PTE_V);
 		tcr = (page == 14 ? 64 - 36 : 64 - 42) | (page == 14 ? 2 : 1) << 14 | 1 << 23 | 2ull << 32;
 		m.cpu->sys[CPU_TCR_EL1] = tcr;
 		m.cpu->sys[CPU_TTBR0_EL1] = root;

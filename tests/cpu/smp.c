@@ -48,38 +48,40 @@ static void the_other_pe_sees_a_changed_descriptor_once_dsb_is_done(void **state
 	machine_map(&m, root, PAGE + 0x1000, pte & ~0xfffull, PTE_AF); /* a window on the table */
 	machine_write(&m, DATA, 0);
 	machine_write(&m, DATA + 0x1000, 1);
-	LOAD(&m, CODE, {
-		0x91000400, /* add x0, x0, #1 */
-		0x92400001, /* and x1, x0, #1 */
-		0xf100003f, /* cmp x1, #0 */
-		0x9a9702c2, /* csel x2, x22, x23, eq */
-		0xf90002a2, /* str x2, [x21] */
-		0xd5033a9f, /* dsb ishst */
-		0xd508837b, /* tlbi vaae1is, x27 */
-		0xd5033b9f, /* dsb ish */
-		0xd5033fdf, /* isb */
-		0xc89ffe80, /* stlr x0, [x20] */
-		0xc8dfff43, /* ldar x3, [x26] */
-		0xeb00007f, /* cmp x3, x0 */
-		0x54ffffc1, /* b.ne wait */
-		0xeb19001f, /* cmp x0, x25 */
-		0x54fffe41, /* b.ne loop */
-		0xd4000002, /* hvc #0 */
-	});
-	LOAD(&m, CODE + 0x200, {
-		0xc8dffe83, /* ldar x3, [x20] */
-		0xeb00007f, /* cmp x3, x0 */
-		0x54ffffc0, /* b.eq loop */
-		0xf9400304, /* ldr x4, [x24] */
-		0x92400065, /* and x5, x3, #1 */
-		0xeb05009f, /* cmp x4, x5 */
-		0x9a8604c6, /* cinc x6, x6, ne */
-		0xaa0303e0, /* mov x0, x3 */
-		0xc89fff40, /* stlr x0, [x26] */
-		0xeb19001f, /* cmp x0, x25 */
-		0x54fffec1, /* b.ne loop */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x91000400, /* add x0, x0, #1 */
+		     0x92400001, /* and x1, x0, #1 */
+		     0xf100003f, /* cmp x1, #0 */
+		     0x9a9702c2, /* csel x2, x22, x23, eq */
+		     0xf90002a2, /* str x2, [x21] */
+		     0xd5033a9f, /* dsb ishst */
+		     0xd508837b, /* tlbi vaae1is, x27 */
+		     0xd5033b9f, /* dsb ish */
+		     0xd5033fdf, /* isb */
+		     0xc89ffe80, /* stlr x0, [x20] */
+		     0xc8dfff43, /* ldar x3, [x26] */
+		     0xeb00007f, /* cmp x3, x0 */
+		     0x54ffffc1, /* b.ne wait */
+		     0xeb19001f, /* cmp x0, x25 */
+		     0x54fffe41, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
+	LOAD(&m, CODE + 0x200,
+	     {
+		     0xc8dffe83, /* ldar x3, [x20] */
+		     0xeb00007f, /* cmp x3, x0 */
+		     0x54ffffc0, /* b.eq loop */
+		     0xf9400304, /* ldr x4, [x24] */
+		     0x92400065, /* and x5, x3, #1 */
+		     0xeb05009f, /* cmp x4, x5 */
+		     0x9a8604c6, /* cinc x6, x6, ne */
+		     0xaa0303e0, /* mov x0, x3 */
+		     0xc89fff40, /* stlr x0, [x26] */
+		     0xeb19001f, /* cmp x0, x25 */
+		     0x54fffec1, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
 	for (unsigned i = 0; i < 2; i++) {
 		struct ir_env *env = &m.pe[i]->env;
 
@@ -106,42 +108,45 @@ static void the_other_pe_runs_new_code_once_dsb_is_done(void **state)
 	struct machine m;
 
 	machine_new(&m, 2);
-	LOAD(&m, CODE, {
-		0x91000400, /* add x0, x0, #1 */
-		0x531b6802, /* lsl w2, w0, #5 */
-		0x2a170042, /* orr w2, w2, w23 */
-		0xb90002a2, /* str w2, [x21] */
-		0xd50b7b35, /* dc cvau, x21 */
-		0xd5033b9f, /* dsb ish */
-		0xd50b7535, /* ic ivau, x21 */
-		0xd5033b9f, /* dsb ish */
-		0xd5033fdf, /* isb */
-		0xc89ffe80, /* stlr x0, [x20] */
-		0xc8dfff43, /* ldar x3, [x26] */
-		0xeb00007f, /* cmp x3, x0 */
-		0x54ffffc1, /* b.ne wait */
-		0xeb19001f, /* cmp x0, x25 */
-		0x54fffe41, /* b.ne loop */
-		0xd4000002, /* hvc #0 */
-	});
-	LOAD(&m, CODE + 0x200, {
-		0xc8dffe83, /* ldar x3, [x20] */
-		0xeb00007f, /* cmp x3, x0 */
-		0x54ffffc0, /* b.eq loop */
-		0xaa0303e0, /* mov x0, x3 */
-		0xd5033fdf, /* isb */
-		0xd63f02a0, /* blr x21 */
-		0xeb00009f, /* cmp x4, x0 */
-		0x9a8604c6, /* cinc x6, x6, ne */
-		0xc89fff40, /* stlr x0, [x26] */
-		0xeb19001f, /* cmp x0, x25 */
-		0x54fffec1, /* b.ne loop */
-		0xd4000002, /* hvc #0 */
-	});
-	LOAD(&m, USER, {
-		0xd2800004, /* mov x4, #0 */
-		0xd65f03c0, /* ret */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x91000400, /* add x0, x0, #1 */
+		     0x531b6802, /* lsl w2, w0, #5 */
+		     0x2a170042, /* orr w2, w2, w23 */
+		     0xb90002a2, /* str w2, [x21] */
+		     0xd50b7b35, /* dc cvau, x21 */
+		     0xd5033b9f, /* dsb ish */
+		     0xd50b7535, /* ic ivau, x21 */
+		     0xd5033b9f, /* dsb ish */
+		     0xd5033fdf, /* isb */
+		     0xc89ffe80, /* stlr x0, [x20] */
+		     0xc8dfff43, /* ldar x3, [x26] */
+		     0xeb00007f, /* cmp x3, x0 */
+		     0x54ffffc1, /* b.ne wait */
+		     0xeb19001f, /* cmp x0, x25 */
+		     0x54fffe41, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
+	LOAD(&m, CODE + 0x200,
+	     {
+		     0xc8dffe83, /* ldar x3, [x20] */
+		     0xeb00007f, /* cmp x3, x0 */
+		     0x54ffffc0, /* b.eq loop */
+		     0xaa0303e0, /* mov x0, x3 */
+		     0xd5033fdf, /* isb */
+		     0xd63f02a0, /* blr x21 */
+		     0xeb00009f, /* cmp x4, x0 */
+		     0x9a8604c6, /* cinc x6, x6, ne */
+		     0xc89fff40, /* stlr x0, [x26] */
+		     0xeb19001f, /* cmp x0, x25 */
+		     0x54fffec1, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
+	LOAD(&m, USER,
+	     {
+		     0xd2800004, /* mov x4, #0 */
+		     0xd65f03c0, /* ret */
+	     });
 	for (unsigned i = 0; i < 2; i++) {
 		struct ir_env *env = &m.pe[i]->env;
 
@@ -178,15 +183,16 @@ static void pes_that_wait_for_each_other_and_a_stop_do_not_deadlock(void **state
 	pthread_t t;
 
 	machine_new(&m, 2);
-	LOAD(&m, CODE, {
-		0xd508831f, /* tlbi vmalle1is */
-		0xd508711f, /* ic ialluis */
-		0xd5033b9f, /* dsb ish */
-		0xd5033fdf, /* isb */
-		0xf1000400, /* subs x0, x0, #1 */
-		0x54ffff61, /* b.ne loop */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd508831f, /* tlbi vmalle1is */
+		     0xd508711f, /* ic ialluis */
+		     0xd5033b9f, /* dsb ish */
+		     0xd5033fdf, /* isb */
+		     0xf1000400, /* subs x0, x0, #1 */
+		     0x54ffff61, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.pe[0]->env.x[0] = m.pe[1]->env.x[0] = ROUNDS;
 	assert_int_equal(pthread_create(&t, NULL, stopper, &m), 0);
 	both(&m);
@@ -204,11 +210,12 @@ static void a_new_stage_2_is_in_force_when_set_stage2_returns(void **state)
 	pthread_t t;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xb4ffffe0, /* cbz x0, loop */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xb4ffffe0, /* cbz x0, loop */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = DATA;
 	ram2 = aligned_alloc(4096, RAM_SIZE);
 	memcpy(ram2, m.ram, RAM_SIZE);
@@ -233,9 +240,10 @@ static void a_kick_from_another_thread_ends_a_loop(void **state)
 	pthread_t t;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x14000000, /* b . */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x14000000, /* b . */
+	     });
 	for (unsigned i = 0; i < 100; i++) {
 		assert_int_equal(pthread_create(&t, NULL, (void *(*)(void *))(void *)cpu_run, m.cpu), 0);
 		cpu_kick(m.cpu);
@@ -250,16 +258,17 @@ static void exclusives_and_atomics_count_right(void **state)
 	struct machine m;
 
 	machine_new(&m, 2);
-	LOAD(&m, CODE, {
-		0xc85ffd41, /* ldaxr x1, [x10] */
-		0x91000421, /* add x1, x1, #1 */
-		0xc802fd41, /* stlxr w2, x1, [x10] */
-		0x35ffffa2, /* cbnz w2, loop */
-		0xf8e30164, /* ldaddal x3, x4, [x11] */
-		0xf1000400, /* subs x0, x0, #1 */
-		0x54ffff41, /* b.ne loop */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xc85ffd41, /* ldaxr x1, [x10] */
+		     0x91000421, /* add x1, x1, #1 */
+		     0xc802fd41, /* stlxr w2, x1, [x10] */
+		     0x35ffffa2, /* cbnz w2, loop */
+		     0xf8e30164, /* ldaddal x3, x4, [x11] */
+		     0xf1000400, /* subs x0, x0, #1 */
+		     0x54ffff41, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
 	for (unsigned i = 0; i < 2; i++) {
 		m.pe[i]->env.x[0] = 20000;
 		m.pe[i]->env.x[3] = 1;

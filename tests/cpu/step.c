@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Software step, breakpoints and watchpoints, for a debugger at EL2 and for the guest's own. Arm ARM DDI 0487, "Software
- * Step exceptions", "Breakpoint exceptions", "Watchpoint exceptions".
+ * Software step, breakpoints and watchpoints, for a debugger at EL2 and for the guest's own. Arm ARM DDI 0487,
+ * "Software Step exceptions", "Breakpoint exceptions", "Watchpoint exceptions".
  */
 #include "machine.h"
 
@@ -30,12 +30,13 @@ static void each_instruction_is_reported_once_after_its_effects(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x91000400, /* add x0, x0, #1 */
-		0xb4000041, /* cbz x1, t */
-		0xd503201f, /* nop */
-		0xd28000a2, /* mov x2, #5 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x91000400, /* add x0, x0, #1 */
+		     0xb4000041, /* cbz x1, t */
+		     0xd503201f, /* nop */
+		     0xd28000a2, /* mov x2, #5 */
+	     });
 	stepping(&m);
 	step(&m, STEP_EXECUTED, CODE + 4);
 	assert_int_equal(m.cpu->env.x[0], 1);
@@ -50,9 +51,10 @@ static void a_step_that_is_pending_at_entry_is_reported_without_executing(void *
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x91000400, /* add x0, x0, #1 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x91000400, /* add x0, x0, #1 */
+	     });
 	stepping(&m);
 	expect_trap(m.cpu, STEP_NOTHING, CODE);
 	assert_int_equal(m.cpu->env.x[0], 0);
@@ -64,10 +66,11 @@ static void a_load_exclusive_sets_ex_and_its_monitor_is_lost(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xc85f7d40, /* ldxr x0, [x10] */
-		0xc8017d40, /* stxr w1, x0, [x10] */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xc85f7d40, /* ldxr x0, [x10] */
+		     0xc8017d40, /* stxr w1, x0, [x10] */
+	     });
 	m.cpu->env.x[10] = DATA;
 	stepping(&m);
 	step(&m, STEP_EXCLUSIVE, CODE + 4);
@@ -81,9 +84,10 @@ static void svc_is_stepped_to_the_vector_with_spsr_ss_clear(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd40000a1, /* svc #5 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd40000a1, /* svc #5 */
+	     });
 	stepping(&m);
 	step(&m, STEP_NOTHING, VECTORS + 0x200);
 	assert_int_equal(m.cpu->sys[CPU_ESR_EL1], ESR_MAKE(EC_SVC64, 5));
@@ -97,9 +101,10 @@ static void another_synchronous_exception_keeps_ss_in_spsr(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd4400020, /* hlt #1 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd4400020, /* hlt #1 */
+	     });
 	stepping(&m);
 	step(&m, STEP_NOTHING, VECTORS + 0x200);
 	assert_int_equal(m.cpu->sys[CPU_ESR_EL1], 0x02000000);
@@ -112,9 +117,10 @@ static void eret_is_reported_at_its_target(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd69f03e0, /* eret */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd69f03e0, /* eret */
+	     });
 	m.cpu->sys[CPU_ELR_EL1] = USER;
 	m.cpu->sys[CPU_SPSR_EL1] = 0x3c0 | PSR_SS; /* the guest's own step is not ours */
 	stepping(&m);
@@ -128,10 +134,11 @@ static void hvc_clears_ss_before_it_leaves_and_smc_does_not(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd40000e2, /* hvc #7 */
-		0xd4000063, /* smc #3 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd40000e2, /* hvc #7 */
+		     0xd4000063, /* smc #3 */
+	     });
 	stepping(&m);
 	m.cpu->pstate |= PSR_SS;
 	expect_trap(m.cpu, ESR_MAKE(EC_HVC64, 7), CODE + 4);
@@ -147,9 +154,10 @@ static void an_access_that_leaves_for_el2_is_no_step(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xf9400020, /* ldr x0, [x1] */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400020, /* ldr x0, [x1] */
+	     });
 	m.cpu->env.x[1] = HOLE;
 	stepping(&m);
 	m.cpu->pstate |= PSR_SS;
@@ -165,10 +173,11 @@ static void a_pending_step_comes_before_an_interrupt(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd503201f, /* nop */
-		0xd503201f, /* nop */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd503201f, /* nop */
+		     0xd503201f, /* nop */
+	     });
 	stepping(&m);
 	m.cpu->pstate &= ~PSR_I;
 	atomic_store(&m.cpu->irq_in, CPU_IRQ);
@@ -185,14 +194,15 @@ static void a_register_write_that_ends_a_block_is_one_step(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd5034fff, /* msr daifclr, #15 */
-		0xd5182000, /* msr ttbr0_el1, x0 */
-		0xd50040bf, /* msr spsel, #0 */
-		0xd5033fdf, /* isb */
-		0xd5033f9f, /* dsb sy */
-		0xd508831f, /* tlbi vmalle1is */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd5034fff, /* msr daifclr, #15 */
+		     0xd5182000, /* msr ttbr0_el1, x0 */
+		     0xd50040bf, /* msr spsel, #0 */
+		     0xd5033fdf, /* isb */
+		     0xd5033f9f, /* dsb sy */
+		     0xd508831f, /* tlbi vmalle1is */
+	     });
 	stepping(&m);
 	for (unsigned i = 1; i <= 6; i++)
 		step(&m, STEP_EXECUTED, CODE + 4 * i);
@@ -204,9 +214,10 @@ static void brk_goes_to_el2_and_is_not_a_step(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd4202460, /* brk #0x123 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd4202460, /* brk #0x123 */
+	     });
 	stepping(&m);
 	m.cpu->pstate |= PSR_SS;
 	expect_trap(m.cpu, ESR_MAKE(EC_BRK64, 0x123), CODE);
@@ -222,13 +233,15 @@ static void a_guest_steps_its_own_el0(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd69f03e0, /* eret */
-	});
-	LOAD(&m, USER, {
-		0x91000400, /* add x0, x0, #1 */
-		0x91000400, /* add x0, x0, #1 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd69f03e0, /* eret */
+	     });
+	LOAD(&m, USER,
+	     {
+		     0x91000400, /* add x0, x0, #1 */
+		     0x91000400, /* add x0, x0, #1 */
+	     });
 	m.cpu->el2.mdscr = m.cpu->sys[CPU_MDSCR_EL1] = MDSCR_SS;
 	m.cpu->sys[CPU_ELR_EL1] = USER;
 	m.cpu->sys[CPU_SPSR_EL1] = 0x1c0 | PSR_SS;
@@ -243,9 +256,10 @@ static void a_guest_steps_its_own_el1_only_with_kde_and_d_clear(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->el2.mdscr = MDSCR_SS;
 	expect_hvc(m.cpu, END); /* KDE clear */
 	m.cpu->env.pc = CODE;
@@ -263,12 +277,13 @@ static void a_breakpoint_stops_before_its_instruction(void **state)
 	struct cpu_dbg_regs host = {.bcr = {0x1e7}, .bvr = {CODE + 8}};
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0x91000400, /* add x0, x0, #1 */
-		0x91000400, /* add x0, x0, #1 */
-		0x91000400, /* add x0, x0, #1 */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0x91000400, /* add x0, x0, #1 */
+		     0x91000400, /* add x0, x0, #1 */
+		     0x91000400, /* add x0, x0, #1 */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->el2.tde = true;
 	m.cpu->el2.mdscr = MDSCR_MDE | MDSCR_KDE;
 	m.cpu->el2.dbg = &host;
@@ -288,10 +303,11 @@ static void a_breakpoint_is_for_the_exception_level_that_pmc_says(void **state)
 	struct cpu_dbg_regs host = {.bcr = {0x1e5}, .bvr = {CODE + 4}}; /* PMC: EL0 only */
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd503201f, /* nop */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd503201f, /* nop */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->el2.tde = true;
 	m.cpu->el2.mdscr = MDSCR_MDE;
 	m.cpu->el2.dbg = &host;
@@ -302,13 +318,15 @@ static void a_breakpoint_is_for_the_exception_level_that_pmc_says(void **state)
 static void a_linked_breakpoint_asks_for_the_context(void **state)
 {
 	struct machine m;
-	struct cpu_dbg_regs host = {.bcr = {0x1e7 | 1 << 20 | 5 << 16, [5] = 0x1e7 | 3 << 20}, .bvr = {CODE + 4, [5] = 77}};
+	struct cpu_dbg_regs host = {.bcr = {0x1e7 | 1 << 20 | 5 << 16, [5] = 0x1e7 | 3 << 20},
+				    .bvr = {CODE + 4, [5] = 77}};
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xd503201f, /* nop */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xd503201f, /* nop */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->el2.tde = true;
 	m.cpu->el2.mdscr = MDSCR_MDE;
 	m.cpu->el2.dbg = &host;
@@ -322,16 +340,18 @@ static void a_linked_breakpoint_asks_for_the_context(void **state)
 static void a_watchpoint_stops_the_access_and_names_the_lowest_byte(void **state)
 {
 	struct machine m;
-	struct cpu_dbg_regs host = {.wcr = {0x1 | 3 << 1 | 2 << 3 | 0xf0 << 5}, .wvr = {DATA}}; /* stores, bytes 4 to 7 */
+	struct cpu_dbg_regs host = {.wcr = {0x1 | 3 << 1 | 2 << 3 | 0xf0 << 5},
+				    .wvr = {DATA}}; /* stores, bytes 4 to 7 */
 
 	machine_new(&m, 1);
 	machine_mmu(&m, m.cpu);
-	LOAD(&m, CODE, {
-		0xf9400140, /* ldr x0, [x10] */
-		0xb9000141, /* str w1, [x10] */
-		0xf9000141, /* str x1, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xb9000141, /* str w1, [x10] */
+		     0xf9000141, /* str x1, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[10] = DATA;
 	m.cpu->env.x[1] = 5;
 	m.cpu->el2.tde = true;
@@ -348,14 +368,16 @@ static void a_watchpoint_stops_the_access_and_names_the_lowest_byte(void **state
 static void a_watchpoint_with_a_mask_covers_pages(void **state)
 {
 	struct machine m;
-	struct cpu_dbg_regs host = {.wcr = {0x1 | 3 << 1 | 1 << 3 | 0xff << 5 | 13 << 24}, .wvr = {DATA}}; /* loads, 8 KiB */
+	struct cpu_dbg_regs host = {.wcr = {0x1 | 3 << 1 | 1 << 3 | 0xff << 5 | 13 << 24},
+				    .wvr = {DATA}}; /* loads, 8 KiB */
 
 	machine_new(&m, 1);
-	LOAD(&m, CODE, {
-		0xf9400120, /* ldr x0, [x9] */
-		0xf9400140, /* ldr x0, [x10] */
-		0xd4000002, /* hvc #0 */
-	});
+	LOAD(&m, CODE,
+	     {
+		     0xf9400120, /* ldr x0, [x9] */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
 	m.cpu->env.x[9] = DATA + 0x2000;
 	m.cpu->env.x[10] = DATA + 0x1008;
 	m.cpu->el2.tde = true;
