@@ -4,8 +4,8 @@
  * (literal)", "Load/store ordered", "LDAPR/STLR (unscaled immediate)"; general and SIMD&FP registers. Prefetches do
  * nothing.
  *
- * SP alignment (SCTLR_EL1.SA, SA0) is not checked here: the descriptor names the base register, and the PE checks the
- * accesses whose base is 31. It can keep such pages out of the soft TLB, since the base is named in every memory op.
+ * SP alignment (SCTLR_EL1.SA, SA0) is not checked here: the descriptor names the base register, and the PE checks SP
+ * for blocks with an access whose base is 31. A prefetch checks nothing, as in the manual.
  *
  * CONSTRAINED UNPREDICTABLE: writeback with the base among the registers transferred. A load leaves the loaded
  * value in the base (writeback is suppressed), a store stores the base as it was before.

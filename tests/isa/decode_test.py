@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 script, *tables = sys.argv[1:]
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(script))
 import decode  # noqa: E402
 

@@ -46,7 +46,7 @@ const struct name names_base[] = {
 	{"LDAPR", .mnemonics = "ldapr ldaprb ldaprh"},
 	{"CRC32", .mnemonics = "crc32b crc32h crc32w crc32x"},
 	{"CRC32C", .mnemonics = "crc32cb crc32ch crc32cw crc32cx"},
-	{NULL},
+	{.rows = NULL},
 };
 
 /* It prints op0 = 0 as a register move, too; FEAT_FHM is not in the tables. */

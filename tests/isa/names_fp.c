@@ -12,5 +12,5 @@ const struct name names_fp[] = {
 	{"MOVI", .mnemonics = "movi mvni orr bic fmov"},
 	{"FCCMP", .mnemonics = "fccmp fccmpe"},
 	{"FCCMP_h", .mnemonics = "fccmp fccmpe"},
-	{NULL},
+	{.rows = NULL},
 };
