@@ -21,6 +21,7 @@ struct vcpu;
 struct vgic;
 struct vgic_cpu;
 struct vcpu_pmu;
+struct vcpu_timers;
 struct service;
 struct hypercall;
 struct eventfds;
@@ -214,7 +215,8 @@ struct vcpu {
 	_Atomic bool on_bus;	 /* inside an iobus access; pairs with the wait in iobus.c */
 
 	struct service_timer timer_deadline[CPU_TIMER_COUNT]; /* timer.c */
-	bool timer_level[CPU_TIMER_COUNT];
+	bool timer_level[CPU_TIMER_COUNT]; /* written under the lock in timers */
+	struct vcpu_timers *timers; /* timer.c */
 	struct vcpu_pmu *pmu; /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
 	struct vcpu_pvtime { uint64_t ipa; bool set; } pvtime; /* hypercall.c */
 	uint64_t fault_far; /* VA of the last stage 2 abort, for an injected external abort */
@@ -234,6 +236,8 @@ struct vm {
 	_Atomic bool dead; /* every later ioctl: EIO */
 	struct vgic *vgic; /* NULL without an in-kernel irqchip */
 	uint32_t timer_ppi[CPU_TIMER_COUNT]; /* INTIDs: 27 virtual, 30 physical */
+	uint32_t timer_ppi_el2[2]; /* timer.c: of the EL2 timers, which the client may name; 0: the default */
+	bool counter_offset_set; /* timer.c: KVM_ARM_SET_COUNTER_OFFSET was used */
 	bool nisv_to_user, system_suspend;
 	bool has_its; /* vgic: KVM_CAP_MSI_DEVID */
 	struct service *service;     /* service.c */
