@@ -16,6 +16,7 @@
 
 #include "env.h"
 #include "eval.h"
+#include "fuse.h"
 #include "op.h"
 
 enum {
@@ -43,6 +44,7 @@ struct ir_builder {
 	uint16_t cur_x[32], cur_v[32], cur_f;
 
 	uint16_t consts[NUM_CONST]; /* hints; checked against def before use */
+	struct fuse *fuse;
 	struct ir_insn ops[IR_MAX_OPS];
 };
 
@@ -50,14 +52,27 @@ struct ir_builder *ir_builder_new(void)
 {
 	struct ir_builder *b = calloc(1, sizeof(*b));
 
-	if (b)
-		ir_begin(b, 0);
+	if (!b)
+		return NULL;
+	b->fuse = ir_fuse_new();
+	if (!b->fuse) {
+		free(b);
+		return NULL;
+	}
+	ir_begin(b, 0);
 	return b;
 }
 
 void ir_builder_free(struct ir_builder *b)
 {
+	if (b)
+		ir_fuse_free(b->fuse);
 	free(b);
+}
+
+void ir_interp_prepare(struct ir_builder *b, struct ir_block *blk)
+{
+	ir_fuse(b->fuse, blk);
 }
 
 static void forget_regs(struct ir_builder *b)

@@ -62,8 +62,10 @@ enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk)
 #include "ops.def"
 #undef OP
 #define FUSED(name) [IR_##name] = &&L_##name,
-		IR_FUSED_OPS
+#define FUSED_IMM(name) [IR_##name##_i] = &&L_##name##_i,
+		IR_FUSED_IMM(FUSED_IMM) IR_FUSED_FLAGS_IMM(FUSED_IMM) IR_FUSED_MISC(FUSED)
 #undef FUSED
+#undef FUSED_IMM
 	};
 	const struct ir_insn *op = blk->ops;
 	uint64_t *const x = env->t;
@@ -343,6 +345,205 @@ L_vop : {
 
 	ir_vop_table[op->imm](env, &t, &V(op->a), &V(op->b), &V(op->c), op->aux);
 	V(op->dst) = t;
+	NEXT();
+}
+
+/* ---- the interpreter's own ops, see fuse.h */
+#define IMM(name) PURE_IMM(name);
+	IR_FUSED_IMM(IMM)
+#undef IMM
+#define IMM(name) FLAG_IMM(name);
+	IR_FUSED_FLAGS_IMM(IMM)
+#undef IMM
+L_mov:
+	X(op->dst) = X(op->a);
+	NEXT();
+L_movv:
+	V(op->dst) = V(op->a);
+	NEXT();
+
+#define ADDSUB(type, sign, flags, bval) \
+	do { \
+		type a_ = (type)X(op->a), b_ = (type)(bval); \
+\
+		X(op->dst) = (type)(a_ sign b_); \
+		F(op->c) = flags; \
+	} while (0)
+L_adds64:
+	ADDSUB(uint64_t, +, ir_flags_add64(a_, b_), X(op->b));
+	NEXT();
+L_adds32:
+	ADDSUB(uint32_t, +, ir_flags_adc32(a_, b_, 0), X(op->b));
+	NEXT();
+L_subs64:
+	ADDSUB(uint64_t, -, ir_flags_sub64(a_, b_), X(op->b));
+	NEXT();
+L_subs32:
+	ADDSUB(uint32_t, -, ir_flags_sub32(a_, b_), X(op->b));
+	NEXT();
+L_adds64_i:
+	ADDSUB(uint64_t, +, ir_flags_add64(a_, b_), op->imm);
+	NEXT();
+L_adds32_i:
+	ADDSUB(uint32_t, +, ir_flags_adc32(a_, b_, 0), op->imm);
+	NEXT();
+L_subs64_i:
+	ADDSUB(uint64_t, -, ir_flags_sub64(a_, b_), op->imm);
+	NEXT();
+L_subs32_i:
+	ADDSUB(uint32_t, -, ir_flags_sub32(a_, b_), op->imm);
+	NEXT();
+
+L_csel:
+	X(op->dst) = ir_cond_holds(F(op->a), op->x) ? X(op->b) : X(op->c);
+	NEXT();
+
+#define BRANCH_IF(c) \
+	do { \
+		if (c) { \
+			env->pc = op->imm; \
+			return IR_RET_BR; \
+		} \
+		NEXT(); \
+	} while (0)
+L_brcc:
+	BRANCH_IF(ir_cond_holds(F(op->a), op->x));
+L_brz64:
+	BRANCH_IF(!X(op->a));
+L_brnz64:
+	BRANCH_IF(X(op->a));
+L_brz32:
+	BRANCH_IF(!W(op->a));
+L_brnz32:
+	BRANCH_IF(W(op->a));
+L_brtz:
+	BRANCH_IF(!(X(op->a) >> op->x & 1));
+L_brtnz:
+	BRANCH_IF(X(op->a) >> op->x & 1);
+
+#define CMPBR(bits, bval) \
+	do { \
+		uint32_t nzcv_ = ir_flags_sub##bits((uint##bits##_t)X(op->a), (uint##bits##_t)(bval)); \
+\
+		F(op->dst) = nzcv_; \
+		BRANCH_IF(ir_cond_holds(nzcv_, op->x)); \
+	} while (0)
+L_cmpbr64:
+	CMPBR(64, X(op->b));
+L_cmpbr32:
+	CMPBR(32, X(op->b));
+L_cmpbr64_i:
+	CMPBR(64, op->aux);
+L_cmpbr32_i:
+	CMPBR(32, op->aux);
+
+#define SUBSBR(bits, bval) \
+	do { \
+		uint32_t nzcv_; \
+\
+		ADDSUB(uint##bits##_t, -, nzcv_ = ir_flags_sub##bits(a_, b_), bval); \
+		BRANCH_IF(ir_cond_holds(nzcv_, op->x)); \
+	} while (0)
+L_subsbr64:
+	SUBSBR(64, X(op->b));
+L_subsbr32:
+	SUBSBR(32, X(op->b));
+L_subsbr64_i:
+	SUBSBR(64, op->aux);
+L_subsbr32_i:
+	SUBSBR(32, op->aux);
+
+#define LOAD(bits, sbits) \
+	do { \
+		uint64_t va_ = X(op->a) + op->imm; \
+		const uint##bits##_t *p_ = FAST(va_, (uint64_t)bits / 8, r); \
+\
+		if (p_) \
+			X(op->dst) = (uint64_t)(sbits)__atomic_load_n(p_, __ATOMIC_RELAXED); \
+		else \
+			CALL_MEM(ir_mem_load); \
+		NEXT(); \
+	} while (0)
+L_ld8:
+	LOAD(8, uint8_t);
+L_ld16:
+	LOAD(16, uint16_t);
+L_ld32:
+	LOAD(32, uint32_t);
+L_ld64:
+	LOAD(64, uint64_t);
+L_lds32:
+	LOAD(32, int32_t);
+
+#define STORE(bits) \
+	do { \
+		uint64_t va_ = X(op->a) + op->imm; \
+		uint##bits##_t *p_ = FAST(va_, (uint64_t)bits / 8, w); \
+\
+		if (p_) \
+			__atomic_store_n(p_, (uint##bits##_t)X(op->b), __ATOMIC_RELAXED); \
+		else \
+			CALL_MEM(ir_mem_store); \
+		NEXT(); \
+	} while (0)
+L_st8:
+	STORE(8);
+L_st16:
+	STORE(16);
+L_st32:
+	STORE(32);
+L_st64:
+	STORE(64);
+
+/* Two aligned doublewords, which must lie in one page. */
+#define FAST_PAIR(va, rw) (((va)&0xff8) != 0xff8 ? FAST(va, (uint64_t)8, rw) : NULL)
+L_ldp64 : {
+	uint64_t va = X(op->a) + op->imm;
+	const uint64_t *p = FAST_PAIR(va, r);
+
+	if (p) {
+		uint64_t lo = __atomic_load_n(p, __ATOMIC_RELAXED), hi = __atomic_load_n(p + 1, __ATOMIC_RELAXED);
+
+		X(op->dst) = lo;
+		X(op->c) = hi;
+	} else {
+		CALL_MEM(ir_mem_loadp);
+	}
+	NEXT();
+}
+L_stp64 : {
+	uint64_t va = X(op->a) + op->imm;
+	uint64_t *p = FAST_PAIR(va, w);
+
+	if (p) {
+		__atomic_store_n(p, X(op->b), __ATOMIC_RELAXED);
+		__atomic_store_n(p + 1, X(op->c), __ATOMIC_RELAXED);
+	} else {
+		CALL_MEM(ir_mem_storep);
+	}
+	NEXT();
+}
+L_ldq : {
+	uint64_t va = X(op->a) + op->imm;
+	const uint64_t *p = FAST_PAIR(va, r);
+
+	if (p)
+		V(op->dst) = (union ir_v128){
+			.d = {__atomic_load_n(p, __ATOMIC_RELAXED), __atomic_load_n(p + 1, __ATOMIC_RELAXED)}};
+	else
+		CALL_MEM(ir_mem_loadv);
+	NEXT();
+}
+L_stq : {
+	uint64_t va = X(op->a) + op->imm;
+	uint64_t *p = FAST_PAIR(va, w);
+
+	if (p) {
+		__atomic_store_n(p, V(op->b).d[0], __ATOMIC_RELAXED);
+		__atomic_store_n(p + 1, V(op->b).d[1], __ATOMIC_RELAXED);
+	} else {
+		CALL_MEM(ir_mem_storev);
+	}
 	NEXT();
 }
 }

@@ -129,7 +129,7 @@ enum ir_ret {
 	IR_RET_TRAP  /* a callback took an exception or recorded an exit; env->pc is whatever it left there */
 };
 
-/* Runs one block. PE thread only. */
+/* Runs one block, as finished or as prepared. PE thread only. */
 enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk);
 
 /*
@@ -148,9 +148,15 @@ void ir_rollback_insn(struct ir_builder *b);
 /* Verify, optimise; the ops stay in the builder. out->ops points into the builder until the next ir_begin. */
 void ir_finish(struct ir_builder *b, struct ir_block *out);
 
+/*
+ * Rewrite a finished block, in place, into what the interpreter runs several times faster: after ir_finish, before the
+ * ops are copied. Afterwards the block is the interpreter's alone: its ops are not those of ops.def any more.
+ */
+void ir_interp_prepare(struct ir_builder *b, struct ir_block *blk);
+
 /* Verifier: 0, or -EINVAL with a message in buf. Run on every block in builds with assertions (b_ndebug=false). */
 int ir_check(const struct ir_block *blk, char *buf, size_t len);
-void ir_opt(struct ir_block *blk); /* in place: dead flags, dead puts, constant folding */
+void ir_opt(struct ir_block *blk); /* in place: dead flags, puts and values (constants are folded by the builder) */
 struct _IO_FILE;
 void ir_print(struct _IO_FILE *f, const struct ir_block *blk);
 

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ir/opt.c and ir/fuse.c: what they remove, and that a guest cannot tell. The second part runs random blocks with and
+ * without them, from the same state, and compares all that a guest or a debugger can see: also when an instruction
+ * in the middle traps or branches away.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "ir_block.h"
+
+static struct hand h;
+
+#define OP(...) hand_op(&h, (struct ir_insn){__VA_ARGS__})
+#define MEM64 IR_MEM(3, 0, 0, 0)
+
+static unsigned count(const struct ir_block *blk, unsigned op)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < blk->n_ops; i++)
+		n += blk->ops[i].op == op;
+	return n;
+}
+
+static void flags_that_the_next_compare_overwrites_are_not_computed(void **s)
+{
+	uint16_t a, f;
+
+	hand_begin(&h);
+	a = OP(.op = IR_getx, .x = 1);
+	f = OP(.op = IR_fl_sub64, .a = a, .b = a);
+	OP(.op = IR_putf, .a = f);
+	hand_next(&h);
+	f = OP(.op = IR_fl_add64, .a = a, .b = a);
+	OP(.op = IR_putf, .a = f);
+	hand_end(&h);
+	ir_opt(&h.blk);
+	assert_int_equal(count(&h.blk, IR_fl_sub64), 0);
+	assert_int_equal(count(&h.blk, IR_fl_add64), 1);
+	assert_int_equal(count(&h.blk, IR_putf), 1);
+}
+
+/* What lies between two puts of x1; the first is dead only if it is nothing. */
+static unsigned puts_left_around(struct ir_insn between)
+{
+	uint16_t a;
+
+	hand_begin(&h);
+	a = OP(.op = IR_getx, .x = 1);
+	OP(.op = IR_putx, .x = 1, .a = a);
+	hand_next(&h);
+	if (between.op)
+		hand_op(&h, between);
+	hand_next(&h);
+	OP(.op = IR_putx, .x = 1, .a = a);
+	hand_end(&h);
+	ir_opt(&h.blk);
+	return count(&h.blk, IR_putx);
+}
+
+static void a_put_stays_if_anything_can_look_before_the_next(void **s)
+{
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_nop}), 1);
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_putx, .x = 2, .a = 1}), 2); /* x1 once, x2 */
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_clrex}), 1);
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_load, .a = 1, .aux = MEM64}), 2);
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_mrs, .aux = 1}), 2);
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_brcond, .a = 1}), 2);
+	assert_int_equal(puts_left_around((struct ir_insn){.op = IR_fence, .x = IR_FENCE_DSB}), 2);
+}
+
+static void a_put_that_is_got_again_stays(void **s)
+{
+	uint16_t a, b;
+
+	hand_begin(&h);
+	a = OP(.op = IR_getx, .x = 1);
+	OP(.op = IR_putx, .x = 2, .a = a);
+	b = OP(.op = IR_getx, .x = 2);
+	OP(.op = IR_putx, .x = 3, .a = b);
+	OP(.op = IR_putx, .x = 2, .a = b);
+	hand_end(&h);
+	ir_opt(&h.blk);
+	assert_int_equal(count(&h.blk, IR_putx), 3);
+}
+
+static void a_load_whose_value_is_unused_still_happens(void **s)
+{
+	uint16_t a;
+
+	hand_begin(&h);
+	a = OP(.op = IR_getx, .x = 1);
+	OP(.op = IR_load, .a = a, .aux = MEM64);
+	hand_end(&h);
+	ir_opt(&h.blk);
+	assert_int_equal(count(&h.blk, IR_load), 1);
+	assert_int_equal(count(&h.blk, IR_getx), 1);
+}
+
+static void values_that_nobody_uses_go(void **s)
+{
+	uint16_t a;
+
+	hand_begin(&h);
+	a = OP(.op = IR_getx, .x = 1);
+	a = OP(.op = IR_not64, .a = a);
+	OP(.op = IR_not64, .a = a);
+	OP(.op = IR_getv);
+	hand_end(&h);
+	ir_opt(&h.blk);
+	assert_int_equal(h.blk.n_ops, 1);
+}
+
+static void a_hot_loop_is_a_few_ops_for_the_interpreter(void **s)
+{
+	struct ir_builder *b = ir_builder_new();
+	struct ir_block blk;
+	ir_x one, n;
+
+	/* ldr x3, [x2], #8; add x0, x0, x3; subs x1, x1, #1; b.ne . - 12 */
+	ir_begin(b, PC);
+	ir_next_insn(b);
+	n = ir_load(b, ir_getx(b, 2), 0, MEM64);
+	ir_putx(b, 2, ir_bini(b, IR_add64, ir_getx(b, 2), 8));
+	ir_putx(b, 3, n);
+	ir_next_insn(b);
+	ir_putx(b, 0, ir_bin(b, IR_add64, ir_getx(b, 0), ir_getx(b, 3)));
+	ir_next_insn(b);
+	one = ir_const(b, 1);
+	n = ir_bin(b, IR_sub64, ir_getx(b, 1), one);
+	ir_putf(b, ir_fl_sub(b, true, ir_getx(b, 1), one));
+	ir_putx(b, 1, n);
+	ir_next_insn(b);
+	ir_brcond(b, ir_cond(b, ir_getf(b), IR_NE), PC);
+	ir_finish(b, &blk);
+	ir_interp_prepare(b, &blk);
+	assert_int_equal(blk.n_ops, 5); /* ld64, add64_i, add64, subsbr64_i, br */
+	assert_int_equal(count(&blk, IR_subsbr64_i), 1);
+	ir_builder_free(b);
+}
+
+/* ---- random blocks */
+
+enum { NVAL = 24 };
+
+/* The last few values of each class, to choose operands from. */
+struct recent {
+	uint16_t n[NVAL];
+	unsigned count;
+};
+
+static void remember(struct recent *r, uint16_t n)
+{
+	r->n[r->count++ % NVAL] = n;
+}
+
+static uint16_t choose(struct recent *r, uint64_t *seed)
+{
+	unsigned have = r->count < NVAL ? r->count : NVAL;
+
+	return r->n[rnd(seed) % have];
+}
+
+/* An address register is x0..x3, kept valid; others have anything. Few registers, so that they collide. */
+enum { ADDRS = 4, REGS = 9 };
+
+static void random_block(uint64_t *seed)
+{
+	static const uint8_t pure[] = {IR_add64, IR_add32,  IR_sub64, IR_sub32,	 IR_and,    IR_or,     IR_xor,
+				       IR_andn,	 IR_shl64,  IR_shl32, IR_lshr64, IR_lshr32, IR_ashr64, IR_ashr32,
+				       IR_ror64, IR_ror32,  IR_mul64, IR_not64,	 IR_eqz64,  IR_eqz32,  IR_nez64,
+				       IR_nez32, IR_select, IR_clz32, IR_udiv64};
+	static const uint8_t flag[] = {IR_fl_add64, IR_fl_add32,   IR_fl_sub64,
+				       IR_fl_sub32, IR_fl_logic64, IR_fl_logic32};
+	unsigned insns = 1 + rnd(seed) % 12;
+	struct recent x = {.count = 0}, f = {.count = 0}, v = {.count = 0};
+
+	hand_begin(&h);
+	remember(&x, OP(.op = IR_getx, .x = 4));
+	remember(&f, OP(.op = IR_getf));
+	remember(&v, OP(.op = IR_getv, .x = 0));
+	for (unsigned i = 0; i < insns; i++) {
+		unsigned pures = rnd(seed) % 6, puts = rnd(seed) % 4;
+
+		if (i)
+			hand_next(&h);
+		for (unsigned k = 0; k < pures; k++) {
+			uint64_t r = rnd(seed);
+			struct ir_insn op = {.op = 0};
+
+			switch (r % 12) {
+			case 0:
+			case 1: remember(&x, OP(.op = IR_getx, .x = r >> 8 & 7)); break;
+			case 2:
+				remember(&x, OP(.op = IR_const, .imm = r >> 8 & 1 ? rnd(seed) % 3 : rnd_edge(seed)));
+				break;
+			case 3: remember(&f, OP(.op = IR_getf)); break;
+			case 4: remember(&v, OP(.op = IR_getv, .x = r >> 8 & 3)); break;
+			case 5: remember(&x, OP(.op = IR_cond, .x = r >> 8 & 15, .a = choose(&f, seed))); break;
+			case 6:
+				remember(&f,
+					 OP(.op = flag[(r >> 8) % 6], .a = choose(&x, seed), .b = choose(&x, seed)));
+				break;
+			case 7:
+				switch (r >> 8 & 3) {
+				case 0:
+					remember(&v,
+						 OP(.op = IR_v_from_xx, .a = choose(&x, seed), .b = choose(&x, seed)));
+					break;
+				case 1:
+					remember(&x, OP(.op = IR_x_from_v, .x = r >> 16 & 1, .aux = 3,
+							.a = choose(&v, seed)));
+					break;
+				case 2:
+					remember(&v, OP(.op = IR_v_ins_x, .x = r >> 16 & 1, .aux = 3,
+							.a = choose(&v, seed), .b = choose(&x, seed)));
+					break;
+				default:
+					remember(&v, OP(.op = IR_vop, .imm = IR_VOP_add, .aux = 3 | 1u << 3,
+							.a = choose(&v, seed), .b = choose(&v, seed)));
+					break;
+				}
+				break;
+			case 8: /* sum and flags of the same operands */
+				op.a = choose(&x, seed);
+				op.b = choose(&x, seed);
+				op.op = (uint8_t[]){IR_add64, IR_add32, IR_sub64, IR_sub32}[r >> 8 & 3];
+				remember(&x, hand_op(&h, op));
+				op.op = (uint8_t[]){IR_fl_add64, IR_fl_add32, IR_fl_sub64, IR_fl_sub32}[r >> 8 & 3];
+				remember(&f, hand_op(&h, op));
+				break;
+			case 9:
+				switch (r >> 8 & 3) {
+				case 0:
+					remember(&x, OP(.op = IR_tstbit, .x = r >> 16 & 63, .a = choose(&x, seed)));
+					break;
+				case 1:
+					remember(&x, OP(.op = IR_ubfx, .x = r >> 16 & 31, .aux = 1 + (r >> 24 & 7),
+							.a = choose(&x, seed)));
+					break;
+				case 2:
+					remember(&f, OP(.op = IR_fl_select, .a = choose(&x, seed),
+							.b = choose(&f, seed), .c = choose(&f, seed)));
+					break;
+				default: remember(&x, OP(.op = IR_fl_unpack, .a = choose(&f, seed))); break;
+				}
+				break;
+			default:
+				op.op = pure[(r >> 8) % sizeof(pure)];
+				op.a = choose(&x, seed);
+				op.b = ir_opinfo[op.op].n_arg > 1 ? choose(&x, seed) : 0;
+				op.c = ir_opinfo[op.op].n_arg > 2 ? choose(&x, seed) : 0;
+				remember(&x, hand_op(&h, op));
+				break;
+			}
+		}
+		switch (rnd(seed) % 16) { /* at most one op that may leave, before the puts */
+		case 0:
+		case 1: {
+			uint16_t a = OP(.op = IR_getx, .x = rnd(seed) % ADDRS);
+
+			remember(&x, OP(.op = IR_load, .a = a, .imm = rnd(seed) & 0xff,
+					.aux = IR_MEM(rnd(seed) & 3, 0, 0, 0)));
+			break;
+		}
+		case 2:
+		case 3: {
+			uint16_t a = OP(.op = IR_getx, .x = rnd(seed) % ADDRS);
+
+			OP(.op = IR_store, .a = a, .b = choose(&x, seed), .imm = rnd(seed) & 0xff,
+			   .aux = IR_MEM(rnd(seed) & 3, 0, 0, IR_MEM_WNR));
+			break;
+		}
+		case 4: {
+			uint16_t a = OP(.op = IR_getx, .x = rnd(seed) % ADDRS), lo;
+
+			lo = OP(.op = IR_loadp, .a = a, .imm = (rnd(seed) & 0xf) * 8,
+				.aux = IR_MEM(2 + (rnd(seed) & 1), 0, 0, IR_MEM_PAIR));
+			remember(&x, lo);
+			remember(&x, (uint16_t)(lo + 1));
+			break;
+		}
+		case 5: {
+			uint16_t a = OP(.op = IR_getx, .x = rnd(seed) % ADDRS);
+
+			remember(&v, OP(.op = IR_loadv, .a = a, .imm = rnd(seed) & 0xff,
+					.aux = IR_MEM(2 + rnd(seed) % 3, 0, 0, IR_MEM_VEC)));
+			break;
+		}
+		case 6:
+			OP(.op = IR_mrs, .x = 3, .aux = 1);
+			remember(&x, (uint16_t)(h.blk.n_x - 1));
+			break;
+		case 7:
+			OP(.op = rnd(seed) & 1 ? IR_msr_imm : IR_clrex, .x = 0, .aux = 0);
+			if (h.ops[h.blk.n_ops - 1].op == IR_msr_imm)
+				h.ops[h.blk.n_ops - 1].aux = 1;
+			break;
+		case 8:
+		case 9: OP(.op = IR_brcond, .a = choose(&x, seed), .imm = PC + 0x1000 + 4 * i); break;
+		case 10: {
+			uint16_t c = OP(.op = IR_cond, .x = rnd(seed) & 15, .a = choose(&f, seed));
+
+			OP(.op = IR_brcond, .a = c, .imm = PC + 0x2000 + 4 * i);
+			break;
+		}
+		default: break;
+		}
+		for (unsigned k = 0; k < puts; k++) {
+			uint64_t r = rnd(seed);
+
+			if (r % 4 == 0)
+				OP(.op = IR_putf, .a = choose(&f, seed));
+			else if (r % 4 == 1)
+				OP(.op = IR_putv, .x = r >> 8 & 3, .a = choose(&v, seed));
+			else
+				OP(.op = IR_putx, .x = r >> 16 & 7 ? ADDRS + (r >> 8) % (REGS - ADDRS) : 31,
+				   .a = choose(&x, seed));
+		}
+	}
+	hand_end(&h);
+}
+
+static void random_state(struct pe *pe, uint64_t seed)
+{
+	static const uint64_t addr[] = {RAM + 0x80, RAM + 0xf80, SLOW - 0x80, SLOW + 0x40, BAD - 0x40};
+
+	pe_init(pe);
+	for (unsigned i = 0; i < 32; i++)
+		pe->env.x[i] = i < ADDRS ? addr[rnd(&seed) % 5] : rnd_edge(&seed);
+	for (unsigned i = 0; i < 32; i++)
+		pe->env.v[i] = (union ir_v128){.d = {rnd(&seed), rnd(&seed)}};
+	pe->env.nzcv = (uint32_t)rnd(&seed) & 0xf0000000;
+	pe->sys = rnd(&seed);
+	for (unsigned i = 0; i < sizeof(pe->mem); i += 8)
+		memcpy(pe->mem + i, &(uint64_t){rnd(&seed)}, 8);
+}
+
+static void random_blocks_do_the_same_in_every_mode(void **s)
+{
+	static struct pe want, got;
+	uint64_t seed = 2024;
+	unsigned traps = 0, branches = 0, fewer = 0;
+
+	for (unsigned n = 0; n < 20000; n++) {
+		uint64_t before = seed, st = rnd(&seed) | 1;
+		enum ir_ret ret;
+		char msg[160];
+
+		random_block(&seed);
+		if (ir_check(&h.blk, msg, sizeof(msg)))
+			fail_msg("%s", msg);
+		random_state(&want, st);
+		ret = run_mode(&want, &h.blk, AS_WRITTEN);
+		traps += ret == IR_RET_TRAP;
+		branches += want.env.pc >= PC + 0x1000;
+		for (enum mode m = OPTIMISED; m < MODE_COUNT; m++) {
+			random_state(&got, st);
+			/* values of an earlier block must not matter */
+			memset(got.env.t + 1, 0xa5, sizeof(got.env.t) - sizeof(got.env.t[0]));
+			if (run_mode(&got, &h.blk, m) != ret ||
+			    memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
+			    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
+			    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.sys != got.sys ||
+			    want.faults != got.faults || want.slow_loads != got.slow_loads ||
+			    want.slow_stores != got.slow_stores) {
+				ir_print(stderr, &h.blk);
+				for (unsigned i = 0; i < 32; i++)
+					if (want.env.x[i] != got.env.x[i])
+						fprintf(stderr, "x%u %llx, not %llx\n", i,
+							(unsigned long long)got.env.x[i],
+							(unsigned long long)want.env.x[i]);
+				fail_msg("mode %d differs, block %u, seed %#llx: pc %llx, not %llx; nzcv %x, not %x", m,
+					 n, (unsigned long long)before, (unsigned long long)got.env.pc,
+					 (unsigned long long)want.env.pc, got.env.nzcv, want.env.nzcv);
+			}
+		}
+		{
+			uint16_t n_ops = h.blk.n_ops;
+
+			ir_opt(&h.blk);
+			fewer += h.blk.n_ops < n_ops;
+			/* what the optimiser leaves is still a good block */
+			if (ir_check(&h.blk, msg, sizeof(msg)))
+				fail_msg("%s", msg);
+		}
+	}
+	/* the blocks did go everywhere */
+	assert_true(traps > 200 && branches > 2000 && fewer > 10000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flags_that_the_next_compare_overwrites_are_not_computed),
+		cmocka_unit_test(a_put_stays_if_anything_can_look_before_the_next),
+		cmocka_unit_test(a_put_that_is_got_again_stays),
+		cmocka_unit_test(a_load_whose_value_is_unused_still_happens),
+		cmocka_unit_test(values_that_nobody_uses_go),
+		cmocka_unit_test(a_hot_loop_is_a_few_ops_for_the_interpreter),
+		cmocka_unit_test(random_blocks_do_the_same_in_every_mode),
+	};
+
+	return cmocka_run_group_tests_name("ir/opt", tests, NULL, NULL);
+}
