@@ -237,6 +237,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 			break;
 		left = keep;
 	}
+	ir_interp_prepare(p->builder, &ir);
 
 	page = page_find(p, ipa & IR_PAGE_MASK);
 	if (!page) {
