@@ -6,6 +6,8 @@
 #ifndef PAWL_KVM_CORE_H
 #define PAWL_KVM_CORE_H
 
+#include <sys/types.h>
+
 #include "file.h"
 #include "kvm.h"
 #include "syndrome.h"
@@ -24,6 +26,7 @@ enum { IOCTL_ARG_MAX = 544 };
 /* ---- dev.c */
 extern const struct file_ops system_file_ops, vm_file_ops, vcpu_file_ops, device_file_ops;
 size_t host_page_size(void); /* bytes */
+void *map_descriptor(void *addr, size_t length, int prot, int flags, int fd, off_t offset); /* as mmap */
 
 /* ---- vm.c */
 enum { VM_DEFAULT_IPA_BITS = 40, VM_MAX_IPA_BITS = 48, VM_VGIC_V2_MAX_VCPUS = 8,
@@ -58,7 +61,9 @@ struct vm_priv { /* vm.c */
 
 /* ---- vcpu.c */
 long vcpu_create(struct vm *vm, unsigned long id); /* descriptor or -errno */
-void vcpu_destroy(struct vcpu *vcpu);		   /* the VM is going */
+/* The VM is going: first no timer of the vcpu fires any more, later the vcpu itself goes. */
+void vcpu_cancel_timers(struct vcpu *vcpu);
+void vcpu_destroy(struct vcpu *vcpu);
 /* First KVM_RUN of this thread: 0 or what keeps the vcpu from running. */
 int vcpu_prepare_run(struct vcpu *vcpu);
 

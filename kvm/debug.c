@@ -35,6 +35,7 @@ int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 
 	if (dbg->control & ~(uint32_t)VALID_CONTROL)
 		return -EINVAL;
+	cpu_code_changed(vcpu->cpu);
 	if (!(dbg->control & KVM_GUESTDBG_ENABLE)) {
 		d->control = 0;
 		d->h = false;
@@ -74,6 +75,8 @@ void debug_load(struct vcpu *vcpu)
 	struct vcpu_debug *d = &vcpu->debug;
 
 	debug_update(vcpu);
+	if (d->control)
+		cpu_code_changed(vcpu->cpu); /* a debugger puts breakpoints into memory while the vcpu is out */
 	if (d->control & KVM_GUESTDBG_SINGLESTEP) {
 		d->g = vcpu->cpu->pstate & PSR_SS;
 		if (d->h)

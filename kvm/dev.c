@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <pawl/pawl.h>
@@ -66,16 +67,22 @@ PUBLIC int pawl_ioctl(int fd, unsigned long request, void *arg)
 	return result(ret);
 }
 
+/* The system call itself: mmap() of one of our descriptors would come back to pawl_mmap under the preload library. */
+void *map_descriptor(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return (void *)syscall(SYS_mmap, addr, length, prot, flags, fd, offset);
+}
+
 /* kvm_run is the vcpu's own page; the page behind it is the VM's, the same for all its vcpus. */
 static void *map_vcpu(struct vcpu *vcpu, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	size_t page = host_page_size(), ring = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
-	char *p = mmap(addr, length, prot, flags, fd, offset);
+	char *p = map_descriptor(addr, length, prot, flags, fd, offset);
 
 	if (p == MAP_FAILED || (uint64_t)offset > ring || ring - (size_t)offset >= length)
 		return p;
-	if (mmap(p + (ring - (size_t)offset), page, prot, (flags & ~(MAP_FIXED_NOREPLACE)) | MAP_FIXED, vcpu->vm->priv->coalesced_fd, 0) ==
-	    MAP_FAILED) {
+	if (map_descriptor(p + (ring - (size_t)offset), page, prot, (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED,
+			   vcpu->vm->priv->coalesced_fd, 0) == MAP_FAILED) {
 		int err = errno;
 
 		munmap(p, length);

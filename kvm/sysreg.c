@@ -102,8 +102,7 @@ static int dbg_get(struct vcpu *vcpu, const struct sysreg *r, uint64_t *val)
 
 static int dbg_set(struct vcpu *vcpu, const struct sysreg *r, uint64_t val)
 {
-	*dbg_slot(vcpu, r) = val;
-	cpu_sys_changed(vcpu->cpu); /* pages with watchpoints are not in the TLB */
+	*dbg_slot(vcpu, r) = val; /* the PE looks at its entry which ones are live */
 	return 0;
 }
 

@@ -38,13 +38,14 @@ static uint64_t mpidr_of(unsigned id)
 	return 1ull << 31 | (id & 15) | (id >> 4 & 255) << 8 | (id >> 12 & 255) << 16;
 }
 
+void vcpu_cancel_timers(struct vcpu *vcpu)
+{
+	request_vcpu_destroy(vcpu);
+	timer_vcpu_destroy(vcpu);
+}
+
 void vcpu_destroy(struct vcpu *vcpu)
 {
-	if (!vcpu)
-		return;
-	if (vcpu->vm->service)
-		request_vcpu_destroy(vcpu);
-	timer_vcpu_destroy(vcpu);
 	if (vcpu->vgic)
 		vgic_vcpu_destroy(vcpu);
 	pmu_vcpu_destroy(vcpu);
@@ -78,14 +79,14 @@ static int vcpu_new(struct vm *vm, unsigned id, struct vcpu **out)
 	vcpu->cpu->sys[CPU_MPIDR_EL1] = mpidr_of(id);
 	idreg_vm_init(vm, vcpu->cpu);
 	idreg_vcpu_init(vcpu);
-	err = timer_vcpu_create(vcpu);
-	if (err)
-		goto fail;
 	if (vm->vgic) {
 		err = vgic_vcpu_create(vcpu);
 		if (err)
 			goto fail;
 	}
+	err = timer_vcpu_create(vcpu);
+	if (err)
+		goto fail;
 	*out = vcpu;
 	return 0;
 fail:
@@ -96,7 +97,7 @@ fail:
 /* The shared pages: kvm_run, and room for the coalesced ring. */
 static int map_run(struct vcpu *vcpu, int fd)
 {
-	void *p = mmap(NULL, 2 * host_page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *p = map_descriptor(NULL, 2 * host_page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -127,6 +128,7 @@ static long create_locked(struct vm *vm, unsigned id)
 	/* The client learns the number only when we return: nobody uses the object before it is ready. */
 	fd = file_new(&vcpu_file_ops, vcpu, 2 * host_page_size(), true);
 	if (fd < 0) {
+		vcpu_cancel_timers(vcpu);
 		vcpu_destroy(vcpu);
 		return fd;
 	}
@@ -135,6 +137,7 @@ static long create_locked(struct vm *vm, unsigned id)
 	err = map_run(vcpu, vcpu->fd);
 	if (err) {
 		file_close(vcpu->fd); /* releases nothing but the reference to the VM */
+		vcpu_cancel_timers(vcpu);
 		vcpu_destroy(vcpu);
 		return err;
 	}
@@ -169,6 +172,7 @@ void vcpu_reset(struct vcpu *vcpu)
 {
 	vcpu->pc_advance = false;
 	cpu_reset(vcpu->cpu);
+	cpu_code_changed(vcpu->cpu); /* the client may have loaded another program */
 	idreg_vcpu_init(vcpu);
 	atomic_fetch_and(&vcpu->cpu->irq_in, ~(uint32_t)CPU_SERROR);
 	vcpu->cpu->el2.vsesr = 0;

@@ -24,15 +24,19 @@ static void vm_destroy(struct vm *vm)
 {
 	struct vm_priv *p = vm->priv;
 
-	eventfd_vm_destroy(vm);
-	/* no callback runs any more after this, and timers can be cancelled without waiting */
-	service_vm_destroy(vm);
+	if (vm->eventfd)
+		eventfd_vm_destroy(vm);
+	for (unsigned i = 0; i < atomic_load(&vm->n_vcpus); i++)
+		vcpu_cancel_timers(vm->vcpus[i]);
+	if (vm->service)
+		service_vm_destroy(vm);
 	for (unsigned i = 0; i < atomic_load(&vm->n_vcpus); i++)
 		vcpu_destroy(vm->vcpus[i]);
 	if (vm->vgic)
 		vgic_destroy(vm);
 	coalesced_vm_destroy(vm);
-	hypercall_vm_destroy(vm);
+	if (vm->hypercall)
+		hypercall_vm_destroy(vm);
 	iobus_vm_destroy(vm);
 	if (vm->group)
 		cpu_group_free(vm->group);
@@ -73,7 +77,7 @@ static int map_coalesced(struct vm *vm)
 	p->coalesced_fd = memfd_create("kvm-coalesced", MFD_CLOEXEC);
 	if (p->coalesced_fd < 0 || ftruncate(p->coalesced_fd, (off_t)size) != 0)
 		return -errno;
-	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, p->coalesced_fd, 0);
+	ring = map_descriptor(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, p->coalesced_fd, 0);
 	if (ring == MAP_FAILED)
 		return -errno;
 	p->coalesced = ring;

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine of harness.h, and the runner: all tests, or those whose names hold an argument. TAP on stdout. */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+
+struct machine m = {.kvm = -1, .vm = -1, .vcpu = -1, .gic = -1};
+const char *test_name;
+static struct test *tests, **tests_end = &tests;
+static jmp_buf failed;
+
+void test_register(struct test *t)
+{
+	*tests_end = t;
+	tests_end = &t->next;
+}
+
+void fail_at(const char *file, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("# %s:%d: ", file, line);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	longjmp(failed, 1);
+}
+
+void check_equal(const char *file, int line, const char *what, uint64_t have, uint64_t want)
+{
+	if (have != want)
+		fail_at(file, line, "%s is %#llx, not %#llx", what, (unsigned long long)have, (unsigned long long)want);
+}
+
+long call(int fd, unsigned long request, void *arg)
+{
+	int ret = pawl_ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+/* ---- the machine */
+
+static uint8_t *add_slot(unsigned id, uint64_t ipa, uint64_t size, uint32_t flags)
+{
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_userspace_memory_region r = {
+		.slot = id, .flags = flags, .guest_phys_addr = ipa, .memory_size = size, .userspace_addr = (uintptr_t)p};
+
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
+	return p;
+}
+
+int add_vcpu(unsigned id, unsigned features, struct kvm_run **run_page)
+{
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {features}};
+	long size = call(m.kvm, KVM_GET_VCPU_MMAP_SIZE, NULL);
+	int fd = (int)call(m.vm, KVM_CREATE_VCPU, value(id));
+
+	if (fd < 0)
+		fail("KVM_CREATE_VCPU: %s", strerror(-fd));
+	*run_page = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*run_page == MAP_FAILED)
+		fail("mmap of a vcpu: %s", strerror(errno));
+	if (features != ~0u)
+		expect_eq(call(fd, KVM_ARM_VCPU_INIT, &init), 0);
+	return fd;
+}
+
+static void gic_attr(uint32_t group, uint64_t attr, uint64_t val)
+{
+	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
+
+	expect_eq(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0);
+}
+
+static void add_gic(void)
+{
+	struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+
+	expect_eq(call(m.vm, KVM_CREATE_DEVICE, &d), 0);
+	m.gic = (int)d.fd;
+	gic_attr(KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, 64);
+	gic_attr(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, DIST);
+	gic_attr(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST);
+	gic_attr(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+}
+
+void machine_new(unsigned flags)
+{
+	unsigned features = 1u << KVM_ARM_VCPU_PSCI_0_2;
+
+	m.kvm = pawl_open(O_RDWR | O_CLOEXEC);
+	m.vm = (int)call(m.kvm, KVM_CREATE_VM, NULL);
+	if (m.vm < 0)
+		fail("KVM_CREATE_VM: %s", strerror(-m.vm));
+	m.ram = add_slot(0, ENTRY, RAM_SIZE, 0);
+	m.rom = add_slot(1, READONLY, 0x1000, KVM_MEM_READONLY);
+	if (flags & WITH_NISV) {
+		struct kvm_enable_cap cap = {.cap = KVM_CAP_ARM_NISV_TO_USER};
+
+		expect_eq(call(m.vm, KVM_ENABLE_CAP, &cap), 0);
+	}
+	if (flags & WITH_PMU)
+		features |= 1u << KVM_ARM_VCPU_PMU_V3;
+	if (flags & POWERED_OFF)
+		features |= 1u << KVM_ARM_VCPU_POWER_OFF;
+	m.vcpu = add_vcpu(0, flags & WITHOUT_INIT ? ~0u : features, &m.run);
+	if (!(flags & WITHOUT_GIC))
+		add_gic();
+}
+
+void machine_free(void)
+{
+	int *fds[] = {&m.gic, &m.vcpu, &m.vm, &m.kvm};
+
+	if (m.run && m.run != MAP_FAILED)
+		munmap(m.run, 2 * 4096);
+	for (unsigned i = 0; i < 4; i++) {
+		if (*fds[i] >= 0)
+			pawl_close(*fds[i]);
+		*fds[i] = -1;
+	}
+	if (m.ram)
+		munmap(m.ram, RAM_SIZE);
+	if (m.rom)
+		munmap(m.rom, 0x1000);
+	m = (struct machine){.kvm = -1, .vm = -1, .vcpu = -1, .gic = -1};
+}
+
+void put_words(uint64_t ipa, const uint32_t *words, unsigned n)
+{
+	memcpy(m.ram + (ipa - ENTRY), words, 4 * n);
+}
+
+void guest_words(unsigned flags, const uint32_t *words, unsigned n)
+{
+	static const uint32_t vector[] = {NOP, SPIN};
+	static const uint64_t regs[][2] = {{10, DATA}, {11, DEVICE}, {12, DIST}, {13, READONLY}};
+
+	machine_new(flags);
+	put_words(ENTRY, words, n);
+	put_words(ENTRY + 4 * n, (const uint32_t[]){SPIN}, 1);
+	for (unsigned i = 0; i < 16; i++)
+		put_words(VECTORS + 0x80 * i, vector, 2);
+	for (unsigned i = 0; i < 4; i++)
+		set_reg(X(regs[i][0]), regs[i][1]);
+	set_reg(PC, ENTRY);
+	set_reg(VBAR_EL1, VECTORS);
+}
+
+/* ---- registers */
+
+long try_get_reg(uint64_t id, void *val)
+{
+	struct kvm_one_reg r = {id, (uintptr_t)val};
+
+	return call(m.vcpu, KVM_GET_ONE_REG, &r);
+}
+
+long try_set_reg(uint64_t id, const void *val)
+{
+	struct kvm_one_reg r = {id, (uintptr_t)val};
+
+	return call(m.vcpu, KVM_SET_ONE_REG, &r);
+}
+
+uint64_t get_reg(uint64_t id)
+{
+	uint64_t val = 0;
+	long err = try_get_reg(id, &val);
+
+	if (err)
+		fail("KVM_GET_ONE_REG %#llx: %s", (unsigned long long)id, strerror((int)-err));
+	return val;
+}
+
+void set_reg(uint64_t id, uint64_t val)
+{
+	long err = try_set_reg(id, &val);
+
+	if (err)
+		fail("KVM_SET_ONE_REG %#llx: %s", (unsigned long long)id, strerror((int)-err));
+}
+
+/* ---- running */
+
+void debug(uint32_t control)
+{
+	struct kvm_guest_debug d = {.control = control};
+
+	expect_eq(call(m.vcpu, KVM_SET_GUEST_DEBUG, &d), 0);
+}
+
+long run(void)
+{
+	return m.result = call(m.vcpu, KVM_RUN, NULL);
+}
+
+void answer(uint64_t data)
+{
+	memcpy(m.run->mmio.data, &data, 8);
+}
+
+void expect_exit(unsigned reason)
+{
+	if (run() != 0)
+		fail("KVM_RUN: %s, not exit %u", strerror((int)-m.result), reason);
+	if (m.run->exit_reason != reason)
+		fail("exit reason is %u, not %u; PC %#llx", m.run->exit_reason, reason, (unsigned long long)get_reg(PC));
+}
+
+void expect_error(int err)
+{
+	expect_eq(-run(), err);
+}
+
+void expect_step(uint64_t pc, uint32_t hsr)
+{
+	expect_exit(KVM_EXIT_DEBUG);
+	expect_eq(m.run->debug.arch.hsr, hsr);
+	expect_eq(m.run->debug.arch.hsr_high, 0);
+	expect_eq(m.run->flags, KVM_DEBUG_ARCH_HSR_HIGH_VALID);
+	expect_pc(pc);
+}
+
+int main(int argc, char **argv)
+{
+	int n = 0, bad = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (struct test *t = tests; t; t = t->next) {
+		bool wanted = argc < 2;
+
+		for (int i = 1; i < argc; i++)
+			wanted |= strstr(t->name, argv[i]) != NULL;
+		if (!wanted)
+			continue;
+		test_name = t->name;
+		n++;
+		if (setjmp(failed) == 0) {
+			t->fn();
+			printf("ok %d %s\n", n, t->name);
+		} else {
+			bad++;
+			printf("not ok %d %s\n", n, t->name);
+		}
+		machine_free();
+	}
+	printf("1..%d\n", n);
+	return bad != 0;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST. */
+#include "harness.h"
+
+static struct kvm_reg_list *reg_list(void)
+{
+	struct kvm_reg_list head = {.n = 0}, *list;
+
+	expect_eq(call(m.vcpu, KVM_GET_REG_LIST, &head), -E2BIG);
+	list = calloc(1, sizeof(*list) + head.n * sizeof(list->reg[0]));
+	list->n = head.n;
+	expect_eq(call(m.vcpu, KVM_GET_REG_LIST, list), 0);
+	expect_eq(list->n, head.n);
+	return list;
+}
+
+static bool listed(const struct kvm_reg_list *list, uint64_t id)
+{
+	for (uint64_t i = 0; i < list->n; i++)
+		if (list->reg[i] == id)
+			return true;
+	return false;
+}
+
+TEST(every_listed_register_can_be_read_and_written_back)
+{
+	struct kvm_reg_list *list;
+	uint8_t val[256];
+
+	guest(NOP);
+	list = reg_list();
+	for (uint64_t i = 0; i < list->n; i++) {
+		long err = try_get_reg(list->reg[i], val);
+
+		if (err)
+			fail("get %#llx: %ld", (unsigned long long)list->reg[i], err);
+		err = try_set_reg(list->reg[i], val);
+		if (err)
+			fail("set %#llx: %ld", (unsigned long long)list->reg[i], err);
+	}
+	free(list);
+}
+
+TEST(the_list_has_each_register_once_and_system_registers_in_order)
+{
+	struct kvm_reg_list *list;
+	uint64_t last = 0;
+	unsigned core = 0;
+
+	guest(NOP);
+	list = reg_list();
+	for (uint64_t i = 0; i < list->n; i++) {
+		uint64_t coproc = list->reg[i] >> 16 & 0xfff;
+
+		core += coproc == 0x10;
+		if (coproc == 0x13) {
+			if (list->reg[i] <= last)
+				fail("%#llx after %#llx", (unsigned long long)list->reg[i], (unsigned long long)last);
+			last = list->reg[i];
+		}
+		for (uint64_t k = 0; k < i; k++)
+			if (list->reg[k] == list->reg[i])
+				fail("%#llx twice", (unsigned long long)list->reg[i]);
+	}
+	expect_eq(core, 75);
+	expect_eq(listed(list, KVM_REG_ARM_PSCI_VERSION), true);
+	expect_eq(listed(list, KVM_REG_ARM_TIMER_CNT), true);
+	expect_eq(listed(list, SYS(3, 0, 0, 7, 7)), true);
+	expect_eq(listed(list, SYS(2, 0, 0, 15, 7)), true);
+	expect_eq(listed(list, SYS(3, 4, 5, 3, 0)), true);
+	expect_eq(listed(list, SYS(3, 3, 9, 12, 0)), false); /* no PMU */
+	expect_eq(listed(list, 0x602000000011000dull), true);
+	free(list);
+}
+
+TEST(pmu_registers_are_listed_with_the_feature)
+{
+	struct kvm_reg_list *list;
+
+	guest_with(WITH_PMU, NOP);
+	list = reg_list();
+	expect_eq(listed(list, SYS(3, 3, 9, 12, 0)), true);
+	expect_eq(listed(list, SYS(3, 3, 9, 12, 4)), true);
+	expect_eq(listed(list, SYS(3, 3, 9, 12, 6)), false);
+	expect_eq(listed(list, SYS(3, 3, 14, 15, 7)), true);
+	free(list);
+}
+
+TEST(ids_are_checked_in_the_kernels_order)
+{
+	uint64_t val = 0;
+
+	guest(NOP);
+	expect_eq(try_get_reg(0x6130000000100000ull, &val), -EINVAL);
+	expect_eq(try_get_reg(0x5030000000100000ull, &val), -EINVAL);
+	expect_eq(try_get_reg(0x6030000100100000ull, &val), -EINVAL);
+	expect_eq(try_get_reg(0x6030000000100001ull, &val), -EINVAL);
+	expect_eq(try_get_reg(0x6020000000100000ull, &val), -EINVAL);
+	expect_eq(try_get_reg(0x6030000000100400ull, &val), -ENOENT);
+	expect_eq(try_get_reg(0x6030000000100052ull, &val), -EINVAL); /* the hole */
+	expect_eq(try_get_reg(0x602000000011000eull, &val), -ENOENT);
+	expect_eq(try_get_reg(0x603000000013ffffull, &val), -ENOENT);
+	expect_eq(try_get_reg(SYS(3, 3, 14, 0, 0), &val), -ENOENT); /* CNTFRQ_EL0 */
+	expect_eq(try_get_reg(0x6080000000150000ull, &val), -ENOENT);
+	expect_eq(try_get_reg(0x6030000000170000ull, &val), -ENOENT);
+	expect_eq(try_get_reg(0x60200000001000d4ull, &val), 0); /* FPSR */
+}
+
+TEST(pstate_takes_only_modes_that_exist)
+{
+	guest(NOP);
+	expect_eq(try_set_reg(PSTATE, &(uint64_t){0x3c9}), -EINVAL);
+	expect_eq(try_set_reg(PSTATE, &(uint64_t){0x1d3}), -EINVAL);
+	expect_eq(try_set_reg(PSTATE, &(uint64_t){0x3c0}), 0);
+	expect_eq(try_set_reg(PSTATE, &(uint64_t){0xf00003c4}), 0);
+	expect_reg(PSTATE, 0xf00003c4);
+}
+
+TEST(stack_pointers_are_banked)
+{
+	guest(NOP);
+	set_reg(CORE_ID(regs.sp), 0x1000);
+	set_reg(CORE_ID(sp_el1), 0x2000);
+	set_reg(PSTATE, 0x3c4);
+	expect_reg(CORE_ID(regs.sp), 0x1000);
+	expect_reg(CORE_ID(sp_el1), 0x2000);
+	set_reg(PSTATE, 0x3c5);
+	expect_reg(CORE_ID(regs.sp), 0x1000);
+	expect_reg(CORE_ID(sp_el1), 0x2000);
+}
+
+TEST(mpidr_follows_the_vcpu_id)
+{
+	static const unsigned ids[] = {0, 1, 15, 16, 33, 511};
+	static const uint64_t mpidr[] = {0x80000000, 0x80000001, 0x8000000f, 0x80000100, 0x80000201, 0x80001f0f};
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct kvm_run *page;
+
+		machine_new(WITHOUT_GIC | WITHOUT_INIT);
+		if (ids[i]) {
+			pawl_close(m.vcpu);
+			m.vcpu = add_vcpu(ids[i], 1u << KVM_ARM_VCPU_PSCI_0_2, &page);
+		} else {
+			struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8};
+
+			expect_eq(call(m.vcpu, KVM_ARM_VCPU_INIT, &init), 0);
+		}
+		expect_reg(SYS(3, 0, 0, 0, 5), mpidr[i]);
+		machine_free();
+	}
+}
+
+TEST(id_registers_can_be_lowered_before_the_first_run_only)
+{
+	uint64_t isar0, val;
+
+	guest(STR_X3_DEV);
+	isar0 = get_reg(SYS(3, 0, 0, 6, 0));
+	val = isar0 & ~(0xfull << 20); /* no LSE */
+	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &val), 0);
+	expect_reg(SYS(3, 0, 0, 6, 0), val);
+	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &isar0), 0);
+	val = isar0 | 0xfull << 20;
+	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &val), -EINVAL);
+	expect_eq(try_set_reg(SYS(3, 0, 0, 1, 0), &(uint64_t){5}), 0); /* AArch32: ignored */
+	expect_reg(SYS(3, 0, 0, 1, 0), 0);
+	expect_eq(try_set_reg(SYS(3, 0, 0, 4, 7), &(uint64_t){5}), -EINVAL); /* unallocated */
+	expect_eq(try_set_reg(SYS(3, 0, 0, 0, 0), &(uint64_t){5}), -EINVAL); /* MIDR */
+	expect_exit(KVM_EXIT_MMIO);
+	val = isar0 & ~(0xfull << 20);
+	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &val), -EBUSY);
+	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &isar0), 0);
+}
+
+TEST(oslsr_lets_only_the_lock_be_written)
+{
+	guest(NOP);
+	expect_eq(try_set_reg(SYS(2, 0, 1, 1, 4), &(uint64_t){0xa}), 0);
+	expect_reg(SYS(2, 0, 1, 1, 4), 0xa);
+	expect_eq(try_set_reg(SYS(2, 0, 1, 1, 4), &(uint64_t){0}), -EINVAL);
+}
+
+TEST(writable_masks_ask_for_range_zero)
+{
+	uint64_t masks[KVM_ARM_FEATURE_ID_RANGE_SIZE];
+	struct reg_mask_range r = {.addr = (uintptr_t)masks, .range = 1};
+
+	machine_new(WITHOUT_GIC);
+	expect_eq(call(m.vm, KVM_ARM_GET_REG_WRITABLE_MASKS, &r), -EINVAL);
+	r.range = 0;
+	r.reserved[12] = 1;
+	expect_eq(call(m.vm, KVM_ARM_GET_REG_WRITABLE_MASKS, &r), -EINVAL);
+	r.reserved[12] = 0;
+	expect_eq(call(m.vm, KVM_ARM_GET_REG_WRITABLE_MASKS, &r), 0);
+	expect_eq(masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 6, 0)] >> 20 & 15, 15);
+}
