@@ -5,7 +5,9 @@
  * faults must leave everything as it was.
  *
  *     isa_differential [--fp] [--count N] [--seed S] [--row PATTERN] [--verbose]
+ *     isa_differential --blocks [--fp] [--count N] [--seed S]
  *
+ * With --blocks, blocks of many data processing instructions, which the builder folds and the optimiser rewrites.
  * A failure prints the seed of that one trial and the word; run again with --row NAME --seed SEED --count 1.
  */
 #include <fnmatch.h>
@@ -21,7 +23,7 @@ static struct {
 	unsigned long count;
 	uint64_t seed;
 	const char *row;
-	bool fp, verbose;
+	bool fp, verbose, blocks;
 } opt = {.count = 40, .seed = 1};
 
 static const struct rule *rule_of(const char *name)
@@ -195,11 +197,74 @@ static unsigned test_row(unsigned row)
 	return failures;
 }
 
+/* Rows that only compute. */
+static bool computes(unsigned row)
+{
+	const struct rule *rule = rule_of(isa_rows[row].name);
+	uint32_t group = isa_rows[row].value >> 25 & 15;
+
+	if (!isa_rows[row].implemented || (isa_decode_is_fp(row) && !opt.fp))
+		return false;
+	if (rule && (rule->skip || rule->unpredictable || rule->prepare || rule->before))
+		return false;
+	return (group & 14) == 8 || (group & 7) == 5 || (group & 7) == 7;
+}
+
+static bool block_trial(uint64_t seed)
+{
+	static unsigned rows[2048];
+	static unsigned n_rows;
+	uint32_t insns[MAX_BLOCK];
+	struct result us, them;
+	struct state s;
+	unsigned n;
+
+	if (!n_rows)
+		for (unsigned i = 0; i < isa_row_count; i++)
+			if (computes(i))
+				rows[n_rows++] = i;
+	rng_state = seed;
+	n = 2 + rnd() % (MAX_BLOCK - 1);
+	for (unsigned i = 0; i < n; i++) {
+		unsigned regs = rnd() & 3;
+
+		/* Few registers, so that results are used; words that are UNDEFINED would end the block early. */
+		do {
+			unsigned row = rows[rnd() % n_rows];
+
+			insns[i] = random_word(row);
+			if (regs && isa_row_of(insns[i] & ~(0x18u | 0x18u << 5)) == (int)row)
+				insns[i] &= ~(0x18u | 0x18u << 5);
+			random_state(&s);
+		} while (engine_run(&s, &insns[i], 1, ~0ull, false).outcome != DONE);
+	}
+	random_state(&s);
+	them = oracle_run(&s, insns, n);
+	us = engine_run(&s, insns, n, ~0ull, false);
+	if (us.outcome == them.outcome && same_state(&us.s, &them.s))
+		return true;
+	printf("  block, seed %#llx\n", (unsigned long long)seed);
+	for (unsigned i = 0; i < n; i++)
+		printf("    %08x %s\n", insns[i], isa_name(insns[i]));
+	print_differences(&s, &us, &them);
+	return false;
+}
+
+static int test_blocks(void)
+{
+	unsigned long failures = 0;
+
+	for (unsigned long i = 0; i < opt.count && failures < 5; i++)
+		failures += !block_trial(opt.seed + i);
+	printf("%lu blocks, %lu with differences; seed %llu\n", opt.count, failures, (unsigned long long)opt.seed);
+	return failures != 0;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"count", 1, NULL, 'c'},   {"seed", 1, NULL, 's'},
-						{"row", 1, NULL, 'r'},	   {"fp", 0, NULL, 'f'},
-						{"verbose", 0, NULL, 'v'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"count", 1, NULL, 'c'},   {"seed", 1, NULL, 's'},   {"row", 1, NULL, 'r'}, {"fp", 0, NULL, 'f'},
+		{"verbose", 0, NULL, 'v'}, {"blocks", 0, NULL, 'b'}, {NULL, 0, NULL, 0}};
 	unsigned rows = 0, failed = 0;
 	int c;
 
@@ -209,6 +274,7 @@ int main(int argc, char **argv)
 		case 's': opt.seed = strtoull(optarg, NULL, 0); break;
 		case 'r': opt.row = optarg; break;
 		case 'f': opt.fp = true; break;
+		case 'b': opt.blocks = true; break;
 		case 'v': opt.verbose = true; break;
 		default: return 2;
 		}
@@ -219,6 +285,8 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	fill_memory();
+	if (opt.blocks)
+		return test_blocks();
 	for (unsigned i = 0; i < isa_row_count; i++) {
 		if (!isa_rows[i].implemented)
 			continue;

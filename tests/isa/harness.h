@@ -15,6 +15,7 @@
 
 /* Guest addresses. The code area is so large that every literal load stays in it. */
 enum { CODE = 0x10000000, CODE_SIZE = 4 << 20, CODE_PC = CODE + (2 << 20), DATA = 0x20000000, DATA_SIZE = 256 << 10 };
+enum { MAX_BLOCK = 32 };	/* instructions of one run */
 #define NOWHERE 0x7000000000ull /* nothing is mapped here, nor anywhere near */
 
 struct state {

@@ -70,14 +70,14 @@ bool oracle_start(void)
 struct result oracle_run(const struct state *s, const uint32_t *insns, unsigned n)
 {
 	struct result r = {.outcome = DONE};
-	uint32_t saved[4];
+	uint32_t saved[MAX_BLOCK];
 	uc_err err;
 
 	oracle_state = *s;
 	oracle_pstate = s->nzcv | PSTATE_EL1H;
 	oracle_fpcr = s->fpcr;
 	oracle_fpsr = s->fpsr;
-	assert(n <= 4);
+	assert(n <= MAX_BLOCK);
 	uc_mem_read(uc, s->pc, saved, 4 * n);
 	uc_mem_write(uc, s->pc, insns, 4 * n);
 	uc_ctl_remove_cache(uc, s->pc, s->pc + 4 * n);
