@@ -16,6 +16,8 @@ cd "$(dirname "$0")"
 
 build=build-demo
 guest=$(arm64_cache_dir)/guest
+append="console=ttyAMA0 nokaslr"
+traces=$(mktemp -d /tmp/pawl-demo.XXXXXX)
 n=0
 
 title() {
@@ -49,7 +51,10 @@ boot() {
 
 demo_boot() {
 	title "Booting it: two processors, 512 MiB, no /dev/kvm"
-	boot --smp 2 --append "console=ttyAMA0 nokaslr pawl.init=hello" </dev/null
+	rm -f "$traces"/boot.trace
+	PAWL_TRACE=$traces/boot.trace boot --smp 2 --append "$append pawl.init=hello" </dev/null
+	echo
+	echo "It powered itself off. $(wc -l <"$traces/boot.trace") exits and returns are in $traces/boot.trace (docs/trace.md)."
 }
 
 demo_shell() {
@@ -58,13 +63,37 @@ demo_shell() {
 }
 
 demo_gdb() {
-	[ -e scripts/demo.gdb ] || return 0
+	local socket=$traces/gdb pid status=0
 	title "gdb steps the kernel over instructions that a hypervisor has to emulate"
-	gdb-multiarch -q -nx -batch -x scripts/demo.gdb
+	rm -f "$traces/live.trace" "$socket"
+	PAWL_TRACE=$traces/live.trace boot --append "$append pawl.init=hello" --gdb "unix:$socket" --gdb-wait </dev/null >"$traces/console" &
+	pid=$!
+	until [ -S "$socket" ]; do
+		kill -0 $pid || return 1
+		sleep 0.1
+	done
+	PAWL_DEMO_BOOT=$traces/boot.trace PAWL_DEMO_LIVE=$traces/live.trace PAWL_DEMO_GDB=$socket PAWL_DEMO_FD=3 \
+		gdb-multiarch -q -nx -batch -x scripts/demo_gdb.py 3>&1 >/dev/null || status=$?
+	wait $pid || status=$?
+	tr -d '\r' <"$traces/console" | grep -A 2 PAWL-HELLO | sed 's/^/    /' || true
+	[ $status -eq 0 ] || { echo "demo.sh: the debugging part failed ($status)" >&2; return 1; }
+	echo "The guest powered off; pawl's exit status is 0."
+}
+
+demo_next() {
+	title "What to try next"
+	cat <<EOF
+    ./demo.sh --shell                                       a shell in the guest (Ctrl-A h: the console's keys)
+    $build/cli/pawl run --kernel $guest/Image --initrd $guest/initrd.cpio.gz \\
+        --append "console=ttyAMA0 nokaslr pawl.init=shell" --gdb 1234 --gdb-wait
+    gdb-multiarch -ex 'target remote :1234'                 in another terminal; stepi, hbreak, monitor help
+    $build/cli/pawl run --help
+    ./test.sh                                               every test
+EOF
 }
 
 case ${1:-} in
-"") steps=(demo_packages demo_build demo_guest demo_boot demo_gdb) ;;
+"") steps=(demo_packages demo_build demo_guest demo_boot demo_gdb demo_next) ;;
 --shell) steps=(demo_packages demo_build demo_guest demo_shell) ;;
 --help) sed -n '4,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
 *) echo "demo.sh: unknown option '$1'" >&2; exit 2 ;;

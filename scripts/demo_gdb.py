@@ -8,6 +8,7 @@ known from the exit trace of the boot before (docs/trace.md; same kernel, nokasl
 Environment: PAWL_DEMO_BOOT  trace of a whole boot
              PAWL_DEMO_LIVE  trace of the guest under this debugger
              PAWL_DEMO_GDB   where it listens for gdb
+             PAWL_DEMO_FD    descriptor that the report goes to (1)
 """
 import os
 import re
@@ -22,6 +23,16 @@ TRIES = 40
 
 def fields(line):
     return dict(re.findall(r"(\w+)=([0-9a-f,]+)", line))
+
+
+def say(text=""):
+    """Past gdb's own standard output, which demo.sh throws away: it announces every stop."""
+    os.write(int(os.environ.get("PAWL_DEMO_FD", "1")), (text + "\n").encode())
+
+
+def trap_pc(line):
+    """The instruction that trapped. A hypercall's preferred return, which the trace shows, is the one behind it."""
+    return int(fields(line)["pc"], 16) - (4 if " HVC " in line else 0)
 
 
 class Kind:
@@ -49,11 +60,11 @@ def first_places(path):
     found = []
     with open(path) as trace:
         for line in trace:
-            if " trap " not in line or int(fields(line)["pc"], 16) < KERNEL:
+            if " trap " not in line or trap_pc(line) < KERNEL:
                 continue
             for kind in KINDS:
                 if kind not in found and kind.match(line):
-                    kind.pc = int(fields(line)["pc"], 16)
+                    kind.pc = trap_pc(line)
                     found.append(kind)
     return found
 
@@ -88,18 +99,18 @@ def step_at(kind, live):
 
 def show(kind, before, text, lines):
     text = re.sub(r"^=>\s*|\s+", lambda m: "" if m.group().startswith("=>") else " ", text)
-    print("(%s) %s" % (kind.letter, kind.title))
-    print("      stepped    %s" % text)
-    print("      PC         %x -> %x" % (before, pc()))
+    say("(%s) %s" % (kind.letter, kind.title))
+    say("      stepped    %s" % text)
+    say("      PC         %x -> %x" % (before, pc()))
     for line in lines:
         words = line.split()
         if words[1] == "trap" and words[2] != "STEP":
             what = [w for w in words[3:] if not w.startswith("pc=")]
-            print("      trapped    %s %s" % (words[2], " ".join(what)))
+            say("      trapped    %s %s" % (words[2], " ".join(what)))
         elif words[1] == "return":
             what = [w for w in words[3:] if not w.startswith("pc=")]
-            print("      KVM_RUN    %s %s" % (words[2], " ".join(what)))
-    print()
+            say("      KVM_RUN    %s %s" % (words[2], " ".join(what)))
+    say()
 
 
 def main():
@@ -109,7 +120,7 @@ def main():
     for setting in ("pagination off", "confirm off", "architecture aarch64", "step-mode on"):
         gdb.execute("set " + setting, to_string=True)
     gdb.execute("target remote " + os.environ["PAWL_DEMO_GDB"], to_string=True)
-    print("attached; the guest is at its first instruction, PC %x\n" % pc())
+    say("attached; the guest is at its first instruction, PC %x\n" % pc())
     done = {}
     for kind in places:
         result = step_at(kind, live)
@@ -118,10 +129,10 @@ def main():
             done[kind] = result
         else:
             failed.append(kind)
-    print("detaching: the guest boots on")
+    say("detaching: the guest boots on")
     gdb.execute("detach", to_string=True)
     for kind in failed:
-        print("FAILED: (%s) %s: not stepped" % (kind.letter, kind.title))
+        say("FAILED: (%s) %s: not stepped" % (kind.letter, kind.title))
     gdb.execute("quit %d" % (1 if failed else 0))
 
 
