@@ -208,14 +208,17 @@ static const char *pe_machine_name(unsigned machine)
 	}
 }
 
+/* Printable ASCII, mostly: text may have some UTF-8. */
 static bool is_text(struct bytes b)
 {
-	size_t n = b.size < 512 ? b.size : 512;
+	size_t n = b.size < 512 ? b.size : 512, high = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		high += b.p[i] >= 0x80;
 		if (!isprint(b.p[i]) && !isspace(b.p[i]) && b.p[i] < 0x80)
 			return false;
-	return n > 0;
+	}
+	return n && high < n / 2 + 1;
 }
 
 static int unknown(struct bytes b, struct vmm_error *err)

@@ -129,10 +129,8 @@ static const char *exit_name(uint32_t reason)
 static const char *errno_hint(int error)
 {
 	switch (error) {
-	case ENOSYS:
-		return " (a device access by an instruction that KVM does not emulate: pair, writeback, vector, "
-		       "atomic)";
-	case EFAULT: return " (memory behind the guest's cannot be reached)";
+	case ENOSYS: return " (no RAM there, and the instruction is none that KVM emulates)";
+	case EFAULT: return " (the host has no memory there)";
 	case ENOEXEC: return " (the vcpu is not initialised)";
 	default: return "";
 	}

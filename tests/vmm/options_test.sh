@@ -1,0 +1,97 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# options_test.sh PAWL: what `pawl run` says to wrong command lines and files, with which status, and that it leaves
+# nothing behind. No guest runs.
+set -u
+pawl=$1
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+failed=0
+n=0
+
+# refused STATUS "WORDS" ARGUMENT...: exactly one message, which has the words
+refused() {
+	status=$1 words=$2
+	shift 2
+	n=$((n + 1))
+	"$pawl" run "$@" >"$dir/out" 2>"$dir/err" </dev/null
+	got=$?
+	if [ $got -ne "$status" ] || ! grep -qF -- "$words" "$dir/err" || [ -s "$dir/out" ] ||
+		[ "$(grep -c '^pawl run: ' "$dir/err")" -ne 1 ]; then
+		echo "not ok: pawl run $*: status $got (want $status), want \"$words\":"
+		cat "$dir/err" "$dir/out"
+		failed=1
+	fi
+}
+
+# A kernel: the header of an arm64 Image.
+kernel=$dir/Image
+{
+	head -c 16 /dev/zero
+	printf '\000\000\001\000\000\000\000\000'
+	head -c 32 /dev/zero
+	printf 'ARM\144'
+	head -c 4 /dev/zero
+} >"$kernel"
+
+refused 2 "a kernel is missing"
+refused 2 "unknown option '--frobnicate'" --frobnicate=3 --kernel x
+refused 2 "unknown option '-z'" -z
+refused 2 "--kernel needs an argument" --kernel
+refused 2 "--smp is given twice" --smp 1 --kernel x --smp 2
+refused 2 "--kernel is given twice" -k x --kernel=y
+refused 2 "unexpected argument 'y'" x y
+refused 2 "--gdb-wait takes no argument" --kernel x --gdb-wait=1 --gdb 1
+refused 2 "--gdb-wait needs --gdb" --kernel x --gdb-wait
+refused 2 "--gdb: the address is empty" --kernel x --gdb ""
+for size in "" x -1 +1 12Q 1MM 0x 99999999999999999999 18446744073709551615K " 5M"; do
+	refused 2 "--memory: '$size' is not a size" --kernel x --memory "$size"
+done
+for size in 0 1000 1K 100M1; do
+	refused 2 "--memory: '$size'" --kernel x --memory $size
+done
+for smp in 0 124 x -1 "" 1.5; do
+	refused 2 "--smp: '$smp' is not a number from 1 to" --kernel x --smp "$smp"
+done
+refused 2 "unknown engine 'warp'" --kernel x --engine warp
+refused 2 "exclude each other" --kernel x --engine interp --kvm /dev/kvm
+
+refused 1 "/nonexistent: No such file or directory" --kernel /nonexistent
+refused 1 "/: Is a directory" --kernel /
+refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --initrd /nonexistent
+: >"$dir/empty"
+refused 1 "$dir/empty: empty" --kernel "$dir/empty"
+refused 1 "$dir/empty: empty" --kernel "$kernel" --initrd "$dir/empty"
+printf '\177ELF\002\001\001\000\000\000\000\000\000\000\000\000\002\000\076\000' >"$dir/elf"
+refused 1 "$dir/elf: an x86-64 ELF" --kernel "$dir/elf"
+echo "hello, this is not a kernel" >"$dir/text"
+refused 1 "$dir/text: a text file" --kernel "$dir/text"
+head -c 40 "$kernel" >"$dir/short"
+refused 1 "only 40 bytes" --kernel "$dir/short"
+head -c 3000000 /dev/zero >"$dir/big"
+refused 1 "larger than the guest's memory (2 MiB)" --kernel "$kernel" --memory 2M --initrd "$dir/big"
+refused 1 "do not fit into 2 MiB" --kernel "$kernel" --memory 2M
+refused 1 "/nonexistent" --kernel "$kernel" --kvm /nonexistent
+refused 1 "no KVM device" --kernel "$kernel" --kvm /dev/null
+refused 1 "--gdb: " --kernel "$kernel" --gdb 256.0.0.1:notaport
+refused 1 "/nonexistent/dtb: No such file or directory" --kernel "$kernel" --dump-dtb /nonexistent/dtb
+
+# The tree, with dtc's opinion if there is one.
+n=$((n + 1))
+if ! "$pawl" run --kernel "$kernel" --append 'a b' --smp 3 --dump-dtb "$dir/dtb" || [ ! -s "$dir/dtb" ]; then
+	echo "not ok: --dump-dtb writes the tree"
+	failed=1
+elif command -v dtc >/dev/null && ! dtc -q -I dtb -O dts "$dir/dtb" >"$dir/dts"; then
+	echo "not ok: dtc reads the tree"
+	failed=1
+elif [ -s "$dir/dts" ] && ! grep -q 'bootargs = "a b";' "$dir/dts"; then
+	echo "not ok: the tree has the command line"
+	failed=1
+fi
+n=$((n + 1))
+"$pawl" run --help | grep -q -- '--dump-dtb FILE' || { echo "not ok: --help"; failed=1; }
+
+rm -f "$dir/dts"
+[ "$(ls "$dir" | tr '\n' ' ')" = "Image big dtb elf empty err out short text " ] || { echo "not ok: files left behind"; ls "$dir"; failed=1; }
+[ $failed -eq 0 ] && echo "$n command lines: as they should be"
+exit $failed
