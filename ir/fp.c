@@ -29,18 +29,59 @@ struct fp_env {
 	uint32_t fpcr, fpsr;
 };
 
-IR_INLINE unsigned fbits(unsigned f) { return f == FP_H ? 10 : f == FP_S ? 23 : 52; }
-IR_INLINE unsigned ebits(unsigned f) { return f == FP_H ? 5 : f == FP_S ? 8 : 11; }
-IR_INLINE int emax(unsigned f) { return (1 << ebits(f)) - 1; } /* exponent field of infinities and NaNs */
-IR_INLINE int bias(unsigned f) { return emax(f) >> 1; }
-IR_INLINE uint64_t fmask(unsigned f) { return ((uint64_t)1 << fbits(f)) - 1; }
-IR_INLINE uint64_t fp_signbit(unsigned f) { return (uint64_t)1 << (ir_vbits(f) - 1); }
-IR_INLINE uint64_t quiet_bit(unsigned f) { return (uint64_t)1 << (fbits(f) - 1); }
+IR_INLINE unsigned fbits(unsigned f)
+{
+	return f == FP_H ? 10 : f == FP_S ? 23 : 52;
+}
 
-IR_INLINE uint64_t fp_zero(unsigned f, bool sign) { return sign ? fp_signbit(f) : 0; }
-IR_INLINE uint64_t fp_inf(unsigned f, bool sign) { return fp_zero(f, sign) | (uint64_t)emax(f) << fbits(f); }
-IR_INLINE uint64_t fp_maxnormal(unsigned f, bool sign) { return fp_inf(f, sign) - 1; }
-IR_INLINE uint64_t fp_default_nan(unsigned f) { return fp_inf(f, false) | quiet_bit(f); }
+IR_INLINE unsigned ebits(unsigned f)
+{
+	return f == FP_H ? 5 : f == FP_S ? 8 : 11;
+}
+
+IR_INLINE int emax(unsigned f)
+{
+	return (1 << ebits(f)) - 1;
+} /* exponent field of infinities and NaNs */
+IR_INLINE int bias(unsigned f)
+{
+	return emax(f) >> 1;
+}
+
+IR_INLINE uint64_t fmask(unsigned f)
+{
+	return ((uint64_t)1 << fbits(f)) - 1;
+}
+
+IR_INLINE uint64_t fp_signbit(unsigned f)
+{
+	return (uint64_t)1 << (ir_vbits(f) - 1);
+}
+
+IR_INLINE uint64_t quiet_bit(unsigned f)
+{
+	return (uint64_t)1 << (fbits(f) - 1);
+}
+
+IR_INLINE uint64_t fp_zero(unsigned f, bool sign)
+{
+	return sign ? fp_signbit(f) : 0;
+}
+
+IR_INLINE uint64_t fp_inf(unsigned f, bool sign)
+{
+	return fp_zero(f, sign) | (uint64_t)emax(f) << fbits(f);
+}
+
+IR_INLINE uint64_t fp_maxnormal(unsigned f, bool sign)
+{
+	return fp_inf(f, sign) - 1;
+}
+
+IR_INLINE uint64_t fp_default_nan(unsigned f)
+{
+	return fp_inf(f, false) | quiet_bit(f);
+}
 
 IR_INLINE bool flushes(const struct fp_env *e, unsigned f)
 {
@@ -76,7 +117,7 @@ IR_INLINE u128 shr_jam128(u128 x, unsigned n)
  */
 IR_INLINE struct fp_num unpack_base(struct fp_env *e, unsigned f, uint64_t v, bool conversion)
 {
-	struct fp_num n = { .sign = v & fp_signbit(f) };
+	struct fp_num n = {.sign = v & fp_signbit(f)};
 	uint64_t frac = v & fmask(f);
 	int exp = (int)(v >> fbits(f)) & emax(f);
 
@@ -105,7 +146,10 @@ IR_INLINE struct fp_num unpack_base(struct fp_env *e, unsigned f, uint64_t v, bo
 	return n;
 }
 
-IR_INLINE struct fp_num unpack(struct fp_env *e, unsigned f, uint64_t v) { return unpack_base(e, f, v, false); }
+IR_INLINE struct fp_num unpack(struct fp_env *e, unsigned f, uint64_t v)
+{
+	return unpack_base(e, f, v, false);
+}
 
 /* Does the magnitude go up? rem is the discarded fraction in units of 2^-64. */
 IR_INLINE bool round_up(unsigned rm, bool sign, bool odd, uint64_t rem)
@@ -182,7 +226,10 @@ IR_INLINE uint64_t round_pack(struct fp_env *e, unsigned f, bool sign, int exp, 
 
 /* ---- NaNs */
 
-IR_INLINE bool is_nan(struct fp_num n) { return n.cls >= FP_QNAN; }
+IR_INLINE bool is_nan(struct fp_num n)
+{
+	return n.cls >= FP_QNAN;
+}
 
 IR_INLINE uint64_t invalid(struct fp_env *e, unsigned f)
 {
@@ -352,7 +399,8 @@ IR_INLINE uint64_t fp_sqrt_base(struct fp_env *e, unsigned f, uint64_t a)
 	return round_pack(e, f, false, (x.exp - (x.exp & 1)) / 2, root | ((u128)root * root != n));
 }
 
-/* addend + x * y with one rounding, then times 2^scale; all classes handled but NaNs and inf * 0. f is the result's format. */
+/* addend + x * y with one rounding, then times 2^scale; all classes handled but NaNs and inf * 0. f is the result's
+ * format. */
 IR_INLINE uint64_t muladd_numbers(struct fp_env *e, unsigned f, struct fp_num c, struct fp_num x, struct fp_num y,
 				  int scale)
 {
@@ -423,7 +471,7 @@ IR_INLINE uint64_t fp_muladd_base(struct fp_env *e, unsigned fc, unsigned f, uin
 		struct {
 			enum fp_class cls;
 			uint64_t v;
-		} in[3] = { { z.cls, c }, { x.cls, a }, { y.cls, b } };
+		} in[3] = {{z.cls, c}, {x.cls, a}, {y.cls, b}};
 
 		for (enum fp_class want = FP_SNAN;; want = FP_QNAN) {
 			for (int i = 0; i < 3; i++) {
@@ -447,7 +495,7 @@ IR_INLINE uint64_t fp_step_base(struct fp_env *e, unsigned f, uint64_t a, uint64
 {
 	a ^= fp_signbit(f);
 	struct fp_num x = unpack(e, f, a), y = unpack(e, f, b);
-	struct fp_num two = { FP_FINITE, false, 1, (uint64_t)1 << 63 }, three = { FP_FINITE, false, 1, (uint64_t)3 << 62 };
+	struct fp_num two = {FP_FINITE, false, 1, (uint64_t)1 << 63}, three = {FP_FINITE, false, 1, (uint64_t)3 << 62};
 	uint64_t r;
 
 	if (process_nans(e, f, x, y, a, b, &r))
@@ -758,19 +806,21 @@ IR_INLINE uint64_t fp_recpx(struct fp_env *e, unsigned f, uint64_t a)
 
 /* ---- the operations: one element function each, mapped over the elements in the three formats */
 
-#define FP_ELEM(name) IR_INLINE uint64_t el_##name(struct fp_env *e, unsigned f, uint64_t x, uint64_t y, uint64_t z, uint32_t desc)
+#define FP_ELEM(name) \
+	IR_INLINE uint64_t el_##name(struct fp_env *e, unsigned f, uint64_t x, uint64_t y, uint64_t z, uint32_t desc)
 
 #define FP_LOOP(name, f, arity) \
 	for (unsigned i = 0; i < ir_vd_count(desc, f); i++) \
-		ir_vset(&r, f, i, el_##name(&e, f, ir_vget(a, f, i), (arity) > 1 ? ir_vget(b, f, i) : 0, \
-					    (arity) > 2 ? ir_vget(c, f, i) : 0, desc))
+	ir_vset(&r, f, i, \
+		el_##name(&e, f, ir_vget(a, f, i), (arity) > 1 ? ir_vget(b, f, i) : 0, \
+			  (arity) > 2 ? ir_vget(c, f, i) : 0, desc))
 
 #define FP_VOP(name, arity) \
 	void ir_vop_##name(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b, \
 			   const union ir_v128 *c, uint32_t desc) \
 	{ \
-		struct fp_env e = { env->fpcr, 0 }; \
-		union ir_v128 r = { 0 }; \
+		struct fp_env e = {env->fpcr, 0}; \
+		union ir_v128 r = {0}; \
 		switch (ir_vd_size(desc)) { \
 		case FP_H: FP_LOOP(name, FP_H, arity); break; \
 		case FP_S: FP_LOOP(name, FP_S, arity); break; \
@@ -780,68 +830,59 @@ IR_INLINE uint64_t fp_recpx(struct fp_env *e, unsigned f, uint64_t a)
 		*d = r; \
 	}
 
-FP_ELEM(fadd) { return fp_addsub(e, f, x, y, false); }
-FP_VOP(fadd, 2)
-FP_ELEM(fsub) { return fp_addsub(e, f, x, y, true); }
-FP_VOP(fsub, 2)
-FP_ELEM(fabd) { return fp_addsub(e, f, x, y, true) & ~fp_signbit(f); }
-FP_VOP(fabd, 2)
-FP_ELEM(fmul) { return fp_mul_base(e, f, x, y, false) ^ (desc & IR_VD_NEG ? fp_signbit(f) : 0); }
-FP_VOP(fmul, 2)
-FP_ELEM(fmulx) { return fp_mul_base(e, f, x, y, true); }
-FP_VOP(fmulx, 2)
-FP_ELEM(fdiv) { return fp_div_base(e, f, x, y); }
-FP_VOP(fdiv, 2)
-FP_ELEM(fmax) { return fp_maxmin(e, f, x, y, false); }
-FP_VOP(fmax, 2)
-FP_ELEM(fmin) { return fp_maxmin(e, f, x, y, true); }
-FP_VOP(fmin, 2)
-FP_ELEM(fmaxnm) { return fp_maxmin_num(e, f, x, y, false); }
-FP_VOP(fmaxnm, 2)
-FP_ELEM(fminnm) { return fp_maxmin_num(e, f, x, y, true); }
-FP_VOP(fminnm, 2)
-FP_ELEM(frecps) { return fp_step_base(e, f, x, y, false); }
-FP_VOP(frecps, 2)
-FP_ELEM(frsqrts) { return fp_step_base(e, f, x, y, true); }
-FP_VOP(frsqrts, 2)
+/* An operation whose element is an expression of x, y, z. */
+#define FP_EXPR(name, arity, ...) \
+	FP_ELEM(name) \
+	{ \
+		return __VA_ARGS__; \
+	} \
+	FP_VOP(name, arity)
+
+FP_EXPR(fadd, 2, fp_addsub(e, f, x, y, false))
+FP_EXPR(fsub, 2, fp_addsub(e, f, x, y, true))
+FP_EXPR(fabd, 2, fp_addsub(e, f, x, y, true) & ~fp_signbit(f))
+FP_EXPR(fmul, 2, fp_mul_base(e, f, x, y, false) ^ (desc & IR_VD_NEG ? fp_signbit(f) : 0))
+FP_EXPR(fmulx, 2, fp_mul_base(e, f, x, y, true))
+FP_EXPR(fdiv, 2, fp_div_base(e, f, x, y))
+FP_EXPR(fmax, 2, fp_maxmin(e, f, x, y, false))
+FP_EXPR(fmin, 2, fp_maxmin(e, f, x, y, true))
+FP_EXPR(fmaxnm, 2, fp_maxmin_num(e, f, x, y, false))
+FP_EXPR(fminnm, 2, fp_maxmin_num(e, f, x, y, true))
+FP_EXPR(frecps, 2, fp_step_base(e, f, x, y, false))
+FP_EXPR(frsqrts, 2, fp_step_base(e, f, x, y, true))
 
 FP_ELEM(fmla)
 {
-	return fp_muladd_base(e, f, f, desc & IR_VD_NEGA ? z ^ fp_signbit(f) : z, desc & IR_VD_NEG ? x ^ fp_signbit(f) : x, y);
+	return fp_muladd_base(e, f, f, desc & IR_VD_NEGA ? z ^ fp_signbit(f) : z,
+			      desc & IR_VD_NEG ? x ^ fp_signbit(f) : x, y);
 }
 FP_VOP(fmla, 3)
 
-FP_ELEM(fcmeq) { return fp_compare(e, f, x, y, true) == 0 ? ~(uint64_t)0 : 0; }
-FP_VOP(fcmeq, 2)
-FP_ELEM(fcmge) { return (unsigned)fp_compare(e, f, x, y, false) < 2 ? ~(uint64_t)0 : 0; }
-FP_VOP(fcmge, 2)
-FP_ELEM(fcmgt) { return fp_compare(e, f, x, y, false) == 1 ? ~(uint64_t)0 : 0; }
-FP_VOP(fcmgt, 2)
-FP_ELEM(facge) { return el_fcmge(e, f, x & ~fp_signbit(f), y & ~fp_signbit(f), 0, desc); }
-FP_VOP(facge, 2)
-FP_ELEM(facgt) { return el_fcmgt(e, f, x & ~fp_signbit(f), y & ~fp_signbit(f), 0, desc); }
-FP_VOP(facgt, 2)
+FP_EXPR(fcmeq, 2, fp_compare(e, f, x, y, true) == 0 ? ~(uint64_t)0 : 0)
+FP_EXPR(fcmge, 2, (unsigned)fp_compare(e, f, x, y, false) < 2 ? ~(uint64_t)0 : 0)
+FP_EXPR(fcmgt, 2, fp_compare(e, f, x, y, false) == 1 ? ~(uint64_t)0 : 0)
+FP_EXPR(facge, 2, el_fcmge(e, f, x & ~fp_signbit(f), y & ~fp_signbit(f), 0, desc))
+FP_EXPR(facgt, 2, el_fcmgt(e, f, x & ~fp_signbit(f), y & ~fp_signbit(f), 0, desc))
 
-FP_ELEM(fabs) { return x & ~fp_signbit(f); }
-FP_VOP(fabs, 1)
-FP_ELEM(fneg) { return x ^ fp_signbit(f); }
-FP_VOP(fneg, 1)
-FP_ELEM(fsqrt) { return fp_sqrt_base(e, f, x); }
-FP_VOP(fsqrt, 1)
-FP_ELEM(frecpe) { return fp_recpe(e, f, x); }
-FP_VOP(frecpe, 1)
-FP_ELEM(frsqrte) { return fp_rsqrte(e, f, x); }
-FP_VOP(frsqrte, 1)
-FP_ELEM(frecpx) { return fp_recpx(e, f, x); }
-FP_VOP(frecpx, 1)
+FP_EXPR(fabs, 1, x & ~fp_signbit(f))
+FP_EXPR(fneg, 1, x ^ fp_signbit(f))
+FP_EXPR(fsqrt, 1, fp_sqrt_base(e, f, x))
+FP_EXPR(frecpe, 1, fp_recpe(e, f, x))
+FP_EXPR(frsqrte, 1, fp_rsqrte(e, f, x))
+FP_EXPR(frecpx, 1, fp_recpx(e, f, x))
 
-FP_ELEM(frint) { return fp_round_int(e, f, x, rounding(e, ir_vd_rm(desc)), desc & IR_VD_EXACT); }
+FP_ELEM(frint)
+{
+	return fp_round_int(e, f, x, rounding(e, ir_vd_rm(desc)), desc & IR_VD_EXACT);
+}
 FP_VOP(frint, 1)
-FP_ELEM(frintn) { return fp_round_int_n(e, f, x, ir_vd_to(desc), rounding(e, ir_vd_rm(desc))); }
-FP_VOP(frintn, 1)
+FP_EXPR(frintn, 1, fp_round_int_n(e, f, x, ir_vd_to(desc), rounding(e, ir_vd_rm(desc))))
 
 /* Float to integer and back: lanes of one size, or scalar with IR_VD_TO the other size. */
-FP_ELEM(fcvtz) { return fp_to_fixed(e, f, x, f, ir_vd_imm(desc), desc & IR_VD_U, rounding(e, ir_vd_rm(desc))); }
+FP_ELEM(fcvtz)
+{
+	return fp_to_fixed(e, f, x, f, ir_vd_imm(desc), desc & IR_VD_U, rounding(e, ir_vd_rm(desc)));
+}
 FP_VOP(fcvtz, 1)
 
 FP_ELEM(scvtf)
@@ -854,8 +895,8 @@ FP_VOP(scvtf, 1)
 void ir_vop_fcvtz_x(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		    const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned s = ir_vd_size(desc);
 
 	r.d[0] = fp_to_fixed(&e, s, ir_vget(a, s, 0), ir_vd_to(desc), ir_vd_imm(desc), desc & IR_VD_U,
@@ -867,8 +908,8 @@ void ir_vop_fcvtz_x(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a
 void ir_vop_scvtf_x(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		    const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned from = ir_vd_size(desc);
 	uint64_t x = ir_vget(a, from, 0);
 
@@ -883,8 +924,8 @@ void ir_vop_scvtf_x(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a
 void ir_vop_fjcvtzs(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		    const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	struct fp_num x = unpack(&e, FP_D, a->d[0]);
 	uint64_t m = 0; /* magnitude modulo 2^64 */
 	bool exact = true;
@@ -920,8 +961,8 @@ void ir_vop_fjcvtzs(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a
 void ir_vop_fcvt(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		 const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned s = ir_vd_size(desc);
 
 	r.d[0] = fp_convert(&e, s, ir_vd_to(desc), ir_vget(a, s, 0), IR_FPCR_RMODE(e.fpcr));
@@ -933,8 +974,8 @@ void ir_vop_fcvt(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, c
 void ir_vop_fcvtl(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		  const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned s = ir_vd_size(desc), n = 8u >> s, from = desc & IR_VD_HI ? n : 0;
 
 	for (unsigned i = 0; i < n; i++)
@@ -947,8 +988,8 @@ void ir_vop_fcvtl(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, 
 void ir_vop_fcvtn(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		  const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned s = ir_vd_size(desc), n = desc & IR_VD_SCALAR ? 1 : 8u >> s;
 	unsigned to = desc & IR_VD_HI ? n : 0;
 
@@ -965,7 +1006,7 @@ typedef uint64_t fp_bin(struct fp_env *e, unsigned f, uint64_t x, uint64_t y);
 
 IR_INLINE void fp_reduce(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, uint32_t desc, fp_bin *fn)
 {
-	struct fp_env e = { env->fpcr, 0 };
+	struct fp_env e = {env->fpcr, 0};
 	union ir_v128 r = *a;
 	unsigned s = ir_vd_size(desc);
 
@@ -973,11 +1014,14 @@ IR_INLINE void fp_reduce(struct ir_env *env, union ir_v128 *d, const union ir_v1
 		for (unsigned i = 0; i < n; i++)
 			ir_vset(&r, s, i, fn(&e, s, ir_vget(&r, s, 2 * i), ir_vget(&r, s, 2 * i + 1)));
 	env->fpsr |= e.fpsr;
-	*d = (union ir_v128){ .d = { ir_vget(&r, s, 0), 0 } };
+	*d = (union ir_v128){.d = {ir_vget(&r, s, 0), 0}};
 }
 
 #define FP_REDUCE(name, expr) \
-	static uint64_t name##_elements(struct fp_env *e, unsigned f, uint64_t x, uint64_t y) { return expr; } \
+	static uint64_t name##_elements(struct fp_env *e, unsigned f, uint64_t x, uint64_t y) \
+	{ \
+		return expr; \
+	} \
 	void ir_vop_##name(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b, \
 			   const union ir_v128 *c, uint32_t desc) \
 	{ \
@@ -989,13 +1033,20 @@ FP_REDUCE(fmaxnmv, fp_maxmin_num(e, f, x, y, false))
 FP_REDUCE(fminnmv, fp_maxmin_num(e, f, x, y, true))
 
 /* URECPE, URSQRTE */
-static uint32_t urecpe(uint32_t x) { return x >> 31 ? recip_estimate(x >> 23) << 23 : UINT32_MAX; }
-static uint32_t ursqrte(uint32_t x) { return x >> 30 ? rsqrt_estimate(x >> 23) << 23 : UINT32_MAX; }
+static uint32_t urecpe(uint32_t x)
+{
+	return x >> 31 ? recip_estimate(x >> 23) << 23 : UINT32_MAX;
+}
+
+static uint32_t ursqrte(uint32_t x)
+{
+	return x >> 30 ? rsqrt_estimate(x >> 23) << 23 : UINT32_MAX;
+}
 
 void ir_vop_urecpe(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		   const union ir_v128 *c, uint32_t desc)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	for (unsigned i = 0; i < ir_vd_count(desc, 2); i++)
 		r.s[i] = urecpe(a->s[i]);
@@ -1005,7 +1056,7 @@ void ir_vop_urecpe(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a,
 void ir_vop_ursqrte(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		    const union ir_v128 *c, uint32_t desc)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	for (unsigned i = 0; i < ir_vd_count(desc, 2); i++)
 		r.s[i] = ursqrte(a->s[i]);
@@ -1016,13 +1067,13 @@ void ir_vop_ursqrte(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a
 void ir_vop_fmlal(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		  const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned n = ir_vd_count(desc, FP_S), from = desc & IR_VD_HI ? n : 0;
 
 	for (unsigned i = 0; i < n; i++)
-		r.s[i] = (uint32_t)fp_muladd_base(&e, FP_S, FP_H, c->s[i], a->h[from + i] ^ (desc & IR_VD_NEG ? 0x8000u : 0),
-						  b->h[from + i]);
+		r.s[i] = (uint32_t)fp_muladd_base(&e, FP_S, FP_H, c->s[i],
+						  a->h[from + i] ^ (desc & IR_VD_NEG ? 0x8000u : 0), b->h[from + i]);
 	env->fpsr |= e.fpsr;
 	*d = r;
 }
@@ -1031,8 +1082,8 @@ void ir_vop_fmlal(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, 
 void ir_vop_fcadd(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		  const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned s = ir_vd_size(desc);
 	uint64_t neg_re = ir_vd_imm(desc) ? 0 : fp_signbit(s), neg_im = ir_vd_imm(desc) ? fp_signbit(s) : 0;
 
@@ -1051,8 +1102,8 @@ void ir_vop_fcadd(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, 
 void ir_vop_fcmla(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
 		  const union ir_v128 *c, uint32_t desc)
 {
-	struct fp_env e = { env->fpcr, 0 };
-	union ir_v128 r = { 0 };
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
 	unsigned s = ir_vd_size(desc), rot = ir_vd_imm(desc);
 	uint64_t neg_re = rot == 1 || rot == 2 ? fp_signbit(s) : 0, neg_im = rot & 2 ? fp_signbit(s) : 0;
 
@@ -1067,10 +1118,11 @@ void ir_vop_fcmla(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, 
 	*d = r;
 }
 
-uint32_t ir_fcmp(struct ir_env *env, const union ir_v128 *a, const union ir_v128 *b, unsigned log2size, bool signal_qnan)
+uint32_t ir_fcmp(struct ir_env *env, const union ir_v128 *a, const union ir_v128 *b, unsigned log2size,
+		 bool signal_qnan)
 {
-	static const uint32_t nzcv[] = { 0x8, 0x6, 0x2, 0x3 }; /* less, equal, greater, unordered */
-	struct fp_env e = { env->fpcr, 0 };
+	static const uint32_t nzcv[] = {0x8, 0x6, 0x2, 0x3}; /* less, equal, greater, unordered */
+	struct fp_env e = {env->fpcr, 0};
 	uint64_t x = ir_vget(a, log2size, 0), y = ir_vget(b, log2size, 0);
 	int r;
 

@@ -12,8 +12,26 @@ typedef __int128 i128;
 	struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b, const union ir_v128 *c, \
 		uint32_t desc
 
+static inline bool is_unsigned(uint32_t desc)
+{
+	return desc & IR_VD_U;
+}
+
+static inline bool rounds(uint32_t desc)
+{
+	return desc & IR_VD_RND;
+}
+
+static inline bool negates(uint32_t desc)
+{
+	return desc & IR_VD_NEG;
+}
+
 /* An element as the number it is: signed unless desc says unsigned. */
-IR_INLINE i128 number(uint64_t x, unsigned s, uint32_t desc) { return desc & IR_VD_U ? (i128)x : (i128)ir_vsext(x, s); }
+IR_INLINE i128 number(uint64_t x, unsigned s, uint32_t desc)
+{
+	return desc & IR_VD_U ? (i128)x : (i128)ir_vsext(x, s);
+}
 
 IR_INLINE uint64_t sat_signed(struct ir_env *env, i128 v, unsigned s)
 {
@@ -66,13 +84,14 @@ IR_INLINE i128 shift(i128 v, int sh, bool rnd)
 
 #define MAP(name, s, arity) \
 	for (unsigned i = 0; i < ir_vd_count(desc, s); i++) \
-		ir_vset(&r, s, i, el_##name(env, s, ir_vget(a, s, i), (arity) > 1 ? ir_vget(b, s, i) : 0, \
-					    (arity) > 2 ? ir_vget(c, s, i) : 0, desc))
+	ir_vset(&r, s, i, \
+		el_##name(env, s, ir_vget(a, s, i), (arity) > 1 ? ir_vget(b, s, i) : 0, \
+			  (arity) > 2 ? ir_vget(c, s, i) : 0, desc))
 
 #define VOP_MAP(name, arity) \
 	void ir_vop_##name(VOP_ARGS) \
 	{ \
-		union ir_v128 r = { 0 }; \
+		union ir_v128 r = {0}; \
 		switch (ir_vd_size(desc)) { \
 		case 0: MAP(name, 0, arity); break; \
 		case 1: MAP(name, 1, arity); break; \
@@ -82,20 +101,21 @@ IR_INLINE i128 shift(i128 v, int sh, bool rnd)
 		*d = r; \
 	}
 
-ELEM(vabs) { return ir_vsext(x, s) < 0 ? -x : x; }
-VOP_MAP(vabs, 1)
-ELEM(vneg) { return -x; }
-VOP_MAP(vneg, 1)
-ELEM(sqabs) { return sat_signed(env, ir_vsext(x, s) < 0 ? -(i128)ir_vsext(x, s) : ir_vsext(x, s), s); }
-VOP_MAP(sqabs, 1)
-ELEM(sqneg) { return sat_signed(env, -(i128)ir_vsext(x, s), s); }
-VOP_MAP(sqneg, 1)
-ELEM(vclz) { return x ? (unsigned)__builtin_clzll(x) - (64 - ir_vbits(s)) : ir_vbits(s); }
-VOP_MAP(vclz, 1)
-ELEM(vcls) { return el_vclz(env, s, (x ^ (x >> 1)) & (ir_vmask(s) >> 1), 0, 0, desc) - 1; }
-VOP_MAP(vcls, 1)
-ELEM(vcnt) { return (unsigned)__builtin_popcountll(x); }
-VOP_MAP(vcnt, 1)
+/* An operation whose element is an expression of x, y, z. */
+#define VOP_EXPR(name, arity, ...) \
+	ELEM(name) \
+	{ \
+		return __VA_ARGS__; \
+	} \
+	VOP_MAP(name, arity)
+
+VOP_EXPR(vabs, 1, ir_vsext(x, s) < 0 ? -x : x)
+VOP_EXPR(vneg, 1, -x)
+VOP_EXPR(sqabs, 1, sat_signed(env, ir_vsext(x, s) < 0 ? -(i128)ir_vsext(x, s) : ir_vsext(x, s), s))
+VOP_EXPR(sqneg, 1, sat_signed(env, -(i128)ir_vsext(x, s), s))
+VOP_EXPR(vclz, 1, x ? (unsigned)__builtin_clzll(x) - (64 - ir_vbits(s)) : ir_vbits(s))
+VOP_EXPR(vcls, 1, el_vclz(env, s, (x ^ (x >> 1)) & (ir_vmask(s) >> 1), 0, 0, desc) - 1)
+VOP_EXPR(vcnt, 1, (unsigned)__builtin_popcountll(x))
 
 ELEM(vrbit)
 {
@@ -106,49 +126,31 @@ ELEM(vrbit)
 }
 VOP_MAP(vrbit, 1)
 
-ELEM(add) { return x + y; }
-VOP_MAP(add, 2)
-ELEM(sub) { return x - y; }
-VOP_MAP(sub, 2)
-ELEM(mul) { return x * y; }
-VOP_MAP(mul, 2)
-ELEM(mla) { return desc & IR_VD_NEG ? z - x * y : z + x * y; }
-VOP_MAP(mla, 3)
+VOP_EXPR(add, 2, x + y)
+VOP_EXPR(sub, 2, x - y)
+VOP_EXPR(mul, 2, (x * y))
+VOP_EXPR(mla, 3, negates(desc) ? z - (x * y) : z + (x * y))
 
-ELEM(hadd) { return (uint64_t)((number(x, s, desc) + number(y, s, desc) + !!(desc & IR_VD_RND)) >> 1); }
-VOP_MAP(hadd, 2)
-ELEM(hsub) { return (uint64_t)((number(x, s, desc) - number(y, s, desc)) >> 1); }
-VOP_MAP(hsub, 2)
-ELEM(qadd) { return saturate(env, number(x, s, desc) + number(y, s, desc), s, desc & IR_VD_U); }
-VOP_MAP(qadd, 2)
-ELEM(qsub) { return saturate(env, number(x, s, desc) - number(y, s, desc), s, desc & IR_VD_U); }
-VOP_MAP(qsub, 2)
-ELEM(suqadd) { return sat_signed(env, (i128)ir_vsext(z, s) + x, s); }
-VOP_MAP(suqadd, 3)
-ELEM(usqadd) { return sat_unsigned(env, (i128)z + ir_vsext(x, s), s); }
-VOP_MAP(usqadd, 3)
+VOP_EXPR(hadd, 2, (uint64_t)((number(x, s, desc) + number(y, s, desc) + !!(desc & IR_VD_RND)) >> 1))
+VOP_EXPR(hsub, 2, (uint64_t)((number(x, s, desc) - number(y, s, desc)) >> 1))
+VOP_EXPR(qadd, 2, saturate(env, number(x, s, desc) + number(y, s, desc), s, is_unsigned(desc)))
+VOP_EXPR(qsub, 2, saturate(env, number(x, s, desc) - number(y, s, desc), s, is_unsigned(desc)))
+VOP_EXPR(suqadd, 3, sat_signed(env, (i128)ir_vsext(z, s) + x, s))
+VOP_EXPR(usqadd, 3, sat_unsigned(env, (i128)z + ir_vsext(x, s), s))
 
 IR_INLINE bool greater(uint64_t x, uint64_t y, unsigned s, uint32_t desc)
 {
 	return desc & IR_VD_U ? x > y : ir_vsext(x, s) > ir_vsext(y, s);
 }
 
-ELEM(vmax) { return greater(x, y, s, desc) ? x : y; }
-VOP_MAP(vmax, 2)
-ELEM(vmin) { return greater(x, y, s, desc) ? y : x; }
-VOP_MAP(vmin, 2)
-ELEM(abd) { return greater(x, y, s, desc) ? x - y : y - x; }
-VOP_MAP(abd, 2)
-ELEM(aba) { return z + el_abd(env, s, x, y, 0, desc); }
-VOP_MAP(aba, 3)
-ELEM(cmeq) { return -(uint64_t)(x == y); }
-VOP_MAP(cmeq, 2)
-ELEM(cmgt) { return -(uint64_t)greater(x, y, s, desc); }
-VOP_MAP(cmgt, 2)
-ELEM(cmge) { return -(uint64_t)!greater(y, x, s, desc); }
-VOP_MAP(cmge, 2)
-ELEM(cmtst) { return -(uint64_t)((x & y) != 0); }
-VOP_MAP(cmtst, 2)
+VOP_EXPR(vmax, 2, greater(x, y, s, desc) ? x : y)
+VOP_EXPR(vmin, 2, greater(x, y, s, desc) ? y : x)
+VOP_EXPR(abd, 2, greater(x, y, s, desc) ? x - y : y - x)
+VOP_EXPR(aba, 3, z + el_abd(env, s, x, y, 0, desc))
+VOP_EXPR(cmeq, 2, -(uint64_t)(x == y))
+VOP_EXPR(cmgt, 2, -(uint64_t)greater(x, y, s, desc))
+VOP_EXPR(cmge, 2, -(uint64_t)!greater(y, x, s, desc))
+VOP_EXPR(cmtst, 2, -(uint64_t)((x & y) != 0))
 
 ELEM(sqdmulh)
 {
@@ -170,22 +172,13 @@ ELEM(sqrdmlah) /* halfwords and words only */
 }
 VOP_MAP(sqrdmlah, 3)
 
-ELEM(shl_reg) { return (uint64_t)shift(number(x, s, desc), (int8_t)y, desc & IR_VD_RND); }
-VOP_MAP(shl_reg, 2)
-ELEM(qshl_reg)
-{
-	return saturate(env, shift(number(x, s, desc), (int8_t)y, desc & IR_VD_RND), s, desc & IR_VD_U);
-}
-VOP_MAP(qshl_reg, 2)
+VOP_EXPR(shl_reg, 2, (uint64_t)shift(number(x, s, desc), (int8_t)y, rounds(desc)))
+VOP_EXPR(qshl_reg, 2, saturate(env, shift(number(x, s, desc), (int8_t)y, rounds(desc)), s, is_unsigned(desc)))
 
-ELEM(shl) { return x << ir_vd_imm(desc); }
-VOP_MAP(shl, 1)
-ELEM(shr) { return (uint64_t)shift(number(x, s, desc), -(int)ir_vd_imm(desc), desc & IR_VD_RND); }
-VOP_MAP(shr, 1)
-ELEM(sra) { return z + el_shr(env, s, x, 0, 0, desc); }
-VOP_MAP(sra, 3)
-ELEM(sli) { return x << ir_vd_imm(desc) | (z & (((uint64_t)1 << ir_vd_imm(desc)) - 1)); }
-VOP_MAP(sli, 3)
+VOP_EXPR(shl, 1, x << ir_vd_imm(desc))
+VOP_EXPR(shr, 1, (uint64_t)shift(number(x, s, desc), -(int)ir_vd_imm(desc), rounds(desc)))
+VOP_EXPR(sra, 3, z + el_shr(env, s, x, 0, 0, desc))
+VOP_EXPR(sli, 3, x << ir_vd_imm(desc) | (z & (((uint64_t)1 << ir_vd_imm(desc)) - 1)))
 
 ELEM(sri)
 {
@@ -196,10 +189,8 @@ ELEM(sri)
 }
 VOP_MAP(sri, 3)
 
-ELEM(qshl) { return saturate(env, shift(number(x, s, desc), (int)ir_vd_imm(desc), false), s, desc & IR_VD_U); }
-VOP_MAP(qshl, 1)
-ELEM(sqshlu) { return sat_unsigned(env, shift(ir_vsext(x, s), (int)ir_vd_imm(desc), false), s); }
-VOP_MAP(sqshlu, 1)
+VOP_EXPR(qshl, 1, saturate(env, shift(number(x, s, desc), (int)ir_vd_imm(desc), false), s, is_unsigned(desc)))
+VOP_EXPR(sqshlu, 1, sat_unsigned(env, shift(ir_vsext(x, s), (int)ir_vd_imm(desc), false), s))
 
 IR_INLINE uint64_t clmul8(uint64_t x, uint64_t y)
 {
@@ -212,7 +203,7 @@ IR_INLINE uint64_t clmul8(uint64_t x, uint64_t y)
 
 void ir_vop_pmul(VOP_ARGS)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	for (unsigned i = 0; i < ir_vd_count(desc, 0); i++)
 		r.b[i] = (uint8_t)clmul8(a->b[i], b->b[i]);
@@ -225,14 +216,15 @@ void ir_vop_pmul(VOP_ARGS)
 	do { \
 		unsigned n = desc & IR_VD_SCALAR ? 1 : 8u >> (s), to = desc & IR_VD_HI ? n : 0; \
 		for (unsigned i = 0; i < n; i++) \
-			ir_vset(&r, s, to + i, el_##name(env, s, ir_vget(a, (s) + 1, i), \
-							 (arity) > 1 ? ir_vget(b, (s) + 1, i) : 0, 0, desc)); \
+			ir_vset(&r, s, to + i, \
+				el_##name(env, s, ir_vget(a, (s) + 1, i), (arity) > 1 ? ir_vget(b, (s) + 1, i) : 0, 0, \
+					  desc)); \
 	} while (0)
 
 #define VOP_NARROW(name, arity) \
 	void ir_vop_##name(VOP_ARGS) \
 	{ \
-		union ir_v128 r = { .d = { desc & IR_VD_HI ? c->d[0] : 0, 0 } }; \
+		union ir_v128 r = {.d = {desc & IR_VD_HI ? c->d[0] : 0, 0}}; \
 		switch (ir_vd_size(desc)) { \
 		case 0: NARROW(name, 0, arity); break; \
 		case 1: NARROW(name, 1, arity); break; \
@@ -241,8 +233,14 @@ void ir_vop_pmul(VOP_ARGS)
 		*d = r; \
 	}
 
-ELEM(shrn) { return (uint64_t)shift((i128)x, -(int)ir_vd_imm(desc), desc & IR_VD_RND); }
-VOP_NARROW(shrn, 1)
+#define VOP_NARROW_EXPR(name, arity, ...) \
+	ELEM(name) \
+	{ \
+		return __VA_ARGS__; \
+	} \
+	VOP_NARROW(name, arity)
+
+VOP_NARROW_EXPR(shrn, 1, (uint64_t)shift((i128)x, -(int)ir_vd_imm(desc), rounds(desc)))
 ELEM(qshrn)
 {
 	i128 v = shift(number(x, s + 1, desc), -(int)ir_vd_imm(desc), desc & IR_VD_RND);
@@ -250,8 +248,7 @@ ELEM(qshrn)
 	return saturate(env, v, s, desc & IR_VD_U);
 }
 VOP_NARROW(qshrn, 1)
-ELEM(qshrun) { return sat_unsigned(env, shift(ir_vsext(x, s + 1), -(int)ir_vd_imm(desc), desc & IR_VD_RND), s); }
-VOP_NARROW(qshrun, 1)
+VOP_NARROW_EXPR(qshrun, 1, sat_unsigned(env, shift(ir_vsext(x, s + 1), -(int)ir_vd_imm(desc), rounds(desc)), s))
 
 IR_INLINE uint64_t high_half(uint64_t x, unsigned s, uint32_t desc)
 {
@@ -260,14 +257,15 @@ IR_INLINE uint64_t high_half(uint64_t x, unsigned s, uint32_t desc)
 	return x >> ir_vbits(s);
 }
 
-ELEM(addhn) { return high_half(x + y, s, desc); }
-VOP_NARROW(addhn, 2)
-ELEM(subhn) { return high_half(x - y, s, desc); }
-VOP_NARROW(subhn, 2)
+VOP_NARROW_EXPR(addhn, 2, high_half(x + y, s, desc))
+VOP_NARROW_EXPR(subhn, 2, high_half(x - y, s, desc))
 
 /* ---- widening: x, y are elements of size s extended to 64 bits (x of size s + 1 if wide), z is one of size s + 1 */
 
-IR_INLINE uint64_t extend(uint64_t x, unsigned s, uint32_t desc) { return desc & IR_VD_U ? x : (uint64_t)ir_vsext(x, s); }
+IR_INLINE uint64_t extend(uint64_t x, unsigned s, uint32_t desc)
+{
+	return desc & IR_VD_U ? x : (uint64_t)ir_vsext(x, s);
+}
 
 #define WIDEN(name, s, arity, wide) \
 	do { \
@@ -283,7 +281,7 @@ IR_INLINE uint64_t extend(uint64_t x, unsigned s, uint32_t desc) { return desc &
 #define VOP_WIDEN(name, arity, wide) \
 	void ir_vop_##name(VOP_ARGS) \
 	{ \
-		union ir_v128 r = { 0 }; \
+		union ir_v128 r = {0}; \
 		switch (ir_vd_size(desc)) { \
 		case 0: WIDEN(name, 0, arity, wide); break; \
 		case 1: WIDEN(name, 1, arity, wide); break; \
@@ -292,27 +290,24 @@ IR_INLINE uint64_t extend(uint64_t x, unsigned s, uint32_t desc) { return desc &
 		*d = r; \
 	}
 
-ELEM(shll) { return x << ir_vd_imm(desc); }
-VOP_WIDEN(shll, 1, false)
-ELEM(addl) { return x + y; }
-VOP_WIDEN(addl, 2, false)
-ELEM(subl) { return x - y; }
-VOP_WIDEN(subl, 2, false)
-ELEM(addw) { return x + y; }
-VOP_WIDEN(addw, 2, true)
-ELEM(subw) { return x - y; }
-VOP_WIDEN(subw, 2, true)
+#define VOP_WIDEN_EXPR(name, arity, wide, ...) \
+	ELEM(name) \
+	{ \
+		return __VA_ARGS__; \
+	} \
+	VOP_WIDEN(name, arity, wide)
+
+VOP_WIDEN_EXPR(shll, 1, false, x << ir_vd_imm(desc))
+VOP_WIDEN_EXPR(addl, 2, false, x + y)
+VOP_WIDEN_EXPR(subl, 2, false, x - y)
+VOP_WIDEN_EXPR(addw, 2, true, x + y)
+VOP_WIDEN_EXPR(subw, 2, true, x - y)
 /* Both operands are extended to 64 bits, so the signed difference of words does not overflow. */
-ELEM(abdl) { return (int64_t)x > (int64_t)y ? x - y : y - x; }
-VOP_WIDEN(abdl, 2, false)
-ELEM(abal) { return z + el_abdl(env, s, x, y, 0, desc); }
-VOP_WIDEN(abal, 3, false)
-ELEM(mull) { return x * y; }
-VOP_WIDEN(mull, 2, false)
-ELEM(mlal) { return desc & IR_VD_NEG ? z - x * y : z + x * y; }
-VOP_WIDEN(mlal, 3, false)
-ELEM(sqdmull) { return sat_signed(env, (i128)(int64_t)x * (int64_t)y * 2, s + 1); }
-VOP_WIDEN(sqdmull, 2, false)
+VOP_WIDEN_EXPR(abdl, 2, false, (int64_t)x > (int64_t)y ? x - y : y - x)
+VOP_WIDEN_EXPR(abal, 3, false, z + el_abdl(env, s, x, y, 0, desc))
+VOP_WIDEN_EXPR(mull, 2, false, (x * y))
+VOP_WIDEN_EXPR(mlal, 3, false, negates(desc) ? z - (x * y) : z + (x * y))
+VOP_WIDEN_EXPR(sqdmull, 2, false, sat_signed(env, 2 * ((i128)(int64_t)x * (int64_t)y), s + 1))
 
 ELEM(sqdmlal)
 {
@@ -324,7 +319,7 @@ VOP_WIDEN(sqdmlal, 3, false)
 
 void ir_vop_pmull(VOP_ARGS)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 	unsigned hi = !!(desc & IR_VD_HI);
 
 	if (ir_vd_size(desc) == 0) {
@@ -357,7 +352,7 @@ static void addlp(const union ir_v128 *a, uint32_t desc, union ir_v128 *r)
 
 void ir_vop_addlp(VOP_ARGS)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	addlp(a, desc, &r);
 	*d = r;
@@ -365,7 +360,7 @@ void ir_vop_addlp(VOP_ARGS)
 
 void ir_vop_adalp(VOP_ARGS)
 {
-	union ir_v128 r = { .d = { c->d[0], desc & IR_VD_Q ? c->d[1] : 0 } };
+	union ir_v128 r = {.d = {c->d[0], desc & IR_VD_Q ? c->d[1] : 0}};
 
 	addlp(a, desc, &r);
 	*d = r;
@@ -381,8 +376,15 @@ static uint64_t sum(const union ir_v128 *a, uint32_t desc)
 	return r;
 }
 
-void ir_vop_addv(VOP_ARGS) { *d = (union ir_v128){ .d = { sum(a, desc) & ir_vmask(ir_vd_size(desc)), 0 } }; }
-void ir_vop_addlv(VOP_ARGS) { *d = (union ir_v128){ .d = { sum(a, desc) & ir_vmask(ir_vd_size(desc) + 1), 0 } }; }
+void ir_vop_addv(VOP_ARGS)
+{
+	*d = (union ir_v128){.d = {sum(a, desc) & ir_vmask(ir_vd_size(desc)), 0}};
+}
+
+void ir_vop_addlv(VOP_ARGS)
+{
+	*d = (union ir_v128){.d = {sum(a, desc) & ir_vmask(ir_vd_size(desc) + 1), 0}};
+}
 
 static uint64_t extreme(const union ir_v128 *a, uint32_t desc, bool min)
 {
@@ -398,11 +400,19 @@ static uint64_t extreme(const union ir_v128 *a, uint32_t desc, bool min)
 	return r;
 }
 
-void ir_vop_maxv(VOP_ARGS) { *d = (union ir_v128){ .d = { extreme(a, desc, false), 0 } }; }
-void ir_vop_minv(VOP_ARGS) { *d = (union ir_v128){ .d = { extreme(a, desc, true), 0 } }; }
+void ir_vop_maxv(VOP_ARGS)
+{
+	*d = (union ir_v128){.d = {extreme(a, desc, false), 0}};
+}
+
+void ir_vop_minv(VOP_ARGS)
+{
+	*d = (union ir_v128){.d = {extreme(a, desc, true), 0}};
+}
 
 /* Sum of n products of bytes of a from i on and of b from j on. */
-IR_INLINE uint32_t dot(const union ir_v128 *a, unsigned i, bool ua, const union ir_v128 *b, unsigned j, bool ub, unsigned n)
+IR_INLINE uint32_t dot(const union ir_v128 *a, unsigned i, bool ua, const union ir_v128 *b, unsigned j, bool ub,
+		       unsigned n)
 {
 	int32_t sum = 0;
 
@@ -414,35 +424,49 @@ IR_INLINE uint32_t dot(const union ir_v128 *a, unsigned i, bool ua, const union 
 IR_INLINE void dots(union ir_v128 *d, const union ir_v128 *a, bool ua, const union ir_v128 *b, bool ub,
 		    const union ir_v128 *c, uint32_t desc)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	for (unsigned i = 0; i < ir_vd_count(desc, 2); i++)
 		r.s[i] = c->s[i] + dot(a, 4 * i, ua, b, 4 * i, ub, 4);
 	*d = r;
 }
 
-void ir_vop_dot(VOP_ARGS) { dots(d, a, desc & IR_VD_U, b, desc & IR_VD_U, c, desc); }
-void ir_vop_usdot(VOP_ARGS) { dots(d, a, true, b, false, c, desc); }
+void ir_vop_dot(VOP_ARGS)
+{
+	dots(d, a, desc & IR_VD_U, b, desc & IR_VD_U, c, desc);
+}
+
+void ir_vop_usdot(VOP_ARGS)
+{
+	dots(d, a, true, b, false, c, desc);
+}
 
 IR_INLINE void matmul(union ir_v128 *d, const union ir_v128 *a, bool ua, const union ir_v128 *b, bool ub,
 		      const union ir_v128 *c)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	for (unsigned i = 0; i < 4; i++)
 		r.s[i] = c->s[i] + dot(a, i / 2 * 8, ua, b, i % 2 * 8, ub, 8);
 	*d = r;
 }
 
-void ir_vop_mmla(VOP_ARGS) { matmul(d, a, desc & IR_VD_U, b, desc & IR_VD_U, c); }
-void ir_vop_usmmla(VOP_ARGS) { matmul(d, a, true, b, false, c); }
+void ir_vop_mmla(VOP_ARGS)
+{
+	matmul(d, a, desc & IR_VD_U, b, desc & IR_VD_U, c);
+}
+
+void ir_vop_usmmla(VOP_ARGS)
+{
+	matmul(d, a, true, b, false, c);
+}
 
 /* ---- bits of the whole register */
 
 #define VOP_BITS(name, expr) \
 	void ir_vop_##name(VOP_ARGS) \
 	{ \
-		union ir_v128 r = { 0 }; \
+		union ir_v128 r = {0}; \
 		for (unsigned i = 0; i < (desc & IR_VD_Q ? 2 : 1); i++) \
 			r.d[i] = expr; \
 		*d = r; \
@@ -460,20 +484,32 @@ VOP_BITS(vbsl, (a->d[i] & b->d[i]) | (~a->d[i] & c->d[i]))
 /* ---- permutations: element i of the result is the element that expr names */
 
 #define VOP_PERMUTE(name, expr) \
-	IR_INLINE uint64_t el_##name(const union ir_v128 *a, const union ir_v128 *b, const union ir_v128 *c, unsigned s, \
-				     unsigned i, unsigned n, uint32_t desc) \
+	IR_INLINE uint64_t el_##name(const union ir_v128 *a, const union ir_v128 *b, const union ir_v128 *c, \
+				     unsigned s, unsigned i, unsigned n, uint32_t desc) \
 	{ \
 		return expr; \
 	} \
 	void ir_vop_##name(VOP_ARGS) \
 	{ \
-		union ir_v128 r = { 0 }; \
+		union ir_v128 r = {0}; \
 		unsigned s = ir_vd_size(desc), n = ir_vd_count(desc, s); \
 		switch (s) { \
-		case 0: for (unsigned i = 0; i < n; i++) r.b[i] = (uint8_t)el_##name(a, b, c, 0, i, n, desc); break; \
-		case 1: for (unsigned i = 0; i < n; i++) r.h[i] = (uint16_t)el_##name(a, b, c, 1, i, n, desc); break; \
-		case 2: for (unsigned i = 0; i < n; i++) r.s[i] = (uint32_t)el_##name(a, b, c, 2, i, n, desc); break; \
-		default: for (unsigned i = 0; i < n; i++) r.d[i] = el_##name(a, b, c, 3, i, n, desc); break; \
+		case 0: \
+			for (unsigned i = 0; i < n; i++) \
+				r.b[i] = (uint8_t)el_##name(a, b, c, 0, i, n, desc); \
+			break; \
+		case 1: \
+			for (unsigned i = 0; i < n; i++) \
+				r.h[i] = (uint16_t)el_##name(a, b, c, 1, i, n, desc); \
+			break; \
+		case 2: \
+			for (unsigned i = 0; i < n; i++) \
+				r.s[i] = (uint32_t)el_##name(a, b, c, 2, i, n, desc); \
+			break; \
+		default: \
+			for (unsigned i = 0; i < n; i++) \
+				r.d[i] = el_##name(a, b, c, 3, i, n, desc); \
+			break; \
 		} \
 		*d = r; \
 	}
@@ -494,8 +530,8 @@ VOP_PERMUTE(trn1, ir_vget(i & 1 ? b : a, s, i & ~1u))
 VOP_PERMUTE(trn2, ir_vget(i & 1 ? b : a, s, i | 1))
 VOP_PERMUTE(ext, of_two(a, b, s, i + ir_vd_imm(desc), n))
 
-IR_INLINE uint64_t of_three(const union ir_v128 *a, const union ir_v128 *b, const union ir_v128 *c, unsigned s, unsigned k,
-			    unsigned n)
+IR_INLINE uint64_t of_three(const union ir_v128 *a, const union ir_v128 *b, const union ir_v128 *c, unsigned s,
+			    unsigned k, unsigned n)
 {
 	return k < n ? ir_vget(a, s, k) : k < 2 * n ? ir_vget(b, s, k - n) : ir_vget(c, s, k - 2 * n);
 }
@@ -521,7 +557,7 @@ void ir_vop_ins(VOP_ARGS)
 
 void ir_vop_tbx(VOP_ARGS)
 {
-	union ir_v128 r = { 0 };
+	union ir_v128 r = {0};
 
 	for (unsigned i = 0; i < ir_vd_count(desc, 0); i++) {
 		unsigned k = (unsigned)a->b[i] - ir_vd_imm(desc);
@@ -531,7 +567,10 @@ void ir_vop_tbx(VOP_ARGS)
 	*d = r;
 }
 
-static void ir_vop_none(VOP_ARGS) { *d = (union ir_v128){ 0 }; }
+static void ir_vop_none(VOP_ARGS)
+{
+	*d = (union ir_v128){0};
+}
 
 ir_vop_fn *const ir_vop_table[IR_VOP_COUNT] = {
 	[IR_VOP_NONE] = ir_vop_none,

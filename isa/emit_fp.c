@@ -107,7 +107,8 @@ bool emit_FJCVTZS(struct isa_ctx *ctx, const struct args_FJCVTZS *a)
 
 bool emit_fp_cmp(struct isa_ctx *ctx, const struct args_fp_cmp *a)
 {
-	ir_putf(ctx->b, ir_fl_fcmp(ctx->b, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), fp_size(a->h, a->sz), a->fl));
+	ir_putf(ctx->b,
+		ir_fl_fcmp(ctx->b, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), fp_size(a->h, a->sz), a->fl));
 	return true;
 }
 

@@ -75,7 +75,8 @@ static bool fp_three_same(struct isa_ctx *ctx, const struct args_simdf3 *a, bool
 
 	if (reserved_1d(size, a->q, a->fl))
 		return false;
-	return put_vop(ctx, a->op, a->rd, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), acc, vdesc(size, a->q, a->fl));
+	return put_vop(ctx, a->op, a->rd, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), acc,
+		       vdesc(size, a->q, a->fl));
 }
 
 bool emit_simdf3(struct isa_ctx *ctx, const struct args_simdf3 *a)
@@ -92,8 +93,7 @@ bool emit_simdf3_pair(struct isa_ctx *ctx, const struct args_simdf3 *a)
 {
 	unsigned size = fp_size(a->h, a->sz);
 
-	return !reserved_1d(size, a->q, 0) &&
-	       put_pairwise(ctx, a->op, a->rd, a->rn, a->rm, vdesc(size, a->q, a->fl));
+	return !reserved_1d(size, a->q, 0) && put_pairwise(ctx, a->op, a->rd, a->rn, a->rm, vdesc(size, a->q, a->fl));
 }
 
 bool emit_simd_fmlal(struct isa_ctx *ctx, const struct args_simd_fmlal *a)

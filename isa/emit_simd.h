@@ -12,14 +12,26 @@
 #define NO_V ((ir_v){0})
 
 /* Element size of a floating-point instruction: h marks half precision, sz tells single from double. */
-static inline unsigned fp_size(unsigned h, unsigned sz) { return h ? 1 : 2 + sz; }
+static inline unsigned fp_size(unsigned h, unsigned sz)
+{
+	return h ? 1 : 2 + sz;
+}
 
-static inline uint32_t vdesc(unsigned size, unsigned q, uint32_t fl) { return IR_VD_SIZE(size) | (q ? IR_VD_Q : 0) | fl; }
+static inline uint32_t vdesc(unsigned size, unsigned q, uint32_t fl)
+{
+	return IR_VD_SIZE(size) | (q ? IR_VD_Q : 0) | fl;
+}
 
 /* A vector of doublewords makes no sense in 64 bits: size 3 without Q is reserved, except for scalars. */
-static inline bool reserved_1d(unsigned size, unsigned q, uint32_t fl) { return size == 3 && !q && !(fl & IR_VD_SCALAR); }
+static inline bool reserved_1d(unsigned size, unsigned q, uint32_t fl)
+{
+	return size == 3 && !q && !(fl & IR_VD_SCALAR);
+}
 
-static inline ir_v zero_v(struct isa_ctx *ctx) { return ir_v_from_x(ctx->b, ir_const(ctx->b, 0)); }
+static inline ir_v zero_v(struct isa_ctx *ctx)
+{
+	return ir_v_from_x(ctx->b, ir_const(ctx->b, 0));
+}
 
 /* Element `lane` of v in all elements. */
 static inline ir_v dup_v(struct isa_ctx *ctx, ir_v v, unsigned size, unsigned lane)

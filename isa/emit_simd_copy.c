@@ -19,9 +19,8 @@ bool emit_DUP_s(struct isa_ctx *ctx, const struct args_simd_copy *a)
 {
 	unsigned size, lane;
 
-	return decode_imm5(a->imm5, &size, &lane) &&
-	       put_vop(ctx, IR_VOP_dup, a->rd, ir_getv(ctx->b, a->rn), NO_V, false,
-		       vdesc(size, 0, IR_VD_SCALAR | IR_VD_IMM(lane)));
+	return decode_imm5(a->imm5, &size, &lane) && put_vop(ctx, IR_VOP_dup, a->rd, ir_getv(ctx->b, a->rn), NO_V,
+							     false, vdesc(size, 0, IR_VD_SCALAR | IR_VD_IMM(lane)));
 }
 
 bool emit_DUP_v(struct isa_ctx *ctx, const struct args_simd_copy *a)
@@ -86,9 +85,8 @@ bool emit_INS_elem(struct isa_ctx *ctx, const struct args_INS_elem *a)
 
 bool emit_simd_perm(struct isa_ctx *ctx, const struct args_simd_perm *a)
 {
-	return !reserved_1d(a->size, a->q, 0) &&
-	       put_vop(ctx, a->op, a->rd, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), false,
-		       vdesc(a->size, a->q, 0));
+	return !reserved_1d(a->size, a->q, 0) && put_vop(ctx, a->op, a->rd, ir_getv(ctx->b, a->rn),
+							 ir_getv(ctx->b, a->rm), false, vdesc(a->size, a->q, 0));
 }
 
 bool emit_EXT(struct isa_ctx *ctx, const struct args_EXT *a)
@@ -144,8 +142,12 @@ static uint64_t expand_imm(unsigned op, unsigned cmode, unsigned imm8)
 	uint64_t v = imm8;
 
 	switch (cmode >> 1) {
-	case 0: case 1: case 2: case 3: v = (v << (cmode >> 1) * 8) * 0x100000001; break;
-	case 4: case 5: v = (v << (cmode >> 1 & 1) * 8) * 0x0001000100010001; break;
+	case 0:
+	case 1:
+	case 2:
+	case 3: v = (v << (cmode >> 1) * 8) * 0x100000001; break;
+	case 4:
+	case 5: v = (v << (cmode >> 1 & 1) * 8) * 0x0001000100010001; break;
 	case 6: v = (cmode & 1 ? v << 16 | 0xffff : v << 8 | 0xff) * 0x100000001; break;
 	default:
 		if (cmode == 14 && op) { /* a bit for each byte */

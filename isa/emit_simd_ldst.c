@@ -3,8 +3,8 @@
  * Structure loads and stores: Arm ARM DDI 0487, "Advanced SIMD load/store multiple structures", "single structure",
  * and their post-indexed forms; also LD1R to LD4R.
  *
- * Memory is accessed in ascending order. Registers are moved whole and (de)interleaved in between; only the elements must
- * be aligned when alignment is checked (IR_MEM_ELEM). All loads precede all puts; a store that faults may have
+ * Memory is accessed in ascending order. Registers are moved whole and (de)interleaved in between; only the elements
+ * must be aligned when alignment is checked (IR_MEM_ELEM). All loads precede all puts; a store that faults may have
  * stored what comes before.
  */
 #include "emit_simd.h"
@@ -45,7 +45,8 @@ static void deinterleave(struct isa_ctx *ctx, unsigned n, uint32_t desc, const i
 	default:
 		for (unsigned i = 0; i < 2; i++) { /* elements 0 and 2, then 1 and 3 */
 			enum ir_vop_id uzp = i ? IR_VOP_uzp2 : IR_VOP_uzp1;
-			ir_v lo = ir_vop(b, uzp, mem[0], mem[1], NO_V, desc), hi = ir_vop(b, uzp, mem[2], mem[3], NO_V, desc);
+			ir_v lo = ir_vop(b, uzp, mem[0], mem[1], NO_V, desc),
+			     hi = ir_vop(b, uzp, mem[2], mem[3], NO_V, desc);
 
 			reg[i] = ir_vop(b, IR_VOP_uzp1, lo, hi, NO_V, desc);
 			reg[i + 2] = ir_vop(b, IR_VOP_uzp2, lo, hi, NO_V, desc);
@@ -70,7 +71,8 @@ static void interleave(struct isa_ctx *ctx, unsigned n, uint32_t desc, const ir_
 	default:
 		for (unsigned i = 0; i < 2; i++) { /* the first half of the structures, then the second */
 			enum ir_vop_id zip = i ? IR_VOP_zip2 : IR_VOP_zip1;
-			ir_v even = ir_vop(b, zip, reg[0], reg[2], NO_V, desc), odd = ir_vop(b, zip, reg[1], reg[3], NO_V, desc);
+			ir_v even = ir_vop(b, zip, reg[0], reg[2], NO_V, desc),
+			     odd = ir_vop(b, zip, reg[1], reg[3], NO_V, desc);
 
 			mem[2 * i] = ir_vop(b, IR_VOP_zip1, even, odd, NO_V, desc);
 			mem[2 * i + 1] = ir_vop(b, IR_VOP_zip2, even, odd, NO_V, desc);
@@ -84,8 +86,8 @@ static bool multiple(struct isa_ctx *ctx, const struct args_simd_ldm *a, unsigne
 	/* opcode -> registers, elements of a structure */
 	static const struct {
 		uint8_t regs, selem;
-	} shape[16] = { [0] = { 4, 4 }, [2] = { 4, 1 }, [4] = { 3, 3 }, [6] = { 3, 1 },
-			[7] = { 1, 1 }, [8] = { 2, 2 }, [10] = { 2, 1 } };
+	} shape[16] = {
+		[0] = {4, 4}, [2] = {4, 1}, [4] = {3, 3}, [6] = {3, 1}, [7] = {1, 1}, [8] = {2, 2}, [10] = {2, 1}};
 	unsigned n = shape[a->opcode].regs, selem = shape[a->opcode].selem, bytes = a->q ? 16 : 8;
 	uint32_t desc = vdesc(a->size, a->q, 0), m = struct_mem(3 + a->q, a->size, a->rt, a->rn);
 	ir_v mem[4], reg[4];
@@ -121,7 +123,7 @@ bool emit_simd_ldm(struct isa_ctx *ctx, const struct args_simd_ldm *a)
 
 bool emit_simd_ldm_post(struct isa_ctx *ctx, const struct args_simd_ldm_post *a)
 {
-	const struct args_simd_ldm m = { a->q, a->opcode, a->size, a->rn, a->rt, a->load };
+	const struct args_simd_ldm m = {a->q, a->opcode, a->size, a->rn, a->rt, a->load};
 
 	return multiple(ctx, &m, a->rm);
 }
@@ -173,7 +175,8 @@ static bool single(struct isa_ctx *ctx, const struct args_simd_lds *a, unsigned 
 		if (replicate)
 			put_vop(ctx, IR_VOP_dup, rt, v[i], NO_V, false, vdesc(scale, a->q, 0));
 		else
-			put_vop(ctx, IR_VOP_ins, rt, ir_getv(ctx->b, rt), v[i], false, vdesc(scale, 1, IR_VD_IMM(lane)));
+			put_vop(ctx, IR_VOP_ins, rt, ir_getv(ctx->b, rt), v[i], false,
+				vdesc(scale, 1, IR_VD_IMM(lane)));
 	}
 	if (rm != NO_INDEX)
 		post_index(ctx, a->rn, rm, base, n << scale);
@@ -187,7 +190,7 @@ bool emit_simd_lds(struct isa_ctx *ctx, const struct args_simd_lds *a)
 
 bool emit_simd_lds_post(struct isa_ctx *ctx, const struct args_simd_lds_post *a)
 {
-	const struct args_simd_lds l = { a->q, a->r, a->opcode, a->s, a->size, a->rn, a->rt, a->load };
+	const struct args_simd_lds l = {a->q, a->r, a->opcode, a->s, a->size, a->rn, a->rt, a->load};
 
 	return single(ctx, &l, a->rm);
 }

@@ -5,7 +5,10 @@
  */
 #include "emit_simd.h"
 
-static unsigned shift_size(const struct args_simd_shift *a) { return 31 - (unsigned)__builtin_clz(a->immh); }
+static unsigned shift_size(const struct args_simd_shift *a)
+{
+	return 31 - (unsigned)__builtin_clz(a->immh);
+}
 
 /* 1..element size */
 static unsigned right_amount(const struct args_simd_shift *a)
