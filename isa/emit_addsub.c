@@ -129,7 +129,7 @@ static bool addsub_carry(struct isa_ctx *ctx, const struct args_rrr *a, enum op 
 	ir_x v;
 
 	if (op == SUB || op == SUBS)
-		m = ir_un(ctx->b, BY_SF(a->sf, not ), m);
+		m = ir_un(ctx->b, a->sf ? IR_not64 : IR_not32, m);
 	v = ir_adc(ctx->b, a->sf, n, m, carry);
 	if (op == ADDS || op == SUBS)
 		ir_putf(ctx->b, ir_fl_adc(ctx->b, a->sf, n, m, carry));

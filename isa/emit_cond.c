@@ -34,7 +34,7 @@ bool emit_CSINC(struct isa_ctx *ctx, const struct args_csel *a)
 
 bool emit_CSINV(struct isa_ctx *ctx, const struct args_csel *a)
 {
-	return csel(ctx, a, ir_un(ctx->b, BY_SF(a->sf, not ), get_x(ctx, a->rm)));
+	return csel(ctx, a, ir_un(ctx->b, a->sf ? IR_not64 : IR_not32, get_x(ctx, a->rm)));
 }
 
 bool emit_CSNEG(struct isa_ctx *ctx, const struct args_csel *a)

@@ -77,7 +77,7 @@ static bool logic_shift(struct isa_ctx *ctx, const struct args_rrr_shift *a, enu
 		return false;
 	m = shift_r(ctx, a->sf, a->rm, a->shift, a->imm);
 	if (invert)
-		m = ir_un(ctx->b, BY_SF(a->sf, not ), m);
+		m = ir_un(ctx->b, a->sf ? IR_not64 : IR_not32, m);
 	if (op == IR_or && a->rn == 31) /* MOV, MVN */
 		v = m;
 	else
