@@ -3,7 +3,7 @@
  * Exits to EL2: exception class -> handler (Arm ARM DDI 0487, "ESR_EL2.EC"). A handler returns RESUME_GUEST, EXIT_USER
  * with run->exit_reason set, or a negative errno.
  */
-#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,10 @@ typedef int exit_fn(struct vcpu *vcpu, uint64_t esr);
 static int exit_wfx(struct vcpu *vcpu, uint64_t esr)
 {
 	vcpu_skip_instr(vcpu);
-	/* WFE and its kind are a hint to let others run. */
-	return ESR_ISS(esr) & ISS_WFX_WFE ? RESUME_GUEST : vcpu_wait_for_interrupt(vcpu);
+	if (!(ESR_ISS(esr) & ISS_WFX_WFE))
+		return vcpu_wait_for_interrupt(vcpu);
+	sched_yield(); /* the guest spins on what another vcpu has to do */
+	return RESUME_GUEST;
 }
 
 static int exit_hvc(struct vcpu *vcpu, uint64_t esr)

@@ -76,6 +76,8 @@ static int vcpu_new(struct vm *vm, unsigned id, struct vcpu **out)
 		goto fail;
 	for (unsigned i = 0; i < N_CCSIDR; i++)
 		vcpu->ccsidr[i] = CCSIDR_DEFAULT;
+	vcpu->cpu->el2.twi = true;
+	vcpu->cpu->el2.twe = true;
 	vcpu->cpu->sys[CPU_MPIDR_EL1] = mpidr_of(id);
 	idreg_vm_init(vm, vcpu->cpu);
 	idreg_vcpu_init(vcpu);
