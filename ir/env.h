@@ -65,7 +65,7 @@ struct ir_env {
 	uint64_t exit_imm; /* IR_RET_EXIT */
 	uint32_t exit_reason;
 	uint32_t step_ex;  /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
-	uint64_t insn_count; /* guest instructions begun, by block (an estimate, for statistics and the bench) */
+	uint64_t insn_count; /* guest instructions begun; for statistics and the bench */
 
 	/*
 	 * Interpreter: the SSA values of the block at hand; nothing outlives a block. They lie here, behind the guest

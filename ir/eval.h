@@ -187,9 +187,11 @@ static inline uint64_t ir_cond_holds(uint32_t nzcv, unsigned cc)
 }
 
 /*
- * The pure ops with integer and flag operands and one such result. False: not one of them.
+ * The pure ops with integer and flag operands and one such result. False: not one of them. Always inline: where the
+ * op is a constant only its case remains.
  */
-static inline bool ir_eval(const struct ir_insn *op, uint64_t a, uint64_t b, uint64_t c, uint64_t *r)
+static inline __attribute__((always_inline)) bool ir_eval(const struct ir_insn *op, uint64_t a, uint64_t b, uint64_t c,
+							  uint64_t *r)
 {
 	uint32_t aw = (uint32_t)a, bw = (uint32_t)b;
 

@@ -375,6 +375,7 @@ static bool fuse_cmpbr(struct fuse *f, struct ir_insn *br)
 	cmp->op = op;
 	cmp->x = br->x;
 	cmp->imm = br->imm;
+	cmp->gi = br->gi;
 	return true;
 }
 

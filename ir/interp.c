@@ -71,9 +71,13 @@ enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk)
 	uint64_t *const x = env->t;
 	union ir_v128 *const v = env->tv;
 
-	env->insn_count += blk->n_insns;
-
 #define DISPATCH() goto *labels[op->op]
+/* Every way out: the instructions begun are those up to this op's. */
+#define LEAVE(ret) \
+	do { \
+		env->insn_count += (uint64_t)op->gi + 1; \
+		return ret; \
+	} while (0)
 #define NEXT() \
 	do { \
 		op++; \
@@ -115,7 +119,7 @@ enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk)
 	do { \
 		env->pc = PC_OF(op); \
 		if (!fn(env, op, x, v)) \
-			return IR_RET_TRAP; \
+			LEAVE(IR_RET_TRAP); \
 	} while (0)
 #define MEM_OP(name) \
 	L_##name : CALL_MEM(ir_mem_##name); \
@@ -289,39 +293,39 @@ L_mrs : {
 
 	env->pc = PC_OF(op);
 	if (env->ops->mrs(env, op->aux, op->x, &val))
-		return IR_RET_TRAP;
+		LEAVE(IR_RET_TRAP);
 	X(op->dst) = val;
 	NEXT();
 }
 L_msr:
 	env->pc = PC_OF(op);
 	if (env->ops->msr(env, op->aux, op->x, X(op->a)))
-		return IR_RET_TRAP;
+		LEAVE(IR_RET_TRAP);
 	NEXT();
 L_msr_imm:
 	env->pc = PC_OF(op);
 	if (env->ops->msr_imm(env, op->aux, op->x))
-		return IR_RET_TRAP;
+		LEAVE(IR_RET_TRAP);
 	NEXT();
 
 	/* ---- control flow */
 L_brcond:
 	if (X(op->a)) {
 		env->pc = op->imm;
-		return IR_RET_BR;
+		LEAVE(IR_RET_BR);
 	}
 	NEXT();
 L_br:
 	env->pc = op->imm;
-	return IR_RET_BR;
+	LEAVE(IR_RET_BR);
 L_br_ind:
 	env->pc = X(op->a);
-	return IR_RET_BR;
+	LEAVE(IR_RET_BR);
 L_exit:
 	env->pc = PC_OF(op);
 	env->exit_reason = op->x;
 	env->exit_imm = op->imm;
-	return IR_RET_EXIT;
+	LEAVE(IR_RET_EXIT);
 
 	/* ---- vectors */
 L_v_from_x:
@@ -402,7 +406,7 @@ L_csel:
 	do { \
 		if (c) { \
 			env->pc = op->imm; \
-			return IR_RET_BR; \
+			LEAVE(IR_RET_BR); \
 		} \
 		NEXT(); \
 	} while (0)

@@ -368,8 +368,8 @@ static void random_blocks_do_the_same_in_every_mode(void **s)
 			if (run_mode(&got, &h.blk, m) != ret ||
 			    memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
 			    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
-			    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.sys != got.sys ||
-			    want.faults != got.faults || want.slow_loads != got.slow_loads ||
+			    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.env.insn_count != got.env.insn_count ||
+			    want.sys != got.sys || want.faults != got.faults || want.slow_loads != got.slow_loads ||
 			    want.slow_stores != got.slow_stores) {
 				ir_print(stderr, &h.blk);
 				for (unsigned i = 0; i < 32; i++)
