@@ -104,38 +104,37 @@ void ir_vop_aesd(VOP_ARGS)
 	aes_round(d, a, b, aes_inv_sbox, 3);
 }
 
-static uint8_t gf_mul(uint8_t x, unsigned y) /* y < 16 */
+/* Multiplication by x in GF(2^8), in each byte of a word. */
+static uint32_t aes_xtime(uint32_t w)
 {
-	unsigned r = 0;
-
-	for (unsigned t = x; y; y >>= 1) {
-		if (y & 1)
-			r ^= t;
-		t = t << 1 ^ (t & 0x80 ? 0x11b : 0);
-	}
-	return (uint8_t)r;
+	return (w & 0x7f7f7f7f) << 1 ^ (w >> 7 & 0x01010101) * 0x1b;
 }
 
-static void aes_mix(union ir_v128 *d, const union ir_v128 *a, const uint8_t *row)
+/* MixColumns of one column: byte i becomes 2 a[i] + 3 a[i+1] + a[i+2] + a[i+3]. */
+static uint32_t aes_mix(uint32_t w)
 {
-	union ir_v128 r;
+	uint32_t next = ror(w, 8), sum = w ^ next; /* a[i] + a[i+1] */
 
-	for (unsigned i = 0; i < 16; i++) {
-		r.b[i] = 0;
-		for (unsigned k = 0; k < 4; k++)
-			r.b[i] ^= gf_mul(a->b[(i & ~3u) + k], row[(k - i) & 3]);
-	}
-	*d = r;
+	return aes_xtime(sum) ^ next ^ ror(sum, 16);
+}
+
+/* InvMixColumns has the coefficients 14, 11, 13, 9: those of MixColumns times 5, 0, 4, 0. */
+static uint32_t aes_inv_mix(uint32_t w)
+{
+	uint32_t quad = aes_xtime(aes_xtime(w ^ ror(w, 16))); /* 4 (a[i] + a[i+2]) */
+
+	return aes_mix(w ^ quad);
 }
 
 void ir_vop_aesmc(VOP_ARGS)
 {
-	aes_mix(d, a, (const uint8_t[]){2, 3, 1, 1});
+	*d = (union ir_v128){.s = {aes_mix(a->s[0]), aes_mix(a->s[1]), aes_mix(a->s[2]), aes_mix(a->s[3])}};
 }
 
 void ir_vop_aesimc(VOP_ARGS)
 {
-	aes_mix(d, a, (const uint8_t[]){14, 11, 13, 9});
+	*d = (union ir_v128){
+		.s = {aes_inv_mix(a->s[0]), aes_inv_mix(a->s[1]), aes_inv_mix(a->s[2]), aes_inv_mix(a->s[3])}};
 }
 
 /* ---- SHA-1. a: hash words a..d, b: e, c: schedule */

@@ -360,16 +360,15 @@ IR_INLINE uint64_t fp_div_base(struct fp_env *e, unsigned f, uint64_t a, uint64_
 	return round_pack(e, f, sign, exp, q | inexact);
 }
 
-/* Integer part of the square root of n, n >= 2^126. */
-static uint64_t isqrt128(u128 n)
+/* Integer part of the square root of n. */
+static uint64_t isqrt64(uint64_t n)
 {
-	uint64_t root = 0;
-	u128 rem = 0;
+	uint64_t root = 0, rem = 0;
 
-	for (int i = 63; i >= 0; i--) {
-		rem = rem << 2 | (unsigned)((n >> (2 * i)) & 3);
-		u128 t = (u128)root << 2 | 1;
+	for (int i = 62; i >= 0; i -= 2) {
+		uint64_t t = root << 2 | 1;
 
+		rem = rem << 2 | (n >> i & 3);
 		root <<= 1;
 		if (rem >= t) {
 			rem -= t;
@@ -377,6 +376,24 @@ static uint64_t isqrt128(u128 n)
 		}
 	}
 	return root;
+}
+
+/*
+ * The same for n >= 2^126: half of the digits from the upper half of n, the others by one division (P. Zimmermann,
+ * "Karatsuba Square Root"). The quotient may be too large, by little.
+ */
+static uint64_t isqrt128(u128 n)
+{
+	uint64_t high = isqrt64((uint64_t)(n >> 64));
+	u128 rest = ((n >> 64) - high * high) << 32 | (uint32_t)(n >> 32);
+	u128 q = rest / (2 * high), root = ((u128)high << 32) + q;
+	__int128 rem = (__int128)((rest - q * 2 * high) << 32 | (uint32_t)n) - (__int128)(q * q);
+
+	while (rem < 0) {
+		root--;
+		rem += (__int128)(2 * root + 1);
+	}
+	return (uint64_t)root;
 }
 
 /* FPSqrt */

@@ -317,6 +317,18 @@ ELEM(sqdmlal)
 }
 VOP_WIDEN(sqdmlal, 3, false)
 
+/* 64 by 64 bits, four at a time */
+static unsigned __int128 clmul64(uint64_t x, uint64_t y)
+{
+	unsigned __int128 multiple[16] = {0, x}, r = 0;
+
+	for (unsigned i = 2; i < 16; i++)
+		multiple[i] = multiple[i / 2] << 1 ^ multiple[i & 1];
+	for (int i = 60; i >= 0; i -= 4)
+		r = r << 4 ^ multiple[y >> i & 15];
+	return r;
+}
+
 void ir_vop_pmull(VOP_ARGS)
 {
 	union ir_v128 r = {0};
@@ -326,11 +338,8 @@ void ir_vop_pmull(VOP_ARGS)
 		for (unsigned i = 0; i < 8; i++)
 			r.h[i] = (uint16_t)clmul8(a->b[hi * 8 + i], b->b[hi * 8 + i]);
 	} else {
-		unsigned __int128 x = a->d[hi], p = 0;
-		uint64_t y = b->d[hi];
+		unsigned __int128 p = clmul64(a->d[hi], b->d[hi]);
 
-		for (unsigned i = 0; i < 64; i++)
-			p ^= (unsigned __int128)-(i128)(y >> i & 1) & (x << i);
 		r.d[0] = (uint64_t)p;
 		r.d[1] = (uint64_t)(p >> 64);
 	}
