@@ -68,8 +68,11 @@ enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk)
 #undef FUSED_IMM
 	};
 	const struct ir_insn *op = blk->ops;
-	uint64_t *const x = env->t;
-	union ir_v128 *const v = env->tv;
+	uint64_t *x = env->t;
+	union ir_v128 *v = env->tv;
+
+	/* They also reach the registers before them: the compiler must not think that they stay in the arrays. */
+	__asm__("" : "+r"(x), "+r"(v));
 
 #define DISPATCH() goto *labels[op->op]
 /* Every way out: the instructions begun are those up to this op's. */
