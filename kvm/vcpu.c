@@ -172,7 +172,11 @@ static void vcpu_release(void *object)
 
 void vcpu_reset(struct vcpu *vcpu)
 {
+	bool in_run = vcpu_current() == vcpu;
+
 	vcpu->pc_advance = false;
+	if (in_run) /* the guest's own PSTATE is reset, not the one that steps it */
+		debug_put(vcpu);
 	cpu_reset(vcpu->cpu);
 	cpu_code_changed(vcpu->cpu); /* the client may have loaded another program */
 	idreg_vcpu_init(vcpu);
@@ -182,6 +186,8 @@ void vcpu_reset(struct vcpu *vcpu)
 	pmu_vcpu_reset(vcpu);
 	if (vcpu->vgic)
 		vgic_vcpu_reset(vcpu);
+	if (in_run)
+		debug_load(vcpu);
 }
 
 void vcpu_apply_reset(struct vcpu *vcpu)
