@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# guest_test.sh PAWL: small guests (guest.S) from kernel file to exit status, in each form that a kernel may have. Skipped (77)
+# without a cross compiler.
+set -u
+pawl=$1
+here=$(cd "$(dirname "$0")" && pwd)
+cross=${CROSS_COMPILE:-aarch64-linux-gnu-}
+command -v "${cross}gcc" >/dev/null || exit 77
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+failed=0
+
+elf() { # NAME: $dir/NAME, an ELF
+	"${cross}gcc" -nostdlib -static -Wl,-Ttext=0x40100000,--build-id=none "-DGUEST_$1" -o "$dir/$1" "$here/guest.S" || exit 1
+}
+
+# guest STATUS "OUTPUT" "INPUT" ARGUMENT...
+guest() {
+	status=$1 output=$2 input=$3
+	shift 3
+	printf "$input" | "$pawl" run "$@" >"$dir/out" 2>"$dir/err"
+	got=$?
+	if [ $got -ne "$status" ] || [ "$(cat "$dir/out")" != "$output" ]; then
+		echo "not ok: pawl run $*: status $got (want $status), output:"
+		cat "$dir/out" "$dir/err"
+		failed=1
+	fi
+}
+
+for name in HELLO RESET PAIR ECHO HOLES LOOP; do
+	elf $name
+done
+
+guest 0 hello "" "$dir/HELLO"
+guest 0 hello "" --memory 4M --smp 3 "$dir/HELLO"
+guest 3 "" "" "$dir/RESET"
+guest 4 "!" "" "$dir/PAIR"
+grep -q 'PC 0x401000.*, instruction a9400660' "$dir/err" || { echo "not ok: the fault's message:"; cat "$dir/err"; failed=1; }
+guest 0 "what is typed early comes back, all of it, q" "what is typed early comes back, all of it, q" "$dir/ECHO"
+guest 0 hello "" -v "$dir/HOLES"
+[ "$(grep -c 'where there is no device' "$dir/err")" -eq 64 ] || { echo "not ok: a line per page, 64 at most"; failed=1; }
+
+# The same as an Image, plain and wrapped.
+"${cross}gcc" -nostdlib -static -Wl,-Ttext=0,--build-id=none -DGUEST_HELLO -DIMAGE_HEADER -o "$dir/flat.elf" "$here/guest.S" &&
+	"${cross}objcopy" -O binary "$dir/flat.elf" "$dir/Image" || exit 1
+gzip -c "$dir/Image" >"$dir/Image.gz"
+guest 0 hello "" --kernel "$dir/Image"
+guest 0 hello "" --kernel "$dir/Image.gz"
+if command -v zstd >/dev/null; then
+	zstd -q "$dir/Image" -o "$dir/Image.zst"
+	guest 0 hello "" --kernel "$dir/Image.zst"
+fi
+
+# Ended by a signal, at a moment when the guest runs.
+mkfifo "$dir/fifo"
+"$pawl" run "$dir/LOOP" >"$dir/fifo" 2>"$dir/err" </dev/null &
+pid=$!
+read -r line <"$dir/fifo"
+kill -TERM $pid
+wait $pid
+got=$?
+[ $got -eq 143 ] && [ "$line" = hello ] || { echo "not ok: SIGTERM: status $got, output '$line'"; failed=1; }
+
+[ $failed -eq 0 ] && echo "ok"
+exit $failed
