@@ -18,28 +18,25 @@ static int abort_without_syndrome(struct vcpu *vcpu, uint32_t iss, ipa_t ipa)
 	return EXIT_USER;
 }
 
+/*
+ * The PE has looked at the memslots: a translation fault is an address without one, a permission fault a store to one that is
+ * read only. One that has come to be since then is seen by the next access.
+ */
 int abort_handle(struct vcpu *vcpu, uint64_t esr)
 {
 	bool fetch = ESR_EC(esr) == EC_IABT_LOWER;
 	uint32_t iss = ESR_ISS(esr);
 	uint64_t far = vcpu->cpu->el2.far;
-	ipa_t ipa = vcpu->cpu->el2.ipa;
-	enum memslot_access slot;
 
 	vcpu->fault_far = far;
-	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION || ipa >> vcpu->vm->ipa_bits) {
+	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION) { /* beyond the VM's IPA size */
 		inject_abort(vcpu, fetch, far, FSC_EXTERNAL);
 		return RESUME_GUEST;
 	}
-	slot = memslot_lookup(vcpu->vm, ipa);
-	if (slot == MEMSLOT_RAM)
-		return RESUME_GUEST; /* has come to be while the abort was on its way */
 	if (iss & ISS_ABT_S1PTW) {
 		inject_abort(vcpu, fetch, far, FSC_EXTERNAL_WALK | vcpu->cpu->el2.s1_level);
 		return RESUME_GUEST;
 	}
-	if (slot == MEMSLOT_READONLY && (fetch || !(iss & (ISS_DABT_WNR | ISS_DABT_CM))))
-		return RESUME_GUEST;
 	if (fetch) {
 		inject_abort(vcpu, true, far, FSC_EXTERNAL);
 		return RESUME_GUEST;
@@ -49,6 +46,6 @@ int abort_handle(struct vcpu *vcpu, uint64_t esr)
 		return RESUME_GUEST;
 	}
 	if (!(iss & ISS_DABT_ISV))
-		return abort_without_syndrome(vcpu, iss, ipa);
-	return mmio_access(vcpu, esr, ipa);
+		return abort_without_syndrome(vcpu, iss, vcpu->cpu->el2.ipa);
+	return mmio_access(vcpu, esr, vcpu->cpu->el2.ipa);
 }

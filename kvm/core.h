@@ -169,8 +169,6 @@ static inline void vcpu_commit_pc(struct vcpu *vcpu)
 int memslot_vm_init(struct vm *vm);
 void memslot_vm_destroy(struct vm *vm);
 int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region);
-enum memslot_access { MEMSLOT_NONE, MEMSLOT_READONLY, MEMSLOT_RAM };
-enum memslot_access memslot_lookup(struct vm *vm, ipa_t ipa);
 int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);
 int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log);
 int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log);

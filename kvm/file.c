@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor -> object. The hot path is one array lookup and one reference count; everything else takes the table lock.
+ * Descriptor -> object. The hot path is one array lookup and two plain stores; everything else takes the table lock.
  *
  * Each object has a memfd of its own, whose inode number names it, so dup() and close-on-exec work without our
  * knowing. When a descriptor is closed through us, /proc/self/fd tells whether another one of this process still means
- * the same inode; if not, the object is released. A descriptor that is closed behind our back (close() without the preload
- * library) keeps its object alive until its number is given to another object of ours.
+ * the same inode; if not, the object is released as soon as no call on it is in progress. A descriptor that is closed
+ * behind our back (close() without the preload library) keeps its object alive until its number is given to another
+ * object of ours.
+ *
+ * Calls in progress are known by hazard pointers: a thread writes the file into its own slot, then looks whether the cache
+ * still has it; who closes takes it out of the cache, then looks at all slots. The second of the two stores must not
+ * be overtaken by the look: the closing side, which is rare, gets that by membarrier(), so that the other needs no fence.
  */
 #include "file.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,34 +27,44 @@
 #include <unistd.h>
 
 enum { FILE_CACHE_SIZE = 16384 }; /* descriptors beyond are found by inode each time */
+enum { CALL_DEPTH = 16 };	  /* calls in progress on one thread: handlers of signals may call us */
 
-struct file {
-	/* References: one for "some descriptor is open", one per call in progress. 0: released, on the free list. */
-	_Atomic unsigned users;
+struct file { /* recycled, never freed: a late reader may look at closing */
 	const struct file_ops *ops;
 	void *object;
+	_Atomic bool closing; /* no descriptor is left */
 	/* under table_lock */
+	bool released;
 	dev_t dev;
 	ino_t ino;
 	struct file *next;
 };
 
+struct calls { /* of one thread; recycled, never freed */
+	_Atomic(struct file *) in_use[CALL_DEPTH];
+	unsigned depth; /* this thread and its signal handlers */
+	bool taken;	/* under table_lock */
+	struct calls *next;
+};
+
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-/* under table_lock; struct files are never given back to malloc, so that a late reader of the cache may look at users */
+/* under table_lock */
 static struct file *files, *free_files;
+static struct calls *threads;
 static _Atomic unsigned n_files;
 /* atomic; written under table_lock */
 static _Atomic(struct file *) cache[FILE_CACHE_SIZE];
 static _Atomic unsigned generation;
+/* set once */
+static bool need_fence = true;
+static pthread_key_t thread_key;
+static bool have_key;
+
+static __thread struct calls *mine __attribute__((tls_model("initial-exec")));
 
 static void fork_child(void)
 {
 	atomic_fetch_add(&generation, 1);
-}
-
-static void register_fork(void)
-{
-	pthread_atfork(NULL, NULL, fork_child);
 }
 
 unsigned file_generation(void)
@@ -56,20 +72,89 @@ unsigned file_generation(void)
 	return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
-static bool get_unless_zero(struct file *f)
+static void thread_ends(void *arg)
 {
-	unsigned n = atomic_load_explicit(&f->users, memory_order_relaxed);
+	struct calls *c = arg;
 
-	do {
-		if (n == 0)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&f->users, &n, n + 1, memory_order_acquire, memory_order_relaxed));
-	return true;
+	pthread_mutex_lock(&table_lock);
+	c->depth = 0;
+	c->taken = false;
+	pthread_mutex_unlock(&table_lock);
+	mine = NULL;
 }
 
-void file_put(struct file *f)
+static void init_once(void)
 {
-	if (atomic_fetch_sub_explicit(&f->users, 1, memory_order_acq_rel) != 1)
+	pthread_atfork(NULL, NULL, fork_child);
+	have_key = pthread_key_create(&thread_key, thread_ends) == 0;
+	need_fence = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
+}
+
+/* This thread's slots; NULL: out of memory. */
+static struct calls *my_calls(void)
+{
+	struct calls *c;
+
+	if (__builtin_expect(mine != NULL, 1))
+		return mine;
+	pthread_mutex_lock(&table_lock);
+	for (c = threads; c && c->taken; c = c->next)
+		;
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (c) {
+			c->next = threads;
+			threads = c;
+		}
+	}
+	if (c)
+		c->taken = true;
+	pthread_mutex_unlock(&table_lock);
+	if (c && have_key)
+		pthread_setspecific(thread_key, c);
+	mine = c;
+	return c;
+}
+
+/* Between a store and a load of the hot side; see the head of the file. */
+static inline void light_fence(void)
+{
+	if (__builtin_expect(need_fence, 0))
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void heavy_fence(void)
+{
+	if (!need_fence)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* ---- release */
+
+static bool in_use_locked(const struct file *f)
+{
+	for (struct calls *c = threads; c; c = c->next)
+		for (unsigned i = 0; i < CALL_DEPTH; i++)
+			if (atomic_load_explicit(&c->in_use[i], memory_order_acquire) == f)
+				return true;
+	return false;
+}
+
+/* f is closing. The last one who could have used it releases it. */
+static void release_if_unused(struct file *f)
+{
+	bool release;
+
+	heavy_fence();
+	pthread_mutex_lock(&table_lock);
+	release = atomic_load(&f->closing) && !f->released && !in_use_locked(f);
+	if (release)
+		f->released = true;
+	pthread_mutex_unlock(&table_lock);
+	if (!release)
 		return;
 	f->ops->release(f->object);
 	pthread_mutex_lock(&table_lock);
@@ -78,7 +163,9 @@ void file_put(struct file *f)
 	pthread_mutex_unlock(&table_lock);
 }
 
-/* By inode; table_lock held. No reference is taken. */
+/* ---- lookups */
+
+/* By inode; table_lock held. */
 static struct file *find_locked(int fd)
 {
 	struct stat st;
@@ -97,34 +184,58 @@ static void remember_locked(int fd, struct file *f)
 		atomic_store_explicit(&cache[fd], f, memory_order_release);
 }
 
-static struct file *get_slow(int fd)
+static struct file *get_slow(int fd, struct calls *c, unsigned i)
 {
-	struct file *f;
+	struct file *f = NULL;
 
-	if (fd < 0 || atomic_load_explicit(&n_files, memory_order_relaxed) == 0)
-		return NULL;
-	pthread_mutex_lock(&table_lock);
-	f = find_locked(fd);
-	if (f && get_unless_zero(f))
-		remember_locked(fd, f);
-	else
-		f = NULL;
-	pthread_mutex_unlock(&table_lock);
+	if (fd >= 0 && atomic_load_explicit(&n_files, memory_order_relaxed)) {
+		pthread_mutex_lock(&table_lock);
+		f = find_locked(fd);
+		if (f) {
+			remember_locked(fd, f);
+			atomic_store_explicit(&c->in_use[i], f, memory_order_relaxed);
+		}
+		pthread_mutex_unlock(&table_lock);
+	}
+	if (!f)
+		c->depth = i;
 	return f;
 }
 
 struct file *file_get(int fd)
 {
-	if ((unsigned)fd < FILE_CACHE_SIZE) {
-		struct file *f = atomic_load_explicit(&cache[fd], memory_order_acquire);
+	struct calls *c = my_calls();
+	struct file *f;
+	unsigned i;
 
-		if (f && get_unless_zero(f)) {
-			if (atomic_load_explicit(&cache[fd], memory_order_relaxed) == f)
+	if (!c || c->depth == CALL_DEPTH)
+		return NULL;
+	i = c->depth;
+	c->depth = i + 1; /* first: a signal handler that comes now takes the next slot */
+	atomic_signal_fence(memory_order_seq_cst);
+	if ((unsigned)fd < FILE_CACHE_SIZE) {
+		f = atomic_load_explicit(&cache[fd], memory_order_acquire);
+		if (f) {
+			atomic_store_explicit(&c->in_use[i], f, memory_order_release);
+			light_fence();
+			if (__builtin_expect(atomic_load_explicit(&cache[fd], memory_order_acquire) == f, 1))
 				return f;
-			file_put(f); /* closed, and perhaps another object's by now */
+			atomic_store_explicit(&c->in_use[i], NULL, memory_order_release);
 		}
 	}
-	return get_slow(fd);
+	return get_slow(fd, c, i);
+}
+
+void file_put(struct file *f)
+{
+	struct calls *c = mine;
+	unsigned i = c->depth - 1;
+
+	atomic_store_explicit(&c->in_use[i], NULL, memory_order_release);
+	light_fence();
+	c->depth = i;
+	if (__builtin_expect(atomic_load_explicit(&f->closing, memory_order_relaxed), 0))
+		release_if_unused(f);
 }
 
 bool file_is(int fd)
@@ -133,7 +244,9 @@ bool file_is(int fd)
 
 	if ((unsigned)fd < FILE_CACHE_SIZE && atomic_load_explicit(&cache[fd], memory_order_relaxed))
 		return true;
-	f = get_slow(fd);
+	if (fd < 0 || atomic_load_explicit(&n_files, memory_order_relaxed) == 0)
+		return false;
+	f = file_get(fd);
 	if (f)
 		file_put(f);
 	return f;
@@ -156,12 +269,12 @@ int file_new(const struct file_ops *ops, void *object, size_t size, bool cloexec
 	struct file *f;
 	int err = 0, fd = memfd_create(ops->name, cloexec ? MFD_CLOEXEC : 0);
 
-	pthread_once(&once, register_fork);
 	if (fd < 0)
 		return -errno;
+	pthread_once(&once, init_once);
 	if (ftruncate(fd, (off_t)size) != 0 || fstat(fd, &st) != 0) {
 		err = -errno;
-		close(fd);
+		syscall(SYS_close, fd);
 		return err;
 	}
 	pthread_mutex_lock(&table_lock);
@@ -175,19 +288,22 @@ int file_new(const struct file_ops *ops, void *object, size_t size, bool cloexec
 		f->object = object;
 		f->dev = st.st_dev;
 		f->ino = st.st_ino;
+		f->released = false;
+		atomic_store(&f->closing, false);
 		f->next = files;
 		files = f;
-		atomic_store_explicit(&f->users, 1, memory_order_release);
 		atomic_fetch_add(&n_files, 1);
 		remember_locked(fd, f);
 	}
 	pthread_mutex_unlock(&table_lock);
 	if (!f) {
-		close(fd);
+		syscall(SYS_close, fd);
 		return -ENOMEM;
 	}
 	return fd;
 }
+
+/* ---- close */
 
 static bool means(int fd, const struct file *f)
 {
@@ -217,6 +333,19 @@ static bool still_open(const struct file *f)
 	return found;
 }
 
+static void unlink_locked(struct file *f)
+{
+	struct file **p = &files;
+
+	while (*p != f)
+		p = &(*p)->next;
+	*p = f->next;
+	atomic_fetch_sub(&n_files, 1);
+	for (int i = 0; i < FILE_CACHE_SIZE; i++)
+		if (atomic_load_explicit(&cache[i], memory_order_relaxed) == f)
+			atomic_store_explicit(&cache[i], NULL, memory_order_relaxed);
+}
+
 int file_close(int fd)
 {
 	struct file *f;
@@ -227,28 +356,20 @@ int file_close(int fd)
 		return -EBADF;
 	pthread_mutex_lock(&table_lock);
 	f = find_locked(fd);
+	remember_locked(fd, NULL); /* if it is not ours, the number was closed behind our back */
 	if (!f) {
-		remember_locked(fd, NULL); /* the number was closed behind our back */
 		pthread_mutex_unlock(&table_lock);
 		return -EBADF;
 	}
-	remember_locked(fd, NULL);
 	if (syscall(SYS_close, fd) != 0) /* not close(): under the preload library that would come back here */
 		err = -errno;
 	if (!still_open(f)) {
-		struct file **p = &files;
-
 		last = true;
-		while (*p != f)
-			p = &(*p)->next;
-		*p = f->next;
-		atomic_fetch_sub(&n_files, 1);
-		for (int i = 0; i < FILE_CACHE_SIZE; i++)
-			if (atomic_load_explicit(&cache[i], memory_order_relaxed) == f)
-				atomic_store_explicit(&cache[i], NULL, memory_order_relaxed);
+		unlink_locked(f);
+		atomic_store(&f->closing, true);
 	}
 	pthread_mutex_unlock(&table_lock);
 	if (last)
-		file_put(f);
+		release_if_unused(f);
 	return err;
 }

@@ -307,19 +307,6 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region
 	return err;
 }
 
-enum memslot_access memslot_lookup(struct vm *vm, ipa_t ipa)
-{
-	struct memslots *m = vm->memslots;
-	const struct stage2_range *r;
-	enum memslot_access a;
-
-	pthread_rwlock_rdlock(&m->readers_lock);
-	r = stage2_find(m->table, ipa);
-	a = !r ? MEMSLOT_NONE : r->readonly ? MEMSLOT_READONLY : MEMSLOT_RAM;
-	pthread_rwlock_unlock(&m->readers_lock);
-	return a;
-}
-
 /* Bytes from ipa to the end of its range, at most len, and where they are; NULL outside. */
 static uint8_t *range_bytes(const struct stage2_range *r, ipa_t ipa, uint64_t len, uint64_t *n)
 {
