@@ -32,7 +32,7 @@ static uint64_t get_le(const uint8_t *p, unsigned len)
 
 static bool has(struct bytes b, size_t offset, const void *magic, size_t len)
 {
-	return b.size >= offset && b.size - offset >= len && !memcmp(b.p + offset, magic, len);
+	return b.p && b.size >= offset && b.size - offset >= len && !memcmp(b.p + offset, magic, len);
 }
 
 /* ---- decompression: each grows its output up to limit */
@@ -363,13 +363,13 @@ typedef int unpack_fn(struct bytes in, size_t limit, uint8_t **out, size_t *size
 static int parse_packed(struct image *image, struct bytes in, unpack_fn *unpack, const char *wrapper, size_t limit,
 			struct vmm_error *err)
 {
-	struct bytes b;
+	struct bytes b = {NULL, 0};
 	struct vmm_error inner;
 
 	if (unpack(in, limit, &image->owned, &b.size, &inner))
 		return vmm_fail(err, "%s: %.400s", wrapper, inner.text);
 	b.p = image->owned;
-	if (!b.size)
+	if (!b.p || !b.size)
 		return vmm_fail(err, "%s: contains nothing", wrapper);
 	if (!parse_plain(image, b, &inner))
 		return 0;

@@ -366,8 +366,8 @@ static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		mpidr[i] = m->vcpus[i].mpidr;
 	boot_load(&m->plan, &p->image, m->host_ram, m->ram);
-	if (m->plan.initrd_size)
-		memcpy(machine_ram(m, m->plan.initrd, m->plan.initrd_size), p->initrd, p->initrd_size);
+	if (p->initrd)
+		memcpy(m->host_ram + (m->plan.initrd - m->ram.ipa), p->initrd, p->initrd_size);
 	if (build_tree(tree, &m->config, &m->plan, mpidr, err))
 		return -1;
 #if defined(__aarch64__)
