@@ -18,7 +18,8 @@ struct coalesced_zone {
 
 static unsigned ring_entries(void)
 {
-	return (unsigned)((host_page_size() - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio));
+	return (unsigned)((host_page_size() - sizeof(struct kvm_coalesced_mmio_ring)) /
+			  sizeof(struct kvm_coalesced_mmio));
 }
 
 static int coalesced_write(struct vcpu *vcpu, struct io_dev *dev, uint64_t off, unsigned len, uint64_t val)

@@ -25,34 +25,39 @@ enum { IOCTL_ARG_MAX = 544 };
 
 /* ---- dev.c */
 extern const struct file_ops system_file_ops, vm_file_ops, vcpu_file_ops, device_file_ops;
-size_t host_page_size(void); /* bytes */
+size_t host_page_size(void);								    /* bytes */
 void *map_descriptor(void *addr, size_t length, int prot, int flags, int fd, off_t offset); /* as mmap */
 
 /* ---- vm.c */
-enum { VM_DEFAULT_IPA_BITS = 40, VM_MAX_IPA_BITS = 48, VM_VGIC_V2_MAX_VCPUS = 8,
-       VM_HW_BREAKPOINTS = 6, VM_HW_WATCHPOINTS = 4 /* the PE model's ID_AA64DFR0_EL1 */ };
+enum {
+	VM_DEFAULT_IPA_BITS = 40,
+	VM_MAX_IPA_BITS = 48,
+	VM_VGIC_V2_MAX_VCPUS = 8,
+	VM_HW_BREAKPOINTS = 6,
+	VM_HW_WATCHPOINTS = 4 /* the PE model's ID_AA64DFR0_EL1 */
+};
 long vm_create(unsigned long type); /* descriptor or -errno */
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 long vm_check_extension(struct vm *vm, unsigned long cap); /* vm NULL: /dev/kvm is asked */
-bool vm_is_foreign(const struct vm *vm); /* dead, or made before a fork: every ioctl gives EIO */
+bool vm_is_foreign(const struct vm *vm);		   /* dead, or made before a fork: every ioctl gives EIO */
 
-struct vm_priv { /* vm.c */
-	_Atomic unsigned refs; /* descriptors of the VM, its vcpus and devices */
-	unsigned generation;   /* file_generation() at creation */
+struct vm_priv {				   /* vm.c */
+	_Atomic unsigned refs;			   /* descriptors of the VM, its vcpus and devices */
+	unsigned generation;			   /* file_generation() at creation */
 	struct kvm_coalesced_mmio_ring *coalesced; /* a page of the VM's memfd */
-	int coalesced_fd;	    /* our own descriptor of it */
-	struct coalesced_zone *zones; /* coalesced.c; under vm->lock */
-	pthread_mutex_t coalesced_lock; /* the ring's producer side */
+	int coalesced_fd;			   /* our own descriptor of it */
+	struct coalesced_zone *zones;		   /* coalesced.c; under vm->lock */
+	pthread_mutex_t coalesced_lock;		   /* the ring's producer side */
 
 	/* under vm->lock until has_run, then constant */
-	bool features_set;	 /* a vcpu was initialised: all others must have the same features */
+	bool features_set; /* a vcpu was initialised: all others must have the same features */
 	uint32_t features;
-	bool id_set;		 /* id holds the VM's identification registers */
+	bool id_set; /* id holds the VM's identification registers */
 	bool writable_impl_ids;
 	uint64_t id[CPU_ID_COUNT], id_limit[CPU_ID_COUNT]; /* now; and what the model can do */
 	uint64_t ctr, ctr_limit, clidr;
-	uint64_t impl[3]; /* MIDR, REVIDR, AIDR */
+	uint64_t impl[3];	 /* MIDR, REVIDR, AIDR */
 	pthread_mutex_t id_lock; /* writers of the above: ONE_REG on several vcpus; a leaf */
 
 	/* under memslots' lock: memslot.c */
@@ -138,7 +143,7 @@ int one_reg_list(struct vcpu *vcpu, uint64_t list);
 int pmu_vcpu_init(struct vcpu *vcpu); /* the feature is on: 0, -ENOMEM */
 void pmu_vcpu_destroy(struct vcpu *vcpu);
 void pmu_vcpu_reset(struct vcpu *vcpu);
-int pmu_first_run(struct vcpu *vcpu); /* 0, -EINVAL: no KVM_ARM_VCPU_PMU_V3_INIT */
+int pmu_first_run(struct vcpu *vcpu);				    /* 0, -EINVAL: no KVM_ARM_VCPU_PMU_V3_INIT */
 int pmu_guest_read(struct vcpu *vcpu, uint32_t enc, uint64_t *val); /* 0, -ENOENT: UNDEFINED */
 int pmu_guest_write(struct vcpu *vcpu, uint32_t enc, uint64_t val);
 int pmu_client_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val);

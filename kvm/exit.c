@@ -81,7 +81,8 @@ int exit_system_event(struct vcpu *vcpu, uint32_t type, unsigned ndata, uint64_t
 
 void vcpu_assert_failed(struct vcpu *vcpu, const char *cond, const char *file, int line)
 {
-	fprintf(stderr, "pawl: %s:%d: %s does not hold (vcpu %u, PC %#llx, PSTATE %#x, last ESR %#llx)\n", file, line, cond,
-		vcpu->id, (unsigned long long)vcpu->cpu->env.pc, vcpu->cpu->pstate, (unsigned long long)vcpu->cpu->el2.esr);
+	fprintf(stderr, "pawl: %s:%d: %s does not hold (vcpu %u, PC %#llx, PSTATE %#x, last ESR %#llx)\n", file, line,
+		cond, vcpu->id, (unsigned long long)vcpu->cpu->env.pc, vcpu->cpu->pstate,
+		(unsigned long long)vcpu->cpu->el2.esr);
 	abort();
 }

@@ -9,8 +9,13 @@
 #include "core.h"
 #include "vgic.h"
 
-enum { MIDR = SYSREG(3, 0, 0, 0, 0), REVIDR = SYSREG(3, 0, 0, 0, 6), AIDR = SYSREG(3, 1, 0, 0, 7), CLIDR = SYSREG(3, 1, 0, 0, 1),
-       CTR = SYSREG(3, 3, 0, 0, 1) };
+enum {
+	MIDR = SYSREG(3, 0, 0, 0, 0),
+	REVIDR = SYSREG(3, 0, 0, 0, 6),
+	AIDR = SYSREG(3, 1, 0, 0, 7),
+	CLIDR = SYSREG(3, 1, 0, 0, 1),
+	CTR = SYSREG(3, 3, 0, 0, 1)
+};
 
 #define FIELD(shift) (0xfull << (shift))
 
@@ -28,7 +33,7 @@ static const struct writable {
 	{CPU_ID(4, 1), FIELD(0) | FIELD(4), 0},
 	/* ID_AA64DFR0: PMUVer, DebugVer, DoubleLock; CTX_CMPs, WRPs, BRPs */
 	{CPU_ID(5, 0), FIELD(8) | FIELD(0) | FIELD(28) | FIELD(20) | FIELD(12), FIELD(8)},
-	{CPU_ID(6, 0), 0xfffffffffffffff0ull & ~FIELD(24), 0}, /* ID_AA64ISAR0 but TME */
+	{CPU_ID(6, 0), 0xfffffffffffffff0ull & ~FIELD(24), 0},			   /* ID_AA64ISAR0 but TME */
 	{CPU_ID(6, 1), ~0ull & ~(FIELD(4) | FIELD(8) | FIELD(24) | FIELD(28)), 0}, /* ISAR1 but PtrAuth */
 	{CPU_ID(6, 2), FIELD(0) | FIELD(4) | FIELD(20) | FIELD(28) | FIELD(52), 0},
 	/* ID_AA64MMFR0: ECV FGT ExS TGran4_2.. TGran4 TGran64 TGran16 BigEndEL0 SNSMem BigEnd ASIDBits PARange */

@@ -24,7 +24,7 @@ struct iobus_map {
 };
 
 struct iobus {
-	pthread_mutex_t lock; /* writers */
+	pthread_mutex_t lock;		 /* writers */
 	_Atomic(struct iobus_map *) map; /* never NULL; seq_cst with on_bus */
 };
 

@@ -278,7 +278,11 @@ static int check_region(const struct kvm_userspace_memory_region2 *r)
 static int set_locked(struct vm *vm, struct memslots *m, const struct kvm_userspace_memory_region2 *r)
 {
 	struct memslot *s = memslot_by_id(m, r->slot);
-	struct memslot want = {.id = r->slot, .flags = r->flags, .gpa = r->guest_phys_addr, .size = r->memory_size, .hva = r->userspace_addr};
+	struct memslot want = {.id = r->slot,
+			       .flags = r->flags,
+			       .gpa = r->guest_phys_addr,
+			       .size = r->memory_size,
+			       .hva = r->userspace_addr};
 
 	if (want.size == 0)
 		return s ? slot_delete(vm, m, s) : -EINVAL;
@@ -344,7 +348,8 @@ int vm_read_guest(struct vm *vm, ipa_t ipa, void *buf, uint64_t len)
 
 static void mark_dirty(const struct stage2_range *r, ipa_t ipa, uint64_t len)
 {
-	for (uint64_t page = (ipa - r->base) >> IR_PAGE_SHIFT; r->dirty && page <= (ipa - r->base + len - 1) >> IR_PAGE_SHIFT; page++)
+	for (uint64_t page = (ipa - r->base) >> IR_PAGE_SHIFT;
+	     r->dirty && page <= (ipa - r->base + len - 1) >> IR_PAGE_SHIFT; page++)
 		__atomic_fetch_or(&r->dirty[page / DIRTY_WORD_BITS], 1ul << page % DIRTY_WORD_BITS, __ATOMIC_RELEASE);
 }
 

@@ -70,7 +70,8 @@ int mmio_access(struct vcpu *vcpu, uint64_t esr, ipa_t ipa)
 		return RESUME_GUEST;
 	}
 
-	vcpu->mmio = (struct vcpu_mmio){.pending = true, .is_write = op.is_write, .sse = op.sse, .sf = op.sf, .len = op.len, .rt = op.rt};
+	vcpu->mmio = (struct vcpu_mmio){
+		.pending = true, .is_write = op.is_write, .sse = op.sse, .sf = op.sf, .len = op.len, .rt = op.rt};
 	run->mmio.phys_addr = ipa;
 	run->mmio.len = op.len;
 	run->mmio.is_write = op.is_write;

@@ -10,7 +10,14 @@
 #include "core.h"
 
 #define COPROC(id) ((unsigned)((id) >> KVM_REG_ARM_COPROC_SHIFT) & 0xfff)
-enum { COPROC_CORE = 0x10, COPROC_DEMUX = 0x11, COPROC_SYSREG = 0x13, COPROC_FW = 0x14, COPROC_SVE = 0x15, COPROC_FW_BMAP = 0x16 };
+enum {
+	COPROC_CORE = 0x10,
+	COPROC_DEMUX = 0x11,
+	COPROC_SYSREG = 0x13,
+	COPROC_FW = 0x14,
+	COPROC_SVE = 0x15,
+	COPROC_FW_BMAP = 0x16
+};
 enum { N_CCSIDR = 14, VALUE_MAX = 256 /* bytes of the largest register */ };
 
 /* Word index in struct kvm_regs */
@@ -165,18 +172,14 @@ static int set(struct vcpu *vcpu, uint64_t id, const void *val)
 	int err;
 
 	switch (COPROC(id)) {
-	case COPROC_CORE:
-		err = core_check(id, &word);
-		return err ? err : core_set(vcpu, word, val);
+	case COPROC_CORE: err = core_check(id, &word); return err ? err : core_set(vcpu, word, val);
 	case COPROC_DEMUX:
 		err = demux_check(id);
 		memcpy(&v32, val, 4);
 		return err ? err : ccsidr_set(vcpu, id & KVM_REG_ARM_DEMUX_VAL_MASK, v32);
 	case COPROC_SYSREG:
 	case COPROC_FW:
-	case COPROC_FW_BMAP:
-		memcpy(&v64, val, 8);
-		return u64_set(vcpu, id, v64);
+	case COPROC_FW_BMAP: memcpy(&v64, val, 8); return u64_set(vcpu, id, v64);
 	default: return -ENOENT;
 	}
 }

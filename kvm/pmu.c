@@ -25,7 +25,7 @@ enum { EVENT_SW_INCR = 0x00, EVENT_CPU_CYCLES = 0x11 };
 struct vcpu_pmu { /* under vcpu->mutex */
 	bool has_irq, inited;
 	int irq;
-	unsigned n; /* event counters */
+	unsigned n;    /* event counters */
 	uint64_t pmcr; /* writable bits */
 	uint32_t enable, inten, overflow, selr, userenr;
 	/* A counter that follows the system counter holds its value minus that; see is_running. */
@@ -98,7 +98,8 @@ void pmu_vcpu_reset(struct vcpu *vcpu)
 	struct vcpu_pmu *p = vcpu->pmu;
 
 	if (p)
-		*p = (struct vcpu_pmu){.has_irq = p->has_irq, .inited = p->inited, .irq = p->irq, .n = p->n, .pmcr = 1 << 6 /* LC */};
+		*p = (struct vcpu_pmu){
+			.has_irq = p->has_irq, .inited = p->inited, .irq = p->irq, .n = p->n, .pmcr = 1 << 6 /* LC */};
 }
 
 int pmu_first_run(struct vcpu *vcpu)
@@ -108,8 +109,26 @@ int pmu_first_run(struct vcpu *vcpu)
 
 /* ---- registers */
 
-enum pmu_reg { PMCR, CNTENSET, CNTENCLR, OVSCLR, SWINC, SELR, CEID0, CEID1, CCNTR, XEVTYPER, XEVCNTR, USERENR, INTENSET, INTENCLR, OVSSET,
-	       EVCNTR, EVTYPER, UNKNOWN };
+enum pmu_reg {
+	PMCR,
+	CNTENSET,
+	CNTENCLR,
+	OVSCLR,
+	SWINC,
+	SELR,
+	CEID0,
+	CEID1,
+	CCNTR,
+	XEVTYPER,
+	XEVCNTR,
+	USERENR,
+	INTENSET,
+	INTENCLR,
+	OVSSET,
+	EVCNTR,
+	EVTYPER,
+	UNKNOWN
+};
 
 /* Which register an encoding names, and for the numbered ones the counter. */
 static enum pmu_reg decode(struct vcpu_pmu *p, uint32_t enc, unsigned *i)
@@ -246,7 +265,8 @@ int pmu_guest_write(struct vcpu *vcpu, uint32_t enc, uint64_t val)
 	unsigned i;
 	enum pmu_reg reg = decode(vcpu->pmu, enc, &i);
 
-	if (reg == UNKNOWN || reg == CEID0 || reg == CEID1 || !el0_may(vcpu, reg, true) || !counter_exists(vcpu->pmu, reg, i))
+	if (reg == UNKNOWN || reg == CEID0 || reg == CEID1 || !el0_may(vcpu, reg, true) ||
+	    !counter_exists(vcpu->pmu, reg, i))
 		return -ENOENT;
 	reg_write(vcpu, reg, i, val);
 	return 0;
@@ -284,7 +304,10 @@ int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val)
 	case INTENCLR: p->inten &= ~bits; break;
 	case OVSCLR: p->overflow &= ~bits; break;
 	case SWINC: break;
-	default: counters_restart(vcpu, saved); reg_write(vcpu, reg, i, val); return 0;
+	default:
+		counters_restart(vcpu, saved);
+		reg_write(vcpu, reg, i, val);
+		return 0;
 	}
 	counters_restart(vcpu, saved);
 	return 0;

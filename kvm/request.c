@@ -151,7 +151,8 @@ static bool is_interrupted(struct vcpu *vcpu)
 /* Sleep until done(vcpu), or something interrupts the wait: then signal_ran is set. */
 static void wait_until(struct vcpu *vcpu, bool (*done)(struct vcpu *))
 {
-	struct timespec limit = {.tv_sec = vcpu->sigmask_set ? 0 : LONG_WAIT_S, .tv_nsec = vcpu->sigmask_set ? TICK_NS : 0};
+	struct timespec limit = {.tv_sec = vcpu->sigmask_set ? 0 : LONG_WAIT_S,
+				 .tv_nsec = vcpu->sigmask_set ? TICK_NS : 0};
 
 	atomic_store(&vcpu->sleeping, true);
 	for (;;) {
@@ -163,7 +164,8 @@ static void wait_until(struct vcpu *vcpu, bool (*done)(struct vcpu *))
 		word = atomic_load(wait_word(vcpu));
 		if (word & (WORD_IMMEDIATE_EXIT | WORD_WAKE))
 			continue;
-		if (syscall(SYS_futex, wait_word(vcpu), FUTEX_WAIT_PRIVATE, word, &limit, NULL, 0) != 0 && errno == EINTR) {
+		if (syscall(SYS_futex, wait_word(vcpu), FUTEX_WAIT_PRIVATE, word, &limit, NULL, 0) != 0 &&
+		    errno == EINTR) {
 			atomic_store(&vcpu->signal_ran, true);
 			break;
 		}

@@ -244,7 +244,8 @@ static int ioctl_init(struct vcpu *vcpu, void *arg)
 	atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQ_RESET);
 	vcpu_reset(vcpu);
 	vcpu->initialized = true;
-	atomic_store(&vcpu->mp_state, init->features[0] & FEATURE(POWER_OFF) ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE);
+	atomic_store(&vcpu->mp_state,
+		     init->features[0] & FEATURE(POWER_OFF) ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE);
 	return 0;
 }
 

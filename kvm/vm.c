@@ -270,7 +270,10 @@ static long dynamic_cap(struct vm *vm, unsigned long cap)
 	switch (cap) {
 	case KVM_CAP_NR_VCPUS:
 		cpus = sysconf(_SC_NPROCESSORS_ONLN);
-		return cpus < 1 ? 1 : v2 && cpus > VM_VGIC_V2_MAX_VCPUS ? VM_VGIC_V2_MAX_VCPUS : cpus > VM_MAX_VCPUS ? VM_MAX_VCPUS : cpus;
+		return cpus < 1				   ? 1
+		       : v2 && cpus > VM_VGIC_V2_MAX_VCPUS ? VM_VGIC_V2_MAX_VCPUS
+		       : cpus > VM_MAX_VCPUS		   ? VM_MAX_VCPUS
+							   : cpus;
 	case KVM_CAP_MAX_VCPUS:
 	case KVM_CAP_MAX_VCPU_ID: return v2 ? VM_VGIC_V2_MAX_VCPUS : VM_MAX_VCPUS;
 	case KVM_CAP_GUEST_DEBUG_HW_BPS: return VM_HW_BREAKPOINTS;

@@ -48,8 +48,11 @@ long call(int fd, unsigned long request, void *arg)
 static uint8_t *add_slot(unsigned id, uint64_t ipa, uint64_t size, uint32_t flags)
 {
 	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_userspace_memory_region r = {
-		.slot = id, .flags = flags, .guest_phys_addr = ipa, .memory_size = size, .userspace_addr = (uintptr_t)p};
+	struct kvm_userspace_memory_region r = {.slot = id,
+						.flags = flags,
+						.guest_phys_addr = ipa,
+						.memory_size = size,
+						.userspace_addr = (uintptr_t)p};
 
 	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
 	return p;
@@ -211,7 +214,8 @@ void expect_exit(unsigned reason)
 	if (run() != 0)
 		fail("KVM_RUN: %s, not exit %u", strerror((int)-m.result), reason);
 	if (m.run->exit_reason != reason)
-		fail("exit reason is %u, not %u; PC %#llx", m.run->exit_reason, reason, (unsigned long long)get_reg(PC));
+		fail("exit reason is %u, not %u; PC %#llx", m.run->exit_reason, reason,
+		     (unsigned long long)get_reg(PC));
 }
 
 void expect_error(int err)

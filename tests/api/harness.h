@@ -71,10 +71,10 @@ long try_set_reg(uint64_t id, const void *val);
 /* ---- running */
 void debug(uint32_t control); /* KVM_SET_GUEST_DEBUG */
 #define STEP (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
-long run(void);		     /* KVM_RUN */
-void answer(uint64_t data);  /* for the MMIO read of the last exit */
-void expect_exit(unsigned reason); /* run(), and this is how it ends */
-void expect_error(int err);  /* run(), and it fails with this errno */
+long run(void);				     /* KVM_RUN */
+void answer(uint64_t data);		     /* for the MMIO read of the last exit */
+void expect_exit(unsigned reason);	     /* run(), and this is how it ends */
+void expect_error(int err);		     /* run(), and it fails with this errno */
 void expect_step(uint64_t pc, uint32_t hsr); /* run(), and it is a step report here */
 #define HSR_EXECUTED 0xcb000022u
 #define HSR_EXCLUSIVE 0xcb000062u
@@ -106,26 +106,26 @@ void test_register(struct test *t);
 
 /* ---- instructions */
 #define NOP 0xd503201fu
-#define SPIN 0x14000000u	  /* b . */
-#define ADD_X0_1 0x91000400u	  /* add x0, x0, #1 */
-#define ADD_X1_1 0x91000421u	  /* add x1, x1, #1 */
-#define LDR_X0_DEV 0xf9400160u	  /* ldr x0, [x11] */
-#define LDR_W0_DEV 0xb9400160u	  /* ldr w0, [x11] */
-#define LDRSB_X0_DEV 0x39800160u  /* ldrsb x0, [x11] */
-#define LDRSH_W0_DEV 0x79c00160u  /* ldrsh w0, [x11] */
-#define STR_X3_DEV 0xf9000163u	  /* str x3, [x11] */
-#define STR_W3_DEV 0xb9000163u	  /* str w3, [x11] */
-#define STR_X1_RAM 0xf9000141u	  /* str x1, [x10] */
-#define LDP_DEV 0xa9400560u	  /* ldp x0, x1, [x11] */
-#define STR_X3_ROM 0xf90001a3u	  /* str x3, [x13] */
-#define LDR_W0_DIST 0xb9400180u	  /* ldr w0, [x12] */
-#define HVC 0xd4000002u		  /* hvc #0 */
-#define SMC 0xd4000003u		  /* smc #0 */
-#define SMC_1 0xd4000023u	  /* smc #1 */
-#define SVC 0xd4000001u		  /* svc #0 */
-#define BRK 0xd4202460u		  /* brk #0x123 */
+#define SPIN 0x14000000u	 /* b . */
+#define ADD_X0_1 0x91000400u	 /* add x0, x0, #1 */
+#define ADD_X1_1 0x91000421u	 /* add x1, x1, #1 */
+#define LDR_X0_DEV 0xf9400160u	 /* ldr x0, [x11] */
+#define LDR_W0_DEV 0xb9400160u	 /* ldr w0, [x11] */
+#define LDRSB_X0_DEV 0x39800160u /* ldrsb x0, [x11] */
+#define LDRSH_W0_DEV 0x79c00160u /* ldrsh w0, [x11] */
+#define STR_X3_DEV 0xf9000163u	 /* str x3, [x11] */
+#define STR_W3_DEV 0xb9000163u	 /* str w3, [x11] */
+#define STR_X1_RAM 0xf9000141u	 /* str x1, [x10] */
+#define LDP_DEV 0xa9400560u	 /* ldp x0, x1, [x11] */
+#define STR_X3_ROM 0xf90001a3u	 /* str x3, [x13] */
+#define LDR_W0_DIST 0xb9400180u	 /* ldr w0, [x12] */
+#define HVC 0xd4000002u		 /* hvc #0 */
+#define SMC 0xd4000003u		 /* smc #0 */
+#define SMC_1 0xd4000023u	 /* smc #1 */
+#define SVC 0xd4000001u		 /* svc #0 */
+#define BRK 0xd4202460u		 /* brk #0x123 */
 #define WFI 0xd503207fu
 #define ERET 0xd69f03e0u
-#define MRS_X2_ESR 0xd5385202u	  /* mrs x2, esr_el1 */
+#define MRS_X2_ESR 0xd5385202u /* mrs x2, esr_el1 */
 
 #endif

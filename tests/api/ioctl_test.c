@@ -167,13 +167,13 @@ TEST(vcpu_events_check_their_arguments)
 TEST(signal_mask_has_the_kernels_length)
 {
 	struct {
-		struct kvm_signal_mask head;
+		uint32_t len; /* struct kvm_signal_mask */
 		uint8_t set[8];
-	} mask = {.head = {.len = 4}};
+	} mask = {.len = 4};
 
 	guest(NOP);
 	expect_eq(call(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), -EINVAL);
-	mask.head.len = 8;
+	mask.len = 8;
 	expect_eq(call(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), 0);
 	expect_eq(call(m.vcpu, KVM_SET_SIGNAL_MASK, NULL), 0);
 }
@@ -181,9 +181,9 @@ TEST(signal_mask_has_the_kernels_length)
 TEST(a_pending_signal_that_the_mask_lets_in_is_eintr_and_stays_pending)
 {
 	struct {
-		struct kvm_signal_mask head;
+		uint32_t len; /* struct kvm_signal_mask */
 		uint8_t set[8];
-	} mask = {.head = {.len = 8}};
+	} mask = {.len = 8};
 	sigset_t set;
 	struct timespec none = {0};
 

@@ -11,8 +11,11 @@ static uint8_t *pages(unsigned n)
 
 static long set_slot(unsigned id, uint32_t flags, uint64_t ipa, uint64_t size, const void *host)
 {
-	struct kvm_userspace_memory_region r = {
-		.slot = id, .flags = flags, .guest_phys_addr = ipa, .memory_size = size, .userspace_addr = (uintptr_t)host};
+	struct kvm_userspace_memory_region r = {.slot = id,
+						.flags = flags,
+						.guest_phys_addr = ipa,
+						.memory_size = size,
+						.userspace_addr = (uintptr_t)host};
 
 	return call(m.vm, KVM_SET_USER_MEMORY_REGION, &r);
 }
@@ -78,7 +81,8 @@ TEST(dirty_log_names_the_pages_written_since_it_was_read)
 	log.slot = 40000;
 	expect_eq(call(m.vm, KVM_GET_DIRTY_LOG, &log), -EINVAL);
 	log.slot = 2;
-	for (unsigned i = 0; i < 3; i++) { /* the same page again: not in the log if its TLB entry outlives the clearing */
+	for (unsigned i = 0; i < 3;
+	     i++) { /* the same page again: not in the log if its TLB entry outlives the clearing */
 		set_reg(X(20), 0x60003008);
 		expect_exit(KVM_EXIT_MMIO);
 		expect_eq(call(m.vm, KVM_GET_DIRTY_LOG, &log), 0);

@@ -118,7 +118,8 @@ TEST(wfi_with_an_interrupt_pending_does_not_wait)
 
 TEST(no_wake_up_of_wfi_is_lost)
 {
-	guest(0xb9000140 /* 0: str w0, [x10] */, WFI, 0x11000400 /* add w0, w0, #1 */, STR_X3_DEV, 0x17fffffc /* b 0 */);
+	guest(0xb9000140 /* 0: str w0, [x10] */, WFI, 0x11000400 /* add w0, w0, #1 */, STR_X3_DEV,
+	      0x17fffffc /* b 0 */);
 	enable_irq();
 	for (uint32_t i = 0; i < 2000; i++) {
 		run_in_thread(m.vcpu);
@@ -190,9 +191,9 @@ static void *runner_blocked(void *arg)
 TEST(a_signal_that_only_the_mask_lets_in_interrupts_without_its_handler)
 {
 	struct {
-		struct kvm_signal_mask head;
+		uint32_t len; /* struct kvm_signal_mask */
 		uint8_t set[8];
-	} mask = {.head = {.len = 8}};
+	} mask = {.len = 8};
 
 	for (int wait = 0; wait < 2; wait++) {
 		guest(0x52800020 /* mov w0, #1 */, STR_W0_DATA, wait ? WFI : NOP, SPIN);
@@ -328,7 +329,8 @@ TEST(an_ioctl_on_a_running_vcpu_waits_for_it)
 TEST(slots_come_and_go_while_a_vcpu_runs)
 {
 	uint8_t *p = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_userspace_memory_region r = {.slot = 5, .guest_phys_addr = 0x60000000, .memory_size = 0x1000, .userspace_addr = (uintptr_t)p};
+	struct kvm_userspace_memory_region r = {
+		.slot = 5, .guest_phys_addr = 0x60000000, .memory_size = 0x1000, .userspace_addr = (uintptr_t)p};
 
 	guest_with(WITHOUT_GIC, LDR_W0_DATA, 0x34ffffe0 /* cbz w0, .-4 */, STR_X3_DEV);
 	run_in_thread(m.vcpu);
