@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM_GUESTDBG_SINGLESTEP and its neighbours: one report per instruction or exception entry, when its effects are complete. The
- * tests follow the conformance matrix in docs/guest-debug.md row by row where a row is about the hypervisor; what the PE alone
- * decides is in tests/step.
+ * KVM_GUESTDBG_SINGLESTEP and its neighbours: one report per instruction or exception entry, when its effects are complete, and
+ * none lost or doubled whatever happens between two KVM_RUNs. What the PE alone decides is tested in tests/step.
  */
 #include "harness.h"
 
