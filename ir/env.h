@@ -69,7 +69,8 @@ struct ir_env {
 
 	/*
 	 * Interpreter: the SSA values of the block at hand; nothing outlives a block. They lie here, behind the guest
-	 * registers, so that an operand of a prepared block (ir_interp_prepare) can name either with one index.
+	 * registers, so that an operand of a prepared block (ir_interp_prepare) can name either with one index. t[0] stays 0: an
+	 * env starts out zeroed.
 	 */
 	uint64_t t[IR_MAX_VALUES];
 	union ir_v128 tv[IR_MAX_VALUES] __attribute__((aligned(16)));
