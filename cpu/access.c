@@ -135,17 +135,20 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 {
 	uint64_t sctlr = cpu->sys[CPU_SCTLR_EL1], end;
 	uint32_t m = a->m, flags, flags2 = 0;
-	unsigned elem = 1u << IR_MEM_SIZE(m);
 	bool el0 = cpu_is_el0(cpu);
 
+	*lo = *hi = NULL;
 	if (!a->zva && IR_MEM_BASE(m) == 31 && unlikely(cpu->env.x[31] & 15) && (sctlr & (el0 ? SCTLR_SA0 : SCTLR_SA)))
 		return exception_sync(cpu, ESR_MAKE(EC_SP_ALIGN, 0));
 
 	a->unpriv = el0 || ((m & IR_MEM_UNPRIV) && !(cpu->pstate & PSR_UAO));
 	a->bank = el0 ? cpu->priv->bank : tlb_bank(cpu, a->unpriv ? REGIME_EL0 : tlb_regime(cpu));
 	if (!a->zva) {
-		/* Exclusives and atomics are aligned to all they transfer, pairs of plain loads to their elements. */
-		unsigned align = m & IR_MEM_ALIGNED && m & IR_MEM_PAIR ? total : elem;
+		/*
+		 * Exclusives and atomics are aligned to all they transfer, pairs of plain loads to their elements,
+		 * structures to theirs, however many bytes an access of them has.
+		 */
+		unsigned align = m & IR_MEM_ALIGNED && m & IR_MEM_PAIR ? total : 1u << IR_MEM_ALIGN_SIZE(m);
 
 		a->misaligned = a->va & (align - 1);
 		if (unlikely(a->misaligned) && ((m & (IR_MEM_ACQREL | IR_MEM_ALIGNED)) || (sctlr & SCTLR_A)))
@@ -155,7 +158,6 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 	*lo = access_page(cpu, a, a->va, &flags);
 	if (!*lo)
 		return 1;
-	*hi = NULL;
 	end = a->va + total - 1;
 	if (unlikely((a->va ^ end) & IR_PAGE_MASK)) {
 		*hi = access_page(cpu, a, end & IR_PAGE_MASK, &flags2);

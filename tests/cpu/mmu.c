@@ -390,6 +390,43 @@ static void sctlr_a_and_ordered_accesses_ask_for_alignment(void **state)
 	machine_free(&m);
 }
 
+/* Arm ARM, "Alignment of data accesses": it is the element that counts, not what an access of the register has. */
+static void structures_ask_for_the_alignment_of_their_elements(void **state)
+{
+	struct machine m;
+	uint64_t root;
+
+	machine_new(&m, 1);
+	root = machine_mmu(&m, m.cpu);
+	machine_map(&m, root, PAGE, DATA, PTE_AF);
+	machine_map(&m, root, PAGE + 0x1000, DATA, PTE_AF | PTE_DEVICE);
+	machine_write(&m, DATA + 4, 0x1122334455667788);
+	LOAD(&m, CODE,
+	     {
+		     0x4c407940, /* ld1 {v0.4s}, [x10] */
+		     0x4c007960, /* st1 {v0.4s}, [x11] */
+		     0x4c40a940, /* ld1 {v0.4s-v1.4s}, [x10] */
+		     0x4d40c961, /* ld1r {v1.4s}, [x11] */
+		     0x4c407d40, /* ld1 {v0.2d}, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	m.cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+	m.cpu->sys[CPU_SCTLR_EL1] |= 2;
+	for (unsigned device = 0; device < 2; device++) {
+		cpu_sys_changed(m.cpu);
+		m.cpu->env.pc = CODE;
+		m.cpu->env.x[10] = PAGE + 0x1000 * device + 4;
+		m.cpu->env.x[11] = PAGE + 0x1000 * device + 28;
+		expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_ALIGNMENT), CODE + 16);
+		assert_int_equal(machine_read(&m, DATA + 28), 0x1122334455667788);
+		m.cpu->sys[CPU_SCTLR_EL1] &= ~2ull;
+	}
+	m.cpu->env.pc = CODE;
+	m.cpu->env.x[11] = PAGE + 0x1000 + 30;
+	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_ALIGNMENT | ISS_DABT_WNR), CODE + 4);
+	machine_free(&m);
+}
+
 static void top_byte_ignore_keeps_the_tag_in_far(void **state)
 {
 	struct machine m;
@@ -660,6 +697,7 @@ int main(void)
 		cmocka_unit_test(an_access_across_pages_writes_nothing_if_the_second_faults),
 		cmocka_unit_test(sp_alignment_is_checked_before_anything_else),
 		cmocka_unit_test(sctlr_a_and_ordered_accesses_ask_for_alignment),
+		cmocka_unit_test(structures_ask_for_the_alignment_of_their_elements),
 		cmocka_unit_test(top_byte_ignore_keeps_the_tag_in_far),
 		cmocka_unit_test(at_fills_par_and_takes_no_stage_1_fault),
 		cmocka_unit_test(dc_zva_clears_its_block_and_faults_as_a_store),
