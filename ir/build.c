@@ -253,14 +253,14 @@ static const struct ir_insn *def_of(const struct ir_builder *b, uint16_t n)
 	return n && n < b->n_x ? &b->ops[b->def[n]] : &none;
 }
 
+/* *val is 0 if v is not a constant. */
 static bool is_const(const struct ir_builder *b, ir_x v, uint64_t *val)
 {
 	const struct ir_insn *d = def_of(b, v.n);
+	bool yes = d->op == IR_const;
 
-	if (d->op != IR_const)
-		return false;
-	*val = d->imm;
-	return true;
+	*val = yes ? d->imm : 0;
+	return yes;
 }
 
 static unsigned width_of(const struct ir_builder *b, ir_x v)

@@ -82,11 +82,20 @@ IR_INLINE i128 shift(i128 v, int sh, bool rnd)
 #define ELEM(name) \
 	IR_INLINE uint64_t el_##name(struct ir_env *env, unsigned s, uint64_t x, uint64_t y, uint64_t z, uint32_t desc)
 
-#define MAP(name, s, arity) \
-	for (unsigned i = 0; i < ir_vd_count(desc, s); i++) \
+#define MAP_N(name, s, arity, n) \
+	for (unsigned i = 0; i < (n); i++) \
 	ir_vset(&r, s, i, \
 		el_##name(env, s, ir_vget(a, s, i), (arity) > 1 ? ir_vget(b, s, i) : 0, \
 			  (arity) > 2 ? ir_vget(c, s, i) : 0, desc))
+
+/* The loops have constant bounds, so that the C compiler makes vector instructions of them without a tail. */
+#define MAP(name, s, arity) \
+	if (desc & IR_VD_SCALAR) \
+		MAP_N(name, s, arity, 1); \
+	else if (desc & IR_VD_Q) \
+		MAP_N(name, s, arity, 16 >> (s)); \
+	else \
+		MAP_N(name, s, arity, 8 >> (s))
 
 #define VOP_MAP(name, arity) \
 	void ir_vop_##name(VOP_ARGS) \
