@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupts from and notifications to the client: KVM_IRQ_LINE (api.rst 4.25), KVM_IRQFD with resampling (4.75),
- * KVM_IOEVENTFD (4.59), KVM_SET_GSI_ROUTING (4.52), KVM_SIGNAL_MSI (4.70, always without an ITS).
+ * KVM_IOEVENTFD (4.59), KVM_SET_GSI_ROUTING (4.52), KVM_SIGNAL_MSI (4.70).
  *
  * An eventfd that is handed over is duplicated, as the client may close its own descriptor at once. That two
  * descriptors mean the same eventfd is told by the id that the kernel gives in /proc/self/fdinfo.
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "eventfd.h"
+#include "its.h"
 #include "vgic.h"
 
 enum { MAX_GSI = 4096, MAX_PIN = 988, FIRST_SPI = 32, FIRST_PPI = 16 };
@@ -49,6 +50,7 @@ struct ioeventfd {
 struct route {
 	bool used, msi;
 	unsigned pin; /* SPI - 32 */
+	struct kvm_msi message;
 };
 
 struct eventfds {
@@ -171,6 +173,11 @@ static int route_make(struct route *table, const struct kvm_irq_routing_entry *i
 		if (in->flags & ~KVM_MSI_VALID_DEVID)
 			return -EINVAL;
 		*r = (struct route){.used = true, .msi = true};
+		r->message.address_lo = in->u.msi.address_lo;
+		r->message.address_hi = in->u.msi.address_hi;
+		r->message.data = in->u.msi.data;
+		r->message.flags = in->flags;
+		r->message.devid = in->u.msi.devid;
 		return 0;
 	default: return -EINVAL;
 	}
@@ -199,7 +206,7 @@ int irq_routing_ioctl(struct vm *vm, const struct kvm_irq_routing *head, const s
 	return err;
 }
 
-/* The SPI that a GSI stands for; 0: none. An MSI goes nowhere, as there is no ITS. */
+/* The SPI that a GSI stands for; 0: none, or an MSI. */
 static unsigned route_spi_locked(const struct eventfds *e, unsigned gsi)
 {
 	const struct route *r = gsi < MAX_GSI ? &e->route[gsi] : NULL;
@@ -209,10 +216,13 @@ static unsigned route_spi_locked(const struct eventfds *e, unsigned gsi)
 
 static void gsi_set_locked(struct vm *vm, unsigned gsi, bool level)
 {
-	unsigned intid = route_spi_locked(vm->eventfd, gsi);
+	const struct eventfds *e = vm->eventfd;
+	unsigned intid = route_spi_locked(e, gsi);
 
 	if (intid)
 		vgic_set_irq(vm, NULL, intid, level, NULL);
+	else if (level && gsi < MAX_GSI && e->route[gsi].msi)
+		its_signal_msi(vm, &e->route[gsi].message); /* an edge; one that the guest has not mapped is lost */
 }
 
 /* ---- irqfd */
@@ -523,7 +533,7 @@ int signal_msi_ioctl(struct vm *vm, const struct kvm_msi *args)
 {
 	if (!vm->vgic || (args->flags & ~KVM_MSI_VALID_DEVID))
 		return -EINVAL;
-	return -ENODEV; /* no ITS */
+	return its_signal_msi(vm, args);
 }
 
 /* ---- life */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "its.h"
 #include "vgic.h"
 
 /* ---- lifetime */
@@ -318,7 +319,7 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 
 struct device { /* what a device descriptor stands for */
 	struct vm *vm;
-	unsigned type; /* KVM_DEV_TYPE_* */
+	struct its *its; /* KVM_DEV_TYPE_ARM_VGIC_ITS, else NULL: the VM's vgic */
 };
 
 static long device_ioctl(void *object, unsigned long request, void *arg)
@@ -335,9 +336,9 @@ static long device_ioctl(void *object, unsigned long request, void *arg)
 	if (err)
 		return err;
 	switch (request) {
-	case KVM_SET_DEVICE_ATTR: return vgic_set_attr(d->vm, &attr);
-	case KVM_GET_DEVICE_ATTR: return vgic_get_attr(d->vm, &attr);
-	default: return vgic_has_attr(d->vm, &attr);
+	case KVM_SET_DEVICE_ATTR: return d->its ? its_set_attr(d->its, &attr) : vgic_set_attr(d->vm, &attr);
+	case KVM_GET_DEVICE_ATTR: return d->its ? its_get_attr(d->its, &attr) : vgic_get_attr(d->vm, &attr);
+	default: return d->its ? its_has_attr(d->its, &attr) : vgic_has_attr(d->vm, &attr);
 	}
 }
 
@@ -357,16 +358,20 @@ static int create_device(struct vm *vm, struct kvm_create_device *args)
 	long fd;
 	int err;
 
-	if (args->type != KVM_DEV_TYPE_ARM_VGIC_V2 && args->type != KVM_DEV_TYPE_ARM_VGIC_V3)
+	if (args->type != KVM_DEV_TYPE_ARM_VGIC_V2 && args->type != KVM_DEV_TYPE_ARM_VGIC_V3 &&
+	    args->type != KVM_DEV_TYPE_ARM_VGIC_ITS)
 		return -ENODEV;
 	if (args->flags & KVM_CREATE_DEVICE_TEST)
 		return 0;
 	d = malloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	*d = (struct device){.vm = vm, .type = args->type};
+	*d = (struct device){.vm = vm};
 	pthread_mutex_lock(&vm->lock);
-	err = vgic_create(vm, args->type);
+	if (args->type == KVM_DEV_TYPE_ARM_VGIC_ITS)
+		err = its_create(vm, &d->its);
+	else
+		err = vgic_create(vm, args->type);
 	pthread_mutex_unlock(&vm->lock);
 	if (err) {
 		free(d);

@@ -59,6 +59,10 @@ struct vgic_irq *cpuif_highest(const struct vgic_cpu *cpu)
 				best = irq;
 		}
 	}
+	for (struct vgic_irq *irq = cpu->ready_lpis; irq; irq = irq->next_ready)
+		if (cpu->cpuif.enabled[1] && (!best || irq->priority < best->priority ||
+					      (irq->priority == best->priority && irq->intid < best->intid)))
+			best = irq;
 	return best;
 }
 
@@ -102,8 +106,8 @@ void cpuif_activate(struct vgic_cpu *cpu, struct vgic_irq *irq)
 	unsigned level = (irq->priority & group_priority_mask(ci, irq->group)) >> VGIC_PRIORITY_SHIFT;
 
 	ci->ap[vgic_is_v3(cpu->vgic) ? irq->group : 0] |= 1u << level;
-	irq->active = true;
-	if (irq->sources) { /* GICv2 SGI: one source at a time */
+	irq->active = !vgic_irq_is_lpi(irq); /* LPIs have no active state */
+	if (irq->sources) {		     /* GICv2 SGI: one source at a time */
 		irq->active_source = (uint8_t)__builtin_ctz(irq->sources);
 		irq->sources &= (uint8_t)(irq->sources - 1);
 		irq->latch = irq->sources != 0;

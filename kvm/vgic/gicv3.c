@@ -2,7 +2,7 @@
 /*
  * Registers of the GICv3 distributor and redistributors. IHI 0069, "Distributor register descriptions" and
  * "Redistributor register descriptions"; what the client sees differently is in arm-vgic-v3.rst. One security state,
- * affinity routing always on, no LPIs without an ITS.
+ * affinity routing always on; LPIs exist once the client has made an ITS.
  */
 #include <errno.h>
 
@@ -12,13 +12,17 @@ enum {
 	CTLR_ENABLE_GRP1 = 1 << 1,
 	CTLR_ARE_NS = 1 << 4,
 	CTLR_DS = 1 << 6,
-	TYPER_IDBITS = 9 << 19, /* 10 bits of INTID */
+	TYPER_IDBITS = 9 << 19,	     /* 10 bits of INTID */
+	TYPER_IDBITS_LPI = 15 << 19, /* 16 */
+	TYPER_LPIS = 1 << 17,
 	IIDR_IMPLEMENTER = 0x43b,
 	IIDR_PRODUCT = 0x4b,
 	PIDR2_GICV3 = 0x3b,
 	IROUTER_AFFINITY = 0xffffff, /* Aff2..0 */
+	GICR_CTLR_ENABLE_LPIS = 1 << 0,
 	GICR_CTLR_CES = 1 << 1,
 	GICR_CTLR_IR = 1 << 2,
+	GICR_TYPER_PLPIS = 1 << 0,
 	GICR_TYPER_LAST = 1 << 4,
 	MIN_REVISION = 2,
 	MAX_REVISION = 3,
@@ -43,7 +47,7 @@ static void write_ctlr(struct vgic_access *a, uint64_t val)
 
 static uint64_t read_typer(struct vgic_access *a)
 {
-	return TYPER_IDBITS | (a->vgic->nr_irqs / 32 - 1);
+	return (a->vgic->its ? TYPER_LPIS | TYPER_IDBITS_LPI : TYPER_IDBITS) | (a->vgic->nr_irqs / 32 - 1);
 }
 
 uint32_t vgic_dist_iidr(const struct vgic *vgic)
@@ -163,7 +167,47 @@ const struct vgic_map gicv3_dist_map = {dist_rows, sizeof(dist_rows) / sizeof(di
 
 static uint64_t read_gicr_ctlr(struct vgic_access *a)
 {
-	return a->vgic->revision >= 3 ? GICR_CTLR_CES | GICR_CTLR_IR : 0;
+	return (a->cpu->lpis_enabled ? GICR_CTLR_ENABLE_LPIS : 0) |
+	       (a->vgic->revision >= 3 ? GICR_CTLR_CES | GICR_CTLR_IR : 0);
+}
+
+static void lpis_update(struct vgic_access *a, bool drop)
+{
+	for (unsigned n = 0; n < VGIC_LPI_COUNT; n++) {
+		struct vgic_irq *irq = a->vgic->lpi[n];
+
+		if (!irq || irq->target != a->cpu)
+			continue;
+		if (drop)
+			irq->latch = false;
+		vgic_irq_update_locked(a->vgic, irq);
+	}
+}
+
+static void write_gicr_ctlr(struct vgic_access *a, uint64_t val)
+{
+	bool on = val & GICR_CTLR_ENABLE_LPIS;
+
+	if (!a->vgic->its || on == a->cpu->lpis_enabled)
+		return;
+	a->cpu->lpis_enabled = on;
+	lpis_update(a, !on);
+	if (on)
+		a->after = ITS_AFTER_ENABLE;
+}
+
+static void write_invlpir(struct vgic_access *a, uint64_t val)
+{
+	if (!a->cpu->lpis_enabled || a->off)
+		return;
+	a->after = ITS_AFTER_INV;
+	a->after_intid = (unsigned)val;
+}
+
+static void write_invallr(struct vgic_access *a, uint64_t val)
+{
+	if (a->cpu->lpis_enabled && !a->off)
+		a->after = ITS_AFTER_INVALL;
 }
 
 /* The last frame that is dealt out of its region, unless that is full and the next frame comes right behind it. */
@@ -191,6 +235,8 @@ static uint64_t read_gicr_typer(struct vgic_access *a)
 
 	if (is_last(a->cpu))
 		val |= GICR_TYPER_LAST;
+	if (a->vgic->its)
+		val |= GICR_TYPER_PLPIS;
 	return a->off & 4 ? val >> 32 : val;
 }
 
@@ -238,6 +284,9 @@ static uint64_t read_propbaser(struct vgic_access *a)
 
 static void write_propbaser(struct vgic_access *a, uint64_t val)
 {
+	for (unsigned i = 0; i < a->vgic->n_cpus; i++)
+		if (vgic_cpu_by_index(a->vgic, i)->lpis_enabled)
+			return; /* it is the same register for all of them */
 	a->vgic->propbaser = sanitise_table(with_half(a, a->vgic->propbaser, val) & ~PROPBASER_RES0);
 }
 
@@ -250,21 +299,24 @@ static void write_pendbaser(struct vgic_access *a, uint64_t val)
 {
 	uint64_t reg = with_half(a, a->cpu->pendbaser, val) & ~(PENDBASER_RES0 | PENDBASER_PTZ);
 
+	if (a->cpu->lpis_enabled)
+		return;
+	a->cpu->pending_table_zero = with_half(a, 0, val) & PENDBASER_PTZ;
 	a->cpu->pendbaser = sanitise_table(reg);
 }
 
 static const struct vgic_row redist_rows[] = {
 	/* RD frame */
-	{0x0000, 4, 0, 4, read_gicr_ctlr, NULL, NULL, NULL},
+	{0x0000, 4, 0, 4, read_gicr_ctlr, write_gicr_ctlr, NULL, NULL},
 	{0x0004, 4, 0, 4, read_iidr, NULL, NULL, NULL},
 	{0x0008, 8, 0, 4 | 8, read_gicr_typer, NULL, NULL, NULL},
 	{0x0010, 4, 0, 4, NULL, NULL, NULL, NULL}, /* STATUSR */
 	{0x0014, 4, 0, 4, NULL, NULL, NULL, NULL}, /* WAKER: never asleep */
 	{0x0070, 8, 0, 4 | 8, read_propbaser, write_propbaser, NULL, NULL},
 	{0x0078, 8, 0, 4 | 8, read_pendbaser, write_pendbaser, NULL, NULL},
-	{0x00a0, 8, 0, 4 | 8, NULL, NULL, NULL, NULL}, /* INVLPIR */
-	{0x00b0, 8, 0, 4 | 8, NULL, NULL, NULL, NULL}, /* INVALLR */
-	{0x00c0, 4, 0, 4, NULL, NULL, NULL, NULL},     /* SYNCR: never busy */
+	{0x00a0, 8, 0, 4 | 8, NULL, write_invlpir, NULL, NULL}, /* INVLPIR */
+	{0x00b0, 8, 0, 4 | 8, NULL, write_invallr, NULL, NULL}, /* INVALLR */
+	{0x00c0, 4, 0, 4, NULL, NULL, NULL, NULL},		/* SYNCR: never busy */
 	{0xffd0, 0x30, 0, 4, read_id, NULL, NULL, NULL},
 	/* SGI frame */
 	{0x10080, 4, 1, 4, regs_read_group, regs_write_group, NULL, NULL},

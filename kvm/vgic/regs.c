@@ -65,6 +65,8 @@ void vgic_map_write(struct vgic *vgic, struct vgic_cpu *cpu, const struct vgic_m
 	vgic_unlock(vgic);
 	if (a.eoi)
 		vgic_notify_eoi(vgic, a.eoi);
+	if (a.after)
+		its_after_write(cpu, a.after, a.after_intid);
 }
 
 uint32_t vgic_client_read(struct vgic *vgic, struct vgic_cpu *cpu, const struct vgic_map *map, uint64_t off)
@@ -98,6 +100,8 @@ int vgic_client_write(struct vgic *vgic, struct vgic_cpu *cpu, const struct vgic
 	else if (row->write)
 		row->write(&a, val);
 	vgic_unlock(vgic);
+	if (a.after)
+		its_after_write(cpu, a.after, a.after_intid);
 	return err;
 }
 

@@ -10,6 +10,7 @@
 #ifndef PAWL_VGIC_STATE_H
 #define PAWL_VGIC_STATE_H
 
+#include "its.h"
 #include "vgic.h"
 
 enum {
@@ -25,6 +26,8 @@ enum {
 	VGIC_BPR1_MIN = 3,
 	INTID_NONSECURE = 1022, /* GICv2: "a group 1 interrupt is pending, and AckCtl is clear" */
 	INTID_SPURIOUS = 1023,
+	VGIC_LPI_FIRST = 8192,
+	VGIC_LPI_COUNT = 65536 - VGIC_LPI_FIRST,
 };
 
 #define VGIC_ADDR_UNDEF (~(ipa_t)0)
@@ -46,6 +49,8 @@ struct vgic_irq {
 	struct vgic_cpu *target;   /* where it goes when it is pending; NULL: nowhere (unknown affinity) */
 	struct vgic_cpu *ready_on; /* in whose ready set it is */
 	const void *owner;	   /* the in-kernel device that drives the line */
+	struct vgic_irq *next_ready, **link_ready; /* LPIs: in ready_on's list */
+	unsigned users;				   /* LPIs: events that are translated to it */
 };
 
 /* CPU interface: ICC_*_EL1, GICV_* */
@@ -85,8 +90,11 @@ struct vgic_cpu {
 	 */
 	uint64_t ready[VGIC_READY_WORDS];
 	uint32_t ready_words;
-	uint32_t lines; /* CPU_IRQ, CPU_FIQ as last given to the PE */
+	struct vgic_irq *ready_lpis; /* the same for LPIs */
+	bool lpis_enabled;	     /* GICR_CTLR.EnableLPIs */
+	uint32_t lines;		     /* CPU_IRQ, CPU_FIQ as last given to the PE */
 	uint64_t pendbaser;
+	bool pending_table_zero; /* GICR_PENDBASER.PTZ: nothing is pending in it */
 
 	/* under vm->lock */
 	struct vgic_frame frame; /* redistributor */
@@ -122,6 +130,9 @@ struct vgic {
 	struct vgic_irq *spi;		   /* nr_irqs - 32 */
 	uint64_t kicks[VM_MAX_VCPUS / 64]; /* by vcpu index: whom vgic_unlock is to kick */
 	bool any_kick;
+	struct vgic_irq **lpi; /* by INTID - VGIC_LPI_FIRST; NULL without an ITS */
+
+	struct its *its; /* its.c; a list that only grows */
 };
 
 static inline bool vgic_is_v3(const struct vgic *vgic)
@@ -140,7 +151,13 @@ static inline struct vgic_irq *vgic_irq_of(struct vgic *vgic, struct vgic_cpu *c
 {
 	if (intid < VGIC_PRIVATE)
 		return cpu ? &cpu->irq[intid] : NULL;
+	if (__builtin_expect(intid >= VGIC_LPI_FIRST, 0))
+		return vgic->lpi && intid - VGIC_LPI_FIRST < VGIC_LPI_COUNT ? vgic->lpi[intid - VGIC_LPI_FIRST] : NULL;
 	return intid < vgic->nr_irqs ? &vgic->spi[intid - VGIC_PRIVATE] : NULL;
+}
+static inline bool vgic_irq_is_lpi(const struct vgic_irq *irq)
+{
+	return irq->intid >= VGIC_LPI_FIRST;
 }
 static inline bool vgic_irq_is_pending(const struct vgic_irq *irq)
 {
@@ -193,7 +210,9 @@ struct vgic_access {
 	unsigned len;	      /* bytes */
 	unsigned intid;	      /* first INTID, and how many: rows with bits */
 	unsigned count;
-	unsigned eoi; /* out: an INTID for the EOI notifier, 0 none */
+	unsigned eoi;	      /* out: an INTID for the EOI notifier, 0 none */
+	enum its_after after; /* out: what is left to do, and for which LPI */
+	unsigned after_intid;
 };
 typedef uint64_t vgic_read_fn(struct vgic_access *a);
 typedef void vgic_write_fn(struct vgic_access *a, uint64_t val);

@@ -16,8 +16,28 @@
 
 /* ---- delivery */
 
+static void ready_add_lpi(struct vgic_cpu *cpu, struct vgic_irq *irq)
+{
+	irq->next_ready = cpu->ready_lpis;
+	irq->link_ready = &cpu->ready_lpis;
+	if (irq->next_ready)
+		irq->next_ready->link_ready = &irq->next_ready;
+	cpu->ready_lpis = irq;
+	irq->ready_on = cpu;
+}
+
+static void ready_remove_lpi(struct vgic_irq *irq)
+{
+	*irq->link_ready = irq->next_ready;
+	if (irq->next_ready)
+		irq->next_ready->link_ready = irq->link_ready;
+	irq->ready_on = NULL;
+}
+
 static void ready_add(struct vgic_cpu *cpu, struct vgic_irq *irq)
 {
+	if (vgic_irq_is_lpi(irq))
+		return ready_add_lpi(cpu, irq);
 	cpu->ready[irq->intid / 64] |= 1ull << irq->intid % 64;
 	cpu->ready_words |= 1u << irq->intid / 64;
 	irq->ready_on = cpu;
@@ -27,6 +47,8 @@ static void ready_remove(struct vgic_irq *irq)
 {
 	struct vgic_cpu *cpu = irq->ready_on;
 
+	if (vgic_irq_is_lpi(irq))
+		return ready_remove_lpi(irq);
 	cpu->ready[irq->intid / 64] &= ~(1ull << irq->intid % 64);
 	if (!cpu->ready[irq->intid / 64])
 		cpu->ready_words &= ~(1u << irq->intid / 64);
@@ -37,6 +59,9 @@ void vgic_irq_update_locked(struct vgic *vgic, struct vgic_irq *irq)
 {
 	bool ready = vgic->enabled && irq->enabled && !irq->active && vgic_irq_is_pending(irq);
 	struct vgic_cpu *from = irq->ready_on, *to = ready ? irq->target : NULL;
+
+	if (to && vgic_irq_is_lpi(irq) && !to->lpis_enabled)
+		to = NULL;
 
 	if (from != to) {
 		if (from)
@@ -60,6 +85,9 @@ void vgic_update_all_locked(struct vgic *vgic)
 	}
 	for (unsigned n = VGIC_PRIVATE; n < vgic->nr_irqs; n++)
 		vgic_irq_update_locked(vgic, &vgic->spi[n - VGIC_PRIVATE]);
+	for (unsigned n = 0; vgic->lpi && n < VGIC_LPI_COUNT; n++)
+		if (vgic->lpi[n])
+			vgic_irq_update_locked(vgic, vgic->lpi[n]);
 }
 
 void vgic_irq_retarget_locked(struct vgic *vgic, struct vgic_irq *irq, struct vgic_cpu *to)
@@ -335,6 +363,8 @@ void vgic_vcpu_destroy(struct vcpu *vcpu)
 			vgic->region[cpu->region].used--;
 		vgic->n_cpus--;
 	}
+	while (cpu->ready_lpis) /* they are the ITS's, which outlives the vcpu */
+		ready_remove(cpu->ready_lpis);
 	vcpu->vgic = NULL;
 	free(cpu);
 }
@@ -405,6 +435,7 @@ void vgic_destroy(struct vm *vm)
 
 	if (!vgic)
 		return;
+	its_destroy_all(vgic);
 	vm->vgic = NULL; /* its frames stay on the bus, which nobody uses any more */
 	pthread_mutex_destroy(&vgic->lock);
 	free(vgic->region);

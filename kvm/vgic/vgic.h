@@ -11,7 +11,7 @@
 
 /* vm->lock held. type: KVM_DEV_TYPE_ARM_VGIC_V2 or _V3. 0 and vm->vgic is set; -ENODEV, -EEXIST, -EBUSY, -E2BIG, -ENOMEM. */
 int vgic_create(struct vm *vm, unsigned type);
-void vgic_destroy(struct vm *vm); /* after the service thread has stopped */
+void vgic_destroy(struct vm *vm);	 /* after the service thread has stopped */
 unsigned vgic_type(const struct vm *vm); /* KVM_DEV_TYPE_*, 0 if none */
 bool vgic_initialized(const struct vm *vm);
 /* vm->lock held: redistributors fit (-EINVAL); -EBUSY after init, -ENOMEM. Sets vcpu->vgic, before the vcpu is counted in n_vcpus */

@@ -20,6 +20,10 @@
 
 enum { DIST = 0x08000000, REDIST = 0x080a0000, GICC = 0x08010000, REDIST_SIZE = 0x20000, SGI_FRAME = 0x10000 };
 
+/* Guest RAM of every fake VM */
+enum { FAKE_RAM = 0x40000000, FAKE_RAM_SIZE = 0x100000 };
+extern uint8_t fake_ram[FAKE_RAM_SIZE];
+
 struct fake {
 	struct vm vm;
 	unsigned kicks[VM_MAX_VCPUS]; /* by vcpu index */
