@@ -149,7 +149,8 @@ static bool is_mem(const struct ir_insn *op)
 static const struct ir_insn *definition(const struct ir_block *ir, const struct ir_insn *at, uint16_t v)
 {
 	for (const struct ir_insn *op = at; op-- > ir->ops;) {
-		if (op->dst == v && (op->op == IR_const || op->op == IR_getx || op->op == IR_add64 || op->op == IR_sub64))
+		if (op->dst == v &&
+		    (op->op == IR_const || op->op == IR_getx || op->op == IR_add64 || op->op == IR_sub64))
 			return op;
 	}
 	return NULL;

@@ -23,18 +23,53 @@ struct cpu_group;
 
 /* Storage for the registers that a PE owns; cpu/sysreg.c has a row for each. SP_EL0/SP_EL1: see cpu_sp(). */
 enum cpu_sys {
-	CPU_SCTLR_EL1, CPU_ACTLR_EL1, CPU_CPACR_EL1, CPU_TTBR0_EL1, CPU_TTBR1_EL1, CPU_TCR_EL1, CPU_ESR_EL1, CPU_AFSR0_EL1,
-	CPU_AFSR1_EL1, CPU_FAR_EL1, CPU_PAR_EL1, CPU_MAIR_EL1, CPU_AMAIR_EL1, CPU_VBAR_EL1, CPU_DISR_EL1, CPU_CONTEXTIDR_EL1,
-	CPU_TPIDR_EL1, CPU_TPIDR_EL0, CPU_TPIDRRO_EL0, CPU_CNTKCTL_EL1, CPU_CSSELR_EL1, CPU_MDCCINT_EL1, CPU_MDSCR_EL1,
-	CPU_OSLSR_EL1, CPU_ELR_EL1, CPU_SPSR_EL1, CPU_SPSR_ABT, CPU_SPSR_UND, CPU_SPSR_IRQ, CPU_SPSR_FIQ, CPU_MPIDR_EL1,
-	CPU_MIDR_EL1, CPU_REVIDR_EL1, CPU_AIDR_EL1, CPU_CTR_EL0, CPU_CLIDR_EL1, CPU_DCZID_EL0, CPU_DACR32_EL2, CPU_IFSR32_EL2,
-	CPU_FPEXC32_EL2, CPU_DBGVCR32_EL2,
+	CPU_SCTLR_EL1,
+	CPU_ACTLR_EL1,
+	CPU_CPACR_EL1,
+	CPU_TTBR0_EL1,
+	CPU_TTBR1_EL1,
+	CPU_TCR_EL1,
+	CPU_ESR_EL1,
+	CPU_AFSR0_EL1,
+	CPU_AFSR1_EL1,
+	CPU_FAR_EL1,
+	CPU_PAR_EL1,
+	CPU_MAIR_EL1,
+	CPU_AMAIR_EL1,
+	CPU_VBAR_EL1,
+	CPU_DISR_EL1,
+	CPU_CONTEXTIDR_EL1,
+	CPU_TPIDR_EL1,
+	CPU_TPIDR_EL0,
+	CPU_TPIDRRO_EL0,
+	CPU_CNTKCTL_EL1,
+	CPU_CSSELR_EL1,
+	CPU_MDCCINT_EL1,
+	CPU_MDSCR_EL1,
+	CPU_OSLSR_EL1,
+	CPU_ELR_EL1,
+	CPU_SPSR_EL1,
+	CPU_SPSR_ABT,
+	CPU_SPSR_UND,
+	CPU_SPSR_IRQ,
+	CPU_SPSR_FIQ,
+	CPU_MPIDR_EL1,
+	CPU_MIDR_EL1,
+	CPU_REVIDR_EL1,
+	CPU_AIDR_EL1,
+	CPU_CTR_EL0,
+	CPU_CLIDR_EL1,
+	CPU_DCZID_EL0,
+	CPU_DACR32_EL2,
+	CPU_IFSR32_EL2,
+	CPU_FPEXC32_EL2,
+	CPU_DBGVCR32_EL2,
 	CPU_SYS_COUNT
 };
 
 /* ID registers 3,0,0,CRm 1..7,op2 0..7 are held as a table, index (CRm - 1) * 8 + op2. */
 enum { CPU_ID_COUNT = 56 };
-#define CPU_ID(crm, op2) (((crm) - 1) * 8 + (op2))
+#define CPU_ID(crm, op2) (((crm)-1) * 8 + (op2))
 
 struct cpu_dbg_regs { /* as in DBGBVR<n>_EL1 and so on */
 	uint64_t bvr[16], bcr[16], wvr[16], wcr[16];
@@ -101,15 +136,16 @@ struct cpu {
 
 	/* EL2 controls: set by the hypervisor before cpu_run */
 	struct {
-		bool tde;	 /* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */
-		bool twi, twe;	 /* HCR_EL2.TWI, TWE */
-		uint64_t mdscr;	 /* effective MDSCR_EL1 (SS, MDE, KDE): the guest's unless the host owns debug */
+		bool tde;	/* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */
+		bool twi, twe;	/* HCR_EL2.TWI, TWE */
+		uint64_t mdscr; /* effective MDSCR_EL1 (SS, MDE, KDE): the guest's unless the host owns debug */
 		const struct cpu_dbg_regs *dbg; /* live breakpoints and watchpoints: &cpu->dbg or the host's */
-		bool tpm;	 /* PMU registers trap (always true in a KVM guest) */
-		uint64_t vsesr;	 /* VSESR_EL2: ISS of a virtual SError (CPU_SERROR in irq_in; taking it clears that bit) */
+		bool tpm;			/* PMU registers trap (always true in a KVM guest) */
+		uint64_t
+			vsesr; /* VSESR_EL2: ISS of a virtual SError (CPU_SERROR in irq_in; taking it clears that bit) */
 		/* out: syndrome of CPU_EXIT_TRAP, architected encodings */
 		uint64_t esr, far, hpfar;
-		ipa_t ipa; /* HPFAR page | offset of FAR: the faulting IPA in full */
+		ipa_t ipa;	   /* HPFAR page | offset of FAR: the faulting IPA in full */
 		unsigned s1_level; /* with ESR.S1PTW: level of the stage 1 table that could not be read */
 	} el2;
 
@@ -127,7 +163,7 @@ struct cpu {
 /*
  * The PEs of one VM: one inner shareable domain, one stage 2, one system counter, one code cache.
  */
-struct cpu_group *cpu_group_new(void); /* NULL: out of memory */
+struct cpu_group *cpu_group_new(void);	  /* NULL: out of memory */
 void cpu_group_free(struct cpu_group *g); /* after its PEs */
 /*
  * Publish a new stage 2 (owned by the caller, kept until replaced): stops all PEs at a block boundary, flushes their
@@ -163,13 +199,16 @@ void cpu_kick(struct cpu *cpu);
 /* Guest memory may have been changed by the host: re-verify translated code before it is used again. */
 void cpu_code_changed(struct cpu *cpu);
 
-uint64_t cpu_pstate(const struct cpu *cpu);		/* SPSR layout with NZCV and SS */
-void cpu_set_pstate(struct cpu *cpu, uint64_t spsr);	/* swaps the SP bank, recomputes the translation regime */
-uint64_t cpu_sp(const struct cpu *cpu, unsigned el);	/* SP_EL0 (0) or SP_EL1 (1) */
+uint64_t cpu_pstate(const struct cpu *cpu);	     /* SPSR layout with NZCV and SS */
+void cpu_set_pstate(struct cpu *cpu, uint64_t spsr); /* swaps the SP bank, recomputes the translation regime */
+uint64_t cpu_sp(const struct cpu *cpu, unsigned el); /* SP_EL0 (0) or SP_EL1 (1) */
 void cpu_set_sp(struct cpu *cpu, unsigned el, uint64_t v);
 /* Call after writing sys[] registers that affect translation (SCTLR, TCR, TTBRn, MAIR) from outside: drops TLBs. */
 void cpu_sys_changed(struct cpu *cpu);
-static inline unsigned cpu_el(const struct cpu *cpu) { return (cpu->pstate >> 2) & 3; }
+static inline unsigned cpu_el(const struct cpu *cpu)
+{
+	return (cpu->pstate >> 2) & 3;
+}
 
 /* Exceptions to EL1, taken with everything the manual says (vector, SPSR with SS, ELR, PSTATE, monitor). ret = preferred return. */
 void cpu_take_sync(struct cpu *cpu, uint64_t esr, uint64_t ret);		/* FAR untouched */

@@ -22,8 +22,8 @@ struct stage2_range {
 
 struct stage2 {
 	unsigned count;
-	unsigned ipa_bits;		/* accesses at or beyond 1 << ipa_bits are address size faults */
-	struct stage2_range range[];	/* sorted by base, disjoint */
+	unsigned ipa_bits;	     /* accesses at or beyond 1 << ipa_bits are address size faults */
+	struct stage2_range range[]; /* sorted by base, disjoint */
 };
 
 /* The range that holds ipa, or NULL. */

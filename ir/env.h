@@ -41,7 +41,8 @@ struct ir_env_ops {
 	int (*mrs)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
 	int (*msr)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 	int (*msr_imm)(struct ir_env *env, uint32_t enc, unsigned imm4);
-	void (*fence)(struct ir_env *env, enum ir_fence kind); /* DSB and ISB only: waits for remote TLB invalidations */
+	void (*fence)(struct ir_env *env,
+		      enum ir_fence kind); /* DSB and ISB only: waits for remote TLB invalidations */
 };
 
 struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the value that LDXR saw */
@@ -55,16 +56,16 @@ struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the va
 struct ir_env {
 	uint64_t x[32]; /* x[31]: the current SP */
 	uint64_t pc;
-	uint32_t nzcv;	/* bits 31:28 */
+	uint32_t nzcv; /* bits 31:28 */
 	uint32_t fpcr, fpsr;
-	uint32_t kick;	/* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
+	uint32_t kick; /* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
 	union ir_v128 v[32] __attribute__((aligned(16)));
 	struct ir_tlbe *tlb; /* the current bank; changed by the PE on EL, ASID and PAN changes */
 	const struct ir_env_ops *ops;
 	struct ir_excl excl;
 	uint64_t exit_imm; /* IR_RET_EXIT */
 	uint32_t exit_reason;
-	uint32_t step_ex;  /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
+	uint32_t step_ex;    /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
 	uint64_t insn_count; /* guest instructions begun; for statistics and the bench */
 
 	/*

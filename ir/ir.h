@@ -32,9 +32,15 @@ union ir_v128 {
 };
 
 /* Handles of SSA values. Distinct types, so that the C compiler checks the emitters. 0 is "none". */
-typedef struct { uint16_t n; } ir_x; /* 64-bit integer (32-bit ops zero-extend); also the i1 results, 0 or 1 */
-typedef struct { uint16_t n; } ir_v; /* 128-bit vector */
-typedef struct { uint16_t n; } ir_f; /* NZCV; emitters never look at packed bits */
+typedef struct {
+	uint16_t n;
+} ir_x; /* 64-bit integer (32-bit ops zero-extend); also the i1 results, 0 or 1 */
+typedef struct {
+	uint16_t n;
+} ir_v; /* 128-bit vector */
+typedef struct {
+	uint16_t n;
+} ir_f; /* NZCV; emitters never look at packed bits */
 
 enum ir_opcode {
 #define OP(name, sig, flags) IR_##name,
@@ -53,34 +59,34 @@ enum {
  * One op. The meaning of the fields is given per op in ops.def; unused ones are 0.
  */
 struct ir_insn {
-	uint8_t op;   /* enum ir_opcode */
-	uint8_t x;    /* small immediate: register number, condition, size, lane, ... */
-	uint16_t dst; /* value defined */
+	uint8_t op;	  /* enum ir_opcode */
+	uint8_t x;	  /* small immediate: register number, condition, size, lane, ... */
+	uint16_t dst;	  /* value defined */
 	uint16_t a, b, c; /* values used (c is the second result of the ops that have two) */
-	uint16_t gi;  /* index in the block of the guest instruction it belongs to: pc = block pc + 4 * gi */
-	uint32_t aux; /* memory descriptor, vector descriptor, system register encoding, width */
-	uint64_t imm; /* constant, displacement, target address, exit payload */
+	uint16_t gi;	  /* index in the block of the guest instruction it belongs to: pc = block pc + 4 * gi */
+	uint32_t aux;	  /* memory descriptor, vector descriptor, system register encoding, width */
+	uint64_t imm;	  /* constant, displacement, target address, exit payload */
 };
 
 /*
  * Memory descriptor (aux of the memory ops): everything the slow path needs to check the access and to
  * build the syndrome of an abort.
  */
-#define IR_MEM_SIZE(m) ((m) & 7u)	  /* log2 of the bytes of one element, 0..4 */
-#define IR_MEM_SSE (1u << 3)		  /* load: sign-extend */
-#define IR_MEM_SF (1u << 4)		  /* 64-bit register (sign extension goes to bit 63, else to bit 31) */
-#define IR_MEM_ISV (1u << 5)		  /* syndrome has ISV: single general register, no writeback, not exclusive */
-#define IR_MEM_RT(m) (((m) >> 6) & 31u)	  /* ISS.SRT */
-#define IR_MEM_UNPRIV (1u << 11)	  /* LDTR/STTR: checked as EL0 (unless UAO) */
-#define IR_MEM_ACQREL (1u << 12)	  /* LDAR, LDAPR, STLR...: ISS.AR, and must be aligned */
-#define IR_MEM_ALIGNED (1u << 13)	  /* must be aligned to its size whatever SCTLR.A says (exclusives, atomics) */
-#define IR_MEM_PAIR (1u << 14)		  /* two elements of IR_MEM_SIZE each */
-#define IR_MEM_WNR (1u << 15)		  /* a write (also every read-modify-write); set by the builder */
+#define IR_MEM_SIZE(m) ((m)&7u)		   /* log2 of the bytes of one element, 0..4 */
+#define IR_MEM_SSE (1u << 3)		   /* load: sign-extend */
+#define IR_MEM_SF (1u << 4)		   /* 64-bit register (sign extension goes to bit 63, else to bit 31) */
+#define IR_MEM_ISV (1u << 5)		   /* syndrome has ISV: single general register, no writeback, not exclusive */
+#define IR_MEM_RT(m) (((m) >> 6) & 31u)	   /* ISS.SRT */
+#define IR_MEM_UNPRIV (1u << 11)	   /* LDTR/STTR: checked as EL0 (unless UAO) */
+#define IR_MEM_ACQREL (1u << 12)	   /* LDAR, LDAPR, STLR...: ISS.AR, and must be aligned */
+#define IR_MEM_ALIGNED (1u << 13)	   /* must be aligned to its size whatever SCTLR.A says (exclusives, atomics) */
+#define IR_MEM_PAIR (1u << 14)		   /* two elements of IR_MEM_SIZE each */
+#define IR_MEM_WNR (1u << 15)		   /* a write (also every read-modify-write); set by the builder */
 #define IR_MEM_BASE(m) (((m) >> 16) & 63u) /* guest base register 0..31 (31 = SP), 32 = literal: names the TLB extent */
-#define IR_MEM_EXCL (1u << 22)		  /* LDXR and friends; step syndrome's EX */
-#define IR_MEM_SEQCST (1u << 23)	  /* LDAR/STLR (RCsc); without it ACQREL is RCpc (LDAPR) */
-#define IR_MEM_VEC (1u << 24)		  /* register is a vector register; set by the builder */
-#define IR_MEM_RMW (1u << 25)		  /* read-modify-write; set by the builder */
+#define IR_MEM_EXCL (1u << 22)		   /* LDXR and friends; step syndrome's EX */
+#define IR_MEM_SEQCST (1u << 23)	   /* LDAR/STLR (RCsc); without it ACQREL is RCpc (LDAPR) */
+#define IR_MEM_VEC (1u << 24)		   /* register is a vector register; set by the builder */
+#define IR_MEM_RMW (1u << 25)		   /* read-modify-write; set by the builder */
 /* Structure accesses (LD1..ST4): log2 of the element that must be aligned, instead of what is transferred at once. */
 #define IR_MEM_ELEM(log2) ((uint32_t)((log2) + 1) << 26)
 #define IR_MEM_ALIGN_SIZE(m) ((m) >> 26 & 7u ? ((m) >> 26 & 7u) - 1 : IR_MEM_SIZE(m)) /* log2, of plain accesses */
@@ -88,25 +94,50 @@ struct ir_insn {
 #define IR_MEM_BASE_LITERAL 32
 
 enum ir_cond { /* the manual's order, as in the cond field of B.cond */
-	IR_EQ, IR_NE, IR_CS, IR_CC, IR_MI, IR_PL, IR_VS, IR_VC, IR_HI, IR_LS, IR_GE, IR_LT, IR_GT, IR_LE, IR_AL, IR_NV
+	       IR_EQ,
+	       IR_NE,
+	       IR_CS,
+	       IR_CC,
+	       IR_MI,
+	       IR_PL,
+	       IR_VS,
+	       IR_VC,
+	       IR_HI,
+	       IR_LS,
+	       IR_GE,
+	       IR_LT,
+	       IR_GT,
+	       IR_LE,
+	       IR_AL,
+	       IR_NV
 };
 
-enum ir_rmw { IR_RMW_ADD, IR_RMW_CLR, IR_RMW_EOR, IR_RMW_SET, IR_RMW_SMAX, IR_RMW_SMIN, IR_RMW_UMAX, IR_RMW_UMIN, IR_RMW_SWP };
+enum ir_rmw {
+	IR_RMW_ADD,
+	IR_RMW_CLR,
+	IR_RMW_EOR,
+	IR_RMW_SET,
+	IR_RMW_SMAX,
+	IR_RMW_SMIN,
+	IR_RMW_UMAX,
+	IR_RMW_UMIN,
+	IR_RMW_SWP
+};
 
 enum ir_fence { IR_FENCE_LD, IR_FENCE_ST, IR_FENCE_FULL, IR_FENCE_DSB, IR_FENCE_ISB };
 
 /* x of IR_exit: why the block hands over to the PE. env->pc is the instruction itself. imm is the payload. */
 enum ir_exit_reason {
-	IR_EXIT_UNDEF,	  /* UNDEFINED, unallocated, or not implemented */
-	IR_EXIT_SVC,	  /* imm16 */
-	IR_EXIT_HVC,	  /* imm16 */
-	IR_EXIT_SMC,	  /* imm16 */
-	IR_EXIT_BRK,	  /* imm16 */
-	IR_EXIT_HLT,	  /* imm16: no halting debug, so UNDEFINED */
+	IR_EXIT_UNDEF, /* UNDEFINED, unallocated, or not implemented */
+	IR_EXIT_SVC,   /* imm16 */
+	IR_EXIT_HVC,   /* imm16 */
+	IR_EXIT_SMC,   /* imm16 */
+	IR_EXIT_BRK,   /* imm16 */
+	IR_EXIT_HLT,   /* imm16: no halting debug, so UNDEFINED */
 	IR_EXIT_ERET,
 	IR_EXIT_WFI,
 	IR_EXIT_WFE,
-	IR_EXIT_WFIT,	  /* payload: register number with the deadline */
+	IR_EXIT_WFIT, /* payload: register number with the deadline */
 	IR_EXIT_WFET,
 	IR_EXIT_FP_TRAP,  /* FP/SIMD access while the unit key says it traps */
 	IR_EXIT_PC_ALIGN, /* misaligned PC */
@@ -115,8 +146,8 @@ enum ir_exit_reason {
 };
 
 struct ir_block {
-	uint64_t pc;	   /* guest VA it was translated at (branch targets are absolute) */
-	uint16_t n_insns;  /* guest instructions */
+	uint64_t pc;	  /* guest VA it was translated at (branch targets are absolute) */
+	uint16_t n_insns; /* guest instructions */
 	uint16_t n_ops;
 	uint16_t n_x, n_v; /* values used + 1, per class */
 	struct ir_insn *ops;
@@ -162,7 +193,7 @@ void ir_print(struct _IO_FILE *f, const struct ir_block *blk);
 
 /* ---- builder calls: state */
 ir_x ir_const(struct ir_builder *b, uint64_t v);
-ir_x ir_getx(struct ir_builder *b, unsigned reg); /* 0..30, 31 = current SP. XZR: use ir_const(b, 0) */
+ir_x ir_getx(struct ir_builder *b, unsigned reg);	  /* 0..30, 31 = current SP. XZR: use ir_const(b, 0) */
 void ir_putx(struct ir_builder *b, unsigned reg, ir_x v); /* 32-bit results must already be zero-extended */
 ir_v ir_getv(struct ir_builder *b, unsigned reg);
 void ir_putv(struct ir_builder *b, unsigned reg, ir_v v);
@@ -185,13 +216,13 @@ ir_x ir_select(struct ir_builder *b, ir_x cond, ir_x t, ir_x f);
 /* ---- flags */
 ir_f ir_fl_add(struct ir_builder *b, bool sf, ir_x a, ir_x c);
 ir_f ir_fl_sub(struct ir_builder *b, bool sf, ir_x a, ir_x c);
-ir_f ir_fl_adc(struct ir_builder *b, bool sf, ir_x a, ir_x c, ir_x carry); /* SBC: pass not(c) */
-ir_f ir_fl_logic(struct ir_builder *b, bool sf, ir_x a); /* N, Z of a; C = V = 0 */
+ir_f ir_fl_adc(struct ir_builder *b, bool sf, ir_x a, ir_x c, ir_x carry);		    /* SBC: pass not(c) */
+ir_f ir_fl_logic(struct ir_builder *b, bool sf, ir_x a);				    /* N, Z of a; C = V = 0 */
 ir_f ir_fl_fcmp(struct ir_builder *b, ir_v a, ir_v c, unsigned log2size, bool signal_qnan); /* sets FPSR.IOC */
-ir_f ir_fl_const(struct ir_builder *b, unsigned nzcv); /* 4 bits, N = 8 */
+ir_f ir_fl_const(struct ir_builder *b, unsigned nzcv);					    /* 4 bits, N = 8 */
 ir_f ir_fl_select(struct ir_builder *b, ir_x cond, ir_f t, ir_f f);
-ir_f ir_fl_pack(struct ir_builder *b, ir_x v);   /* from bits 31:28 */
-ir_x ir_fl_unpack(struct ir_builder *b, ir_f f); /* to bits 31:28 */
+ir_f ir_fl_pack(struct ir_builder *b, ir_x v);		     /* from bits 31:28 */
+ir_x ir_fl_unpack(struct ir_builder *b, ir_f f);	     /* to bits 31:28 */
 ir_x ir_cond(struct ir_builder *b, ir_f f, enum ir_cond cc); /* i1 */
 
 /* ---- memory. addr + disp is the address; m is IR_MEM(...). All may trap. */
@@ -230,10 +261,10 @@ void ir_br_ind(struct ir_builder *b, ir_x target, enum ir_br_kind kind);
 void ir_exit(struct ir_builder *b, enum ir_exit_reason why, uint64_t payload);
 
 /* ---- vectors */
-ir_v ir_v_from_x(struct ir_builder *b, ir_x lo);	  /* bits 127:64 zero */
+ir_v ir_v_from_x(struct ir_builder *b, ir_x lo); /* bits 127:64 zero */
 ir_v ir_v_from_xx(struct ir_builder *b, ir_x lo, ir_x hi);
 ir_x ir_x_from_v(struct ir_builder *b, ir_v v, unsigned log2size, unsigned lane, bool sext); /* sext: to 64 bits */
-ir_v ir_v_ins_x(struct ir_builder *b, ir_v v, unsigned log2size, unsigned lane, ir_x x); /* INS (general) */
+ir_v ir_v_ins_x(struct ir_builder *b, ir_v v, unsigned log2size, unsigned lane, ir_x x);     /* INS (general) */
 /*
  * All vector and FP data operations: one op whose operation is a row of vops.def. Its definition is a C function
  * (ir/vec.c, ir/fp.c) that a back end may replace by host instructions row by row.
