@@ -6,6 +6,7 @@ Each free-running case ends with an alarm after 300 ms, so the cases run in seve
 """
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -24,14 +25,18 @@ def main():
     p.add_argument("cases", nargs="*")
     args = p.parse_args()
 
+    # A cross build's emulator, which preloads for its program and not for itself.
+    wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))
+    stepgold = [*wrapper, args.stepgold]
     names = args.cases or [line.split()[0] for line in subprocess.run(
-        [args.stepgold, "-l"], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()]
-    env = dict(os.environ, LD_PRELOAD=os.path.abspath(args.preload))
+        [*stepgold, "-l"], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()]
+    preload = os.path.abspath(args.preload)
+    env = dict(os.environ, **({"QEMU_SET_ENV": "LD_PRELOAD=" + preload} if wrapper else {"LD_PRELOAD": preload}))
     with tempfile.TemporaryDirectory() as tmp:
         out = args.keep or tmp
         os.makedirs(out, exist_ok=True)
         parts = [names[i::PARTS] for i in range(PARTS) if names[i::PARTS]]
-        procs = [subprocess.Popen([args.stepgold, "-o", out] + part, env=env) for part in parts]
+        procs = [subprocess.Popen([*stepgold, "-o", out] + part, env=env) for part in parts]
         bad = 0
         for proc, part in zip(procs, parts):
             try:

@@ -9,6 +9,11 @@ cross=${CROSS_COMPILE:-aarch64-linux-gnu-}
 command -v "${cross}gcc" >/dev/null || exit 77
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
+if [ -n "${MESON_EXE_WRAPPER:-}" ]; then # a cross build's emulator
+	printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$MESON_EXE_WRAPPER" "$(realpath "$pawl")" >"$dir/.pawl"
+	chmod +x "$dir/.pawl"
+	pawl=$dir/.pawl
+fi
 failed=0
 
 elf() { # NAME: $dir/NAME, an ELF

@@ -6,6 +6,11 @@ set -u
 pawl=$1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
+if [ -n "${MESON_EXE_WRAPPER:-}" ]; then # a cross build's emulator
+	printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$MESON_EXE_WRAPPER" "$(realpath "$pawl")" >"$dir/.pawl"
+	chmod +x "$dir/.pawl"
+	pawl=$dir/.pawl
+fi
 failed=0
 n=0
 
