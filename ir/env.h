@@ -10,7 +10,8 @@
 
 enum { IR_TLB_BITS = 8, IR_TLB_SIZE = 1 << IR_TLB_BITS, IR_PAGE_SHIFT = 12 };
 #define IR_PAGE_MASK (~(uint64_t)0xfff)
-#define IR_TLB_NONE ((uint64_t)1) /* never equals a page address */
+/* Never equals a page address, nor one with the low bits of a misaligned access, which those who check both at once add. */
+#define IR_TLB_NONE ((uint64_t)1 << (IR_PAGE_SHIFT - 1))
 
 /*
  * Soft TLB entry, 4 KiB granular, direct mapped by VA bits 19:12. r and w are the page's VA if loads or stores may

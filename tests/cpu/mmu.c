@@ -427,6 +427,33 @@ static void structures_ask_for_the_alignment_of_their_elements(void **state)
 	machine_free(&m);
 }
 
+static void misaligned_accesses_to_page_0_do_not_hit_empty_entries(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	machine_mmu(&m, m.cpu);
+	LOAD(&m, CODE,
+	     {
+		     0x79400140, /* ldrh w0, [x10] */
+		     0xb9400140, /* ldr w0, [x10] */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xf9000140, /* str x0, [x10] */
+		     0xa9400540, /* ldp x0, x1, [x10] */
+		     0x3dc00140, /* ldr q0, [x10] */
+	     });
+	m.cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+	for (unsigned low = 0; low < 4096; low += low < 32 ? 1 : 97) {
+		for (unsigned i = 0; i < 6; i++) {
+			m.cpu->env.pc = CODE + 4 * i;
+			m.cpu->env.x[10] = low;
+			expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 1 | (i == 3 ? ISS_DABT_WNR : 0)),
+				   CODE + 4 * i);
+		}
+	}
+	machine_free(&m);
+}
+
 static void top_byte_ignore_keeps_the_tag_in_far(void **state)
 {
 	struct machine m;
@@ -698,6 +725,7 @@ int main(void)
 		cmocka_unit_test(sp_alignment_is_checked_before_anything_else),
 		cmocka_unit_test(sctlr_a_and_ordered_accesses_ask_for_alignment),
 		cmocka_unit_test(structures_ask_for_the_alignment_of_their_elements),
+		cmocka_unit_test(misaligned_accesses_to_page_0_do_not_hit_empty_entries),
 		cmocka_unit_test(top_byte_ignore_keeps_the_tag_in_far),
 		cmocka_unit_test(at_fills_par_and_takes_no_stage_1_fault),
 		cmocka_unit_test(dc_zva_clears_its_block_and_faults_as_a_store),
