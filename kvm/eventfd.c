@@ -227,7 +227,10 @@ static void gsi_set_locked(struct vm *vm, unsigned gsi, bool level)
 
 /* ---- irqfd */
 
-/* Service thread */
+/*
+ * Service thread. The line of a level interrupt stays up, as in the kernel: with a resampler until the guest is done, else until
+ * the client lowers it. For an edge each signal is one more.
+ */
 static void irqfd_ready(void *arg, int fd)
 {
 	struct irqfd *irqfd = arg;
@@ -237,8 +240,6 @@ static void irqfd_ready(void *arg, int fd)
 		return;
 	pthread_mutex_lock(&e->lock);
 	gsi_set_locked(irqfd->vm, irqfd->gsi, true);
-	if (irqfd->resample.fd < 0)
-		gsi_set_locked(irqfd->vm, irqfd->gsi, false);
 	pthread_mutex_unlock(&e->lock);
 }
 

@@ -113,6 +113,23 @@ static void an_irqfd_is_an_edge(void **state)
 	end(f);
 }
 
+static void an_irqfd_without_resampler_leaves_a_level_up(void **state)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	struct fake *f = machine();
+
+	assert_int_equal(irqfd(f, fd, GSI, 0, 0), 0);
+	signal_fd(f, fd);
+	assert_int_equal(icc_read(f, 0, ICC_IAR1), SPI);
+	icc_write(f, 0, ICC_EOIR1, SPI);
+	assert_int_equal(icc_read(f, 0, ICC_IAR1), SPI); /* the client has not lowered it */
+	assert_int_equal(vgic_set_irq(&f->vm, NULL, SPI, false, NULL), 0);
+	icc_write(f, 0, ICC_EOIR1, SPI);
+	assert_int_equal(icc_read(f, 0, ICC_IAR1), SPURIOUS);
+	close(fd);
+	end(f);
+}
+
 static void a_blocking_eventfd_that_somebody_else_read_does_not_block_us(void **state)
 {
 	int fd = eventfd(0, 0);
@@ -366,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(irqfd_errors),
 		cmocka_unit_test(an_irqfd_is_an_edge),
+		cmocka_unit_test(an_irqfd_without_resampler_leaves_a_level_up),
 		cmocka_unit_test(a_blocking_eventfd_that_somebody_else_read_does_not_block_us),
 		cmocka_unit_test(a_resampling_irqfd_holds_the_line_until_the_guest_is_done),
 		cmocka_unit_test(routing_replaces_the_table),
