@@ -58,7 +58,8 @@ static int set_base(struct vgic *vgic, ipa_t *base, ipa_t addr, uint64_t align, 
 
 static int check_new_region(const struct vgic *vgic, unsigned index, ipa_t base, unsigned count)
 {
-	uint64_t size = (uint64_t)count * KVM_VGIC_V3_REDIST_SIZE;
+	/* A single region is as large as the vcpus that there are make it. */
+	uint64_t size = (uint64_t)(count ? count : vgic->n_cpus) * KVM_VGIC_V3_REDIST_SIZE;
 
 	if (base + size < base)
 		return -EINVAL;
@@ -72,9 +73,8 @@ static int check_new_region(const struct vgic *vgic, unsigned index, ipa_t base,
 	}
 	if (index != vgic->n_regions || index >= VGIC_MAX_REGIONS)
 		return -EINVAL;
-	/* A single region has no size of its own; it cannot begin in the distributor's frame. */
 	if (count == 0 && vgic->dist_base != VGIC_ADDR_UNDEF &&
-	    vgic_ranges_overlap(base, KVM_VGIC_V3_REDIST_SIZE, vgic->dist_base, KVM_VGIC_V3_DIST_SIZE))
+	    vgic_ranges_overlap(base, size, vgic->dist_base, KVM_VGIC_V3_DIST_SIZE))
 		return -EINVAL;
 	for (unsigned i = 0; i < vgic->n_regions; i++)
 		if (vgic_ranges_overlap(base, size, vgic->region[i].base,

@@ -71,10 +71,12 @@ int vgic_dist_client_write_iidr(struct vgic_access *a, uint64_t val)
 	return 0;
 }
 
-/* No nASSGIcap to switch on. */
+/* No nASSGIcap to switch on; and when the GIC is initialised, that does not matter any more. */
 static int client_write_typer2(struct vgic_access *a, uint64_t val)
 {
-	return val ? -EINVAL : 0;
+	if (!val)
+		return 0;
+	return atomic_load(&a->vgic->initialized) ? -EBUSY : -EINVAL;
 }
 
 static uint64_t read_all_ones(struct vgic_access *a)

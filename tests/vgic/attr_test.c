@@ -80,8 +80,8 @@ static void address_errors(void **state)
 	assert_int_equal(get64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST), DIST);
 	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST + 0x1000), -EINVAL);
 	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, limit), -E2BIG);
-	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, limit - 0x10000), -EINVAL); /* half a frame */
-	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, DIST - 0x10000), -EINVAL);  /* overlap */
+	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, limit - 0x10000), -E2BIG); /* half a frame */
+	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, DIST - 0x10000), -EINVAL); /* overlap */
 	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST), 0);
 	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST), -EEXIST);
 	assert_int_equal(set64(f, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, 1ull << 52 | REDIST), -EINVAL);
