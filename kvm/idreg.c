@@ -20,29 +20,47 @@ enum {
 #define FIELD(shift) (0xfull << (shift))
 
 /*
- * Fields that a client may lower. A field is four bits; in the signed ones 0xf means "not there" and is below 0. Everything
- * else must stay as the model has it.
+ * Fields that a client may set: to what the model has or less, where a signed 0xf means "not there" and is below 0. The fields
+ * that are not offered at all are here too, as clients ask for the mask. Everything else must stay as the model has it.
  */
 static const struct writable {
 	uint8_t index; /* CPU_ID */
 	uint64_t mask, is_signed;
+	uint64_t more; /* more of it promises less */
+	uint64_t one;  /* the model's value or 1: not supported */
 } writable[] = {
-	/* ID_AA64PFR0: CSV3 CSV2 DIT AMU MPAM SEL2 SVE RAS GIC AdvSIMD FP EL3 EL2 EL1 EL0 */
-	{CPU_ID(4, 0), FIELD(60) | FIELD(56) | FIELD(48) | FIELD(28) | FIELD(0), FIELD(20) | FIELD(16)},
-	/* ID_AA64PFR1: MTE_frac, MTE, SSBS, BT */
-	{CPU_ID(4, 1), FIELD(0) | FIELD(4), 0},
-	/* ID_AA64DFR0: PMUVer, DebugVer, DoubleLock; CTX_CMPs, WRPs, BRPs */
-	{CPU_ID(5, 0), FIELD(8) | FIELD(0) | FIELD(28) | FIELD(20) | FIELD(12), FIELD(8)},
-	{CPU_ID(6, 0), 0xfffffffffffffff0ull & ~FIELD(24), 0},			   /* ID_AA64ISAR0 but TME */
-	{CPU_ID(6, 1), ~0ull & ~(FIELD(4) | FIELD(8) | FIELD(24) | FIELD(28)), 0}, /* ISAR1 but PtrAuth */
-	{CPU_ID(6, 2), FIELD(0) | FIELD(4) | FIELD(20) | FIELD(28) | FIELD(52), 0},
-	/* ID_AA64MMFR0: ECV FGT ExS TGran4_2.. TGran4 TGran64 TGran16 BigEndEL0 SNSMem BigEnd ASIDBits PARange */
-	{CPU_ID(7, 0), ~0ull & ~(FIELD(4) | FIELD(60) | FIELD(56)), FIELD(28) | FIELD(24)},
-	{CPU_ID(7, 1), ~0ull & ~(FIELD(8) | FIELD(4) | FIELD(52) | FIELD(60) | FIELD(56)), 0},
-	{CPU_ID(7, 2), ~0ull & ~(FIELD(24) | FIELD(56) | FIELD(12) | FIELD(16)), 0},
+	/* ID_AA64PFR0 but AMU, MPAM, SVE, AdvSIMD, FP */
+	{.index = CPU_ID(4, 0), .mask = ~(FIELD(44) | FIELD(40) | FIELD(32) | FIELD(20) | FIELD(16))},
+	/* ID_AA64PFR1: DF2, CSV2_frac, RAS_frac, SSBS, BT */
+	{.index = CPU_ID(4, 1), .mask = FIELD(56) | FIELD(32) | FIELD(12) | FIELD(4) | FIELD(0)},
+	/* ID_AA64PFR2: FPMR, GCIE, MTEFAR, MTESTOREONLY */
+	{.index = CPU_ID(4, 2), .mask = FIELD(32) | FIELD(12) | FIELD(8) | FIELD(4)},
+	{.index = CPU_ID(4, 4), .mask = 0x0fffff0f0ffff0ff}, /* ID_AA64ZFR0 */
+	{.index = CPU_ID(4, 7), .mask = 0x00000000fc0080ff}, /* ID_AA64FPFR0 */
+	/* ID_AA64DFR0: DoubleLock, WRPs, PMUVer, DebugVer. Breakpoints are numbered from the end: their number stays. */
+	{.index = CPU_ID(5, 0), .mask = FIELD(36) | FIELD(20) | FIELD(8) | FIELD(0), .is_signed = FIELD(36) | FIELD(8)},
+	{.index = CPU_ID(6, 0), .mask = ~(FIELD(24) | FIELD(0))}, /* ID_AA64ISAR0 but TME */
+	{.index = CPU_ID(6, 1),
+	 .mask = ~(FIELD(28) | FIELD(24) | FIELD(8) | FIELD(4))}, /* ID_AA64ISAR1 but GPI, GPA, API, APA */
+	{.index = CPU_ID(6, 2), .mask = ~(FIELD(12) | FIELD(8))}, /* ID_AA64ISAR2 but APA3, GPA3 */
+	{.index = CPU_ID(6, 3),
+	 .mask = FIELD(28) | FIELD(24) | FIELD(16) | FIELD(4)}, /* ID_AA64ISAR3: FPRCVT, LSUI, LSFE, FAMINMAX */
+	/* ID_AA64MMFR0 but ASIDBits; TGran4, TGran64; TGran4_2, TGran64_2, TGran16_2 */
+	{.index = CPU_ID(7, 0),
+	 .mask = ~(FIELD(52) | FIELD(48) | FIELD(4)),
+	 .is_signed = FIELD(28) | FIELD(24),
+	 .one = FIELD(40) | FIELD(36) | FIELD(32)},
+	/* ID_AA64MMFR1 but XNX, VH, VMIDBits; SpecSEI */
+	{.index = CPU_ID(7, 1), .mask = ~(FIELD(28) | FIELD(8) | FIELD(4)), .more = FIELD(24)},
+	/* ID_AA64MMFR2 but EVT, FWB, IDS, NV, CCIDX */
+	{.index = CPU_ID(7, 2), .mask = ~(FIELD(56) | FIELD(44) | FIELD(40) | FIELD(36) | FIELD(24) | FIELD(20))},
+	{.index = CPU_ID(7, 3), .mask = FIELD(16) | FIELD(8) | FIELD(4) | FIELD(0)}, /* ID_AA64MMFR3: S1POE .. TCRX */
+	{.index = CPU_ID(7, 4), .mask = FIELD(20)},				     /* ID_AA64MMFR4: NV_frac */
 };
 
-#define CTR_WRITABLE ((1ull << 29) | (1ull << 28) | (0xfull << 16) | 0xfull) /* DIC, IDC, DminLine, IminLine */
+enum { CTR_L1IP_VIPT = 2 };
+#define CTR_WRITABLE \
+	((1ull << 29) | (1ull << 28) | (0xfull << 16) | (3ull << 14) | 0xfull) /* DIC, IDC, DminLine, L1Ip, IminLine */
 
 static const struct writable *find_writable(unsigned index)
 {
@@ -52,32 +70,62 @@ static const struct writable *find_writable(unsigned index)
 	return NULL;
 }
 
-static bool field_within(uint64_t val, uint64_t limit, unsigned shift, bool is_signed)
+static bool field_within(const struct writable *w, uint64_t val, uint64_t limit, unsigned shift)
 {
 	unsigned v = val >> shift & 15, l = limit >> shift & 15;
 
-	return is_signed ? (v ^ 8) <= (l ^ 8) : v <= l;
+	if (v == l || (w->one >> shift & 15 && v == 1))
+		return true;
+	if ((w->one | w->more) >> shift & 15)
+		return w->more >> shift & 15 && v > l;
+	return w->is_signed >> shift & 15 ? (v ^ 8) < (l ^ 8) : v < l;
 }
 
-static bool value_within(unsigned index, uint64_t val, uint64_t limit, uint64_t now)
+static bool value_within(unsigned index, uint64_t val, uint64_t limit)
 {
 	const struct writable *w = find_writable(index);
 	uint64_t mask = w ? w->mask : 0;
 
-	if ((val ^ now) & ~mask)
+	if ((val ^ limit) & ~mask)
 		return false;
-	for (unsigned shift = 0; shift < 64; shift += 4)
-		if ((mask >> shift & 15) && !field_within(val, limit, shift, w->is_signed >> shift & 1))
+	for (unsigned shift = 0; mask && shift < 64; shift += 4)
+		if ((mask >> shift & 15) && !field_within(w, val, limit, shift))
 			return false;
 	return true;
 }
 
-/* AArch32 registers, CRm 1..3: the model has no AArch32, so they read as zero and take no notice of writes. */
+/* What no client may take away: AArch64 at EL0 and EL1, and the debug architecture's least version. */
+static bool lacks_the_least(unsigned index, uint64_t val)
+{
+	switch (index) {
+	case CPU_ID(4, 0): return !(val & FIELD(0)) || !(val & FIELD(4));
+	case CPU_ID(5, 0): return (val & FIELD(0)) < 6;
+	default: return false;
+	}
+}
+
+/*
+ * AArch32 registers, CRm 1..3: the model has no AArch32, so they read as zero and take no notice of writes. ID_AFR0, ID_DFR1 and
+ * the unallocated ones are zero for every VM, and take no other value.
+ */
 static bool is_aarch32(unsigned index)
 {
 	unsigned crm = index / 8 + 1, op2 = index % 8;
 
-	return crm == 1 || crm == 2 || (crm == 3 && op2 != 3 && op2 != 7);
+	return (crm == 1 && op2 != 3) || crm == 2 || (crm == 3 && op2 != 3 && op2 != 5 && op2 != 7);
+}
+
+/* The GIC is made, or none is and the VM begins to run: what the client has set does not count. vm->lock held */
+void idreg_vm_gic(struct vm *vm)
+{
+	struct vm_priv *p = vm->priv;
+	bool v3 = vm->vgic && vgic_type(vm) == KVM_DEV_TYPE_ARM_VGIC_V3;
+
+	if (!p->id_set)
+		return; /* no vcpu yet */
+	pthread_mutex_lock(&p->id_lock);
+	p->id[CPU_ID(4, 0)] = (p->id[CPU_ID(4, 0)] & ~FIELD(24)) | (uint64_t)v3 << 24;
+	pthread_mutex_unlock(&p->id_lock);
 }
 
 /* vm->lock held; the first vcpu's PE is the model */
@@ -89,7 +137,11 @@ void idreg_vm_init(struct vm *vm, const struct cpu *model)
 		return;
 	p->id_set = true;
 	memcpy(p->id, model->id, sizeof(p->id));
-	memcpy(p->id_limit, model->id, sizeof(p->id_limit));
+	/* A GIC may still be made; a client that looks before is shown it, so that what it saves fits a VM that has one. */
+	p->id[CPU_ID(4, 0)] = (model->id[CPU_ID(4, 0)] & ~FIELD(24)) | 1ull << 24;
+	memcpy(p->id_limit, p->id, sizeof(p->id_limit));
+	if (vm->vgic)
+		idreg_vm_gic(vm);
 	p->ctr = p->ctr_limit = model->sys[CPU_CTR_EL0];
 	p->clidr = model->sys[CPU_CLIDR_EL1];
 	p->impl[0] = model->sys[CPU_MIDR_EL1];
@@ -97,18 +149,12 @@ void idreg_vm_init(struct vm *vm, const struct cpu *model)
 	p->impl[2] = model->sys[CPU_AIDR_EL1];
 }
 
-/* Fields that follow from the VM's devices and features. */
+/* With the field that follows from the VM's features. */
 static uint64_t shown(const struct vcpu *vcpu, unsigned index)
 {
-	const struct vm *vm = vcpu->vm;
-	uint64_t val = vm->priv->id[index];
+	uint64_t val = vcpu->vm->priv->id[index];
 
 	switch (index) {
-	case CPU_ID(4, 0):
-		val &= ~FIELD(24);
-		if (vm->vgic && vgic_type(vm) == KVM_DEV_TYPE_ARM_VGIC_V3)
-			val |= 1ull << 24;
-		break;
 	case CPU_ID(5, 0): {
 		uint64_t pmuver = val >> 8 & 15;
 
@@ -158,8 +204,8 @@ static int set_impl(struct vm *vm, unsigned i, uint64_t val)
 		return -EINVAL;
 	if (atomic_load(&vm->has_run))
 		return -EBUSY;
-	if (val >> 32)
-		return -EINVAL;
+	if (i == 0 && val >> 32)
+		return -EINVAL; /* MIDR */
 	vm->priv->impl[i] = val;
 	return 0;
 }
@@ -175,6 +221,8 @@ static int set_ctr(struct vm *vm, uint64_t val)
 	if ((val ^ p->ctr) & ~CTR_WRITABLE || (val & ~p->ctr_limit & (3ull << 28)) ||
 	    (val >> 16 & 15) > (p->ctr_limit >> 16 & 15) || (val & 15) > (p->ctr_limit & 15))
 		return -EINVAL;
+	if ((val >> 14 & 3) != (p->ctr_limit >> 14 & 3) && (val >> 14 & 3) != CTR_L1IP_VIPT)
+		return -EINVAL;
 	p->ctr = val;
 	return 0;
 }
@@ -185,15 +233,17 @@ static int set_id(struct vcpu *vcpu, unsigned index, uint64_t val)
 	struct vm_priv *p = vm->priv;
 	uint64_t now = shown(vcpu, index), limit = p->id_limit[index];
 
-	if (is_aarch32(index) || val == now)
+	if (is_aarch32(index))
+		return 0;
+	if (lacks_the_least(index, val))
+		return -EINVAL;
+	if (val == now)
 		return 0;
 	if (atomic_load(&vm->has_run))
 		return -EBUSY;
-	if (index == CPU_ID(4, 0)) /* GIC follows from the device; a client that has not made it yet may ask for it */
-		limit |= 1ull << 24, now = (now & ~FIELD(24)) | (val & FIELD(24) & (1ull << 24));
-	if (index == CPU_ID(5, 0))
+	if (index == CPU_ID(5, 0)) /* PMUVer: as the feature says */
 		limit = (limit & ~FIELD(8)) | (now & FIELD(8));
-	if (!value_within(index, val, limit, now))
+	if (!value_within(index, val, limit))
 		return -EINVAL;
 	p->id[index] = val;
 	return 0;
@@ -245,14 +295,14 @@ int idreg_writable_masks(struct vm *vm, const struct reg_mask_range *range)
 	for (unsigned i = 0; i < CPU_ID_COUNT; i++) {
 		const struct writable *w = find_writable(i);
 
-		masks[8 + i] = is_aarch32(i) ? UINT64_MAX : w ? w->mask : 0;
+		masks[8 + i] = w ? w->mask : 0;
 	}
 	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 1, 0, 0, 1)] = (1ull << 47) - 1;
 	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 3, 0, 0, 1)] = CTR_WRITABLE;
 	if (vm->priv->writable_impl_ids) {
 		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 0)] = 0xffffffff;
-		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 6)] = 0xffffffff;
-		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 1, 0, 0, 7)] = 0xffffffff;
+		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 6)] = UINT64_MAX;
+		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 1, 0, 0, 7)] = UINT64_MAX;
 	}
 	return client_write(range->addr, masks, sizeof(masks));
 }

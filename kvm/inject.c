@@ -15,10 +15,15 @@ static void take(struct vcpu *vcpu)
 	vcpu->pc_advance = false;
 }
 
-void inject_undef(struct vcpu *vcpu)
+void inject_sync(struct vcpu *vcpu, uint64_t esr)
 {
 	take(vcpu);
-	cpu_take_sync(vcpu->cpu, ESR_MAKE(EC_UNKNOWN, 0), vcpu->cpu->env.pc);
+	cpu_take_sync(vcpu->cpu, esr, vcpu->cpu->env.pc);
+}
+
+void inject_undef(struct vcpu *vcpu)
+{
+	inject_sync(vcpu, ESR_MAKE(EC_UNKNOWN, 0));
 }
 
 /* Synchronous external abort; fsc is FSC_EXTERNAL, or FSC_EXTERNAL_WALK with the level. */

@@ -24,7 +24,7 @@ struct sysreg {
 	int (*get)(struct vcpu *vcpu, const struct sysreg *r, uint64_t *val);
 	int (*set)(struct vcpu *vcpu, const struct sysreg *r, uint64_t val);
 	bool (*visible)(const struct vcpu *vcpu); /* NULL: always */
-	uint16_t index; /* enum cpu_sys, or whatever the functions make of it */
+	uint16_t index;				  /* enum cpu_sys, or whatever the functions make of it */
 };
 
 /* ---- plain storage in the PE */
@@ -356,6 +356,16 @@ static bool is_visible(const struct vcpu *vcpu, const struct sysreg *r)
 	return r && (!r->visible || r->visible(vcpu));
 }
 
+/* FEAT_IDST: the space that identification registers are in. Arm ARM DDI 0487, "UnimplementedIDRegister" */
+static bool is_in_id_space(const struct vcpu *vcpu, uint32_t iss)
+{
+	uint32_t enc = iss_sys_enc(iss);
+	unsigned op0 = enc >> 14 & 3, op1 = enc >> 11 & 7, crn = enc >> 7 & 15, crm = enc >> 3 & 15;
+
+	return (vcpu->cpu->id[CPU_ID(7, 2)] >> 36 & 15) && (iss & ISS_SYS_READ) && op0 == 3 &&
+	       (op1 == 0 || op1 == 1 || op1 == 3) && crn == 0 && crm < 8;
+}
+
 /* EC 0x18. An exit handler. */
 int sysreg_trap(struct vcpu *vcpu, uint64_t esr)
 {
@@ -376,10 +386,12 @@ int sysreg_trap(struct vcpu *vcpu, uint64_t esr)
 	} else if (r->write) {
 		err = r->write(vcpu, r, vcpu_get_reg(vcpu, rt));
 	}
-	if (err)
-		inject_undef(vcpu);
-	else
+	if (!err)
 		vcpu_skip_instr(vcpu);
+	else if (!r && is_in_id_space(vcpu, iss))
+		inject_sync(vcpu, esr);
+	else
+		inject_undef(vcpu);
 	return RESUME_GUEST;
 }
 

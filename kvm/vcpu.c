@@ -271,6 +271,8 @@ int vcpu_prepare_run(struct vcpu *vcpu)
 		err = pmu_first_run(vcpu);
 	if (!err) {
 		vcpu_use_platform(vcpu);
+		if (!atomic_load(&vm->has_run))
+			idreg_vm_gic(vm);
 		idreg_vcpu_init(vcpu);
 		cpu_sys_changed(vcpu->cpu);
 		atomic_store(&vm->has_run, true);

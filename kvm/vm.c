@@ -352,6 +352,16 @@ static void device_release(void *object)
 
 const struct file_ops device_file_ops = {.name = "kvm-device", .ioctl = device_ioctl, .release = device_release};
 
+/* vm->lock held */
+static int create_gic(struct vm *vm, unsigned type)
+{
+	int err = vgic_create(vm, type);
+
+	if (!err)
+		idreg_vm_gic(vm);
+	return err;
+}
+
 static int create_device(struct vm *vm, struct kvm_create_device *args)
 {
 	struct device *d;
@@ -371,7 +381,7 @@ static int create_device(struct vm *vm, struct kvm_create_device *args)
 	if (args->type == KVM_DEV_TYPE_ARM_VGIC_ITS)
 		err = its_create(vm, &d->its);
 	else
-		err = vgic_create(vm, args->type);
+		err = create_gic(vm, args->type);
 	pthread_mutex_unlock(&vm->lock);
 	if (err) {
 		free(d);
@@ -427,7 +437,7 @@ static long vm_ioctl_create_irqchip(struct vm *vm, void *arg)
 	int err;
 
 	pthread_mutex_lock(&vm->lock);
-	err = vgic_create(vm, KVM_DEV_TYPE_ARM_VGIC_V2);
+	err = create_gic(vm, KVM_DEV_TYPE_ARM_VGIC_V2);
 	pthread_mutex_unlock(&vm->lock);
 	return err;
 }

@@ -194,4 +194,74 @@ TEST(writable_masks_ask_for_range_zero)
 	r.reserved[12] = 0;
 	expect_eq(call(m.vm, KVM_ARM_GET_REG_WRITABLE_MASKS, &r), 0);
 	expect_eq(masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 6, 0)] >> 20 & 15, 15);
+	expect_eq(masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 5, 0)], 0xf000f00f0f); /* breakpoints stay */
+	expect_eq(masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 7, 2)], 0xf0ff000ff00fffff);
+	expect_eq(masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 1, 0)], 0); /* AArch32 that is not there */
+}
+
+#define ID_AA64PFR0 SYS(3, 0, 0, 4, 0)
+#define GIC_FIELD (0xfull << 24)
+
+TEST(the_gic_field_is_shown_until_the_vm_runs_without_a_gic)
+{
+	uint64_t pfr0;
+
+	guest_with(WITHOUT_GIC, STR_X3_DEV);
+	pfr0 = get_reg(ID_AA64PFR0);
+	expect_eq(pfr0 & GIC_FIELD, 1 << 24);
+	expect_eq(try_set_reg(ID_AA64PFR0, &(uint64_t){pfr0 & ~GIC_FIELD}), 0);
+	expect_reg(ID_AA64PFR0, pfr0 & ~GIC_FIELD);
+	expect_eq(try_set_reg(ID_AA64PFR0, &pfr0), 0);
+	expect_eq(try_set_reg(ID_AA64PFR0, &(uint64_t){pfr0 + (1 << 24)}), -EINVAL);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(ID_AA64PFR0, pfr0 & ~GIC_FIELD);
+}
+
+TEST(the_gic_field_follows_the_gic_when_the_vm_runs)
+{
+	uint64_t pfr0;
+
+	guest(STR_X3_DEV);
+	pfr0 = get_reg(ID_AA64PFR0);
+	expect_eq(try_set_reg(ID_AA64PFR0, &(uint64_t){pfr0 & ~GIC_FIELD}), 0);
+	expect_reg(ID_AA64PFR0, pfr0 & ~GIC_FIELD);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(ID_AA64PFR0, pfr0);
+}
+
+TEST(fields_that_promise_less_the_other_way_round)
+{
+	uint64_t mmfr0, mmfr1, pfr0, ctr;
+
+	guest(NOP);
+	mmfr0 = get_reg(SYS(3, 0, 0, 7, 0));
+	expect_eq(try_set_reg(SYS(3, 0, 0, 7, 0), &(uint64_t){mmfr0 | 1ull << 40}), 0); /* TGran4_2: none at stage 2 */
+	expect_eq(try_set_reg(SYS(3, 0, 0, 7, 0), &(uint64_t){mmfr0 | 2ull << 40}), -EINVAL);
+	mmfr1 = get_reg(SYS(3, 0, 0, 7, 1));
+	expect_eq(try_set_reg(SYS(3, 0, 0, 7, 1), &(uint64_t){mmfr1 | 1ull << 24}), 0); /* SpecSEI: may happen */
+	pfr0 = get_reg(ID_AA64PFR0);
+	expect_eq(try_set_reg(ID_AA64PFR0, &(uint64_t){pfr0 & ~0xfull}), -EINVAL); /* no EL0 */
+	ctr = get_reg(SYS(3, 3, 0, 0, 1));
+	expect_eq(try_set_reg(SYS(3, 3, 0, 0, 1), &(uint64_t){ctr ^ 1 << 14}), 0); /* L1Ip: VIPT for PIPT */
+	expect_eq(try_set_reg(SYS(3, 3, 0, 0, 1), &(uint64_t){ctr & ~(3ull << 14)}), -EINVAL);
+}
+
+TEST(hidden_id_registers_take_only_zero)
+{
+	static const uint64_t ids[] = {SYS(3, 0, 0, 1, 3), SYS(3, 0, 0, 3, 3), SYS(3, 0, 0, 3, 5), SYS(3, 0, 0, 3, 7)};
+
+	guest(NOP);
+	for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		expect_eq(try_set_reg(ids[i], &(uint64_t){5}), -EINVAL);
+		expect_eq(try_set_reg(ids[i], &(uint64_t){0}), 0);
+	}
+}
+
+TEST(an_id_register_that_is_not_implemented_reports_what_was_read)
+{
+	guest(0xd5390043); /* mrs x3, ccsidr2_el1 */
+	put_words(VECTORS + 0x200, (const uint32_t[]){STR_X3_DEV}, 1);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(ELR_EL1, ENTRY);
+	expect_reg(ESR_EL1, 0x62344061);
 }
