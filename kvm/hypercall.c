@@ -196,8 +196,8 @@ static int handle(struct vcpu *vcpu, uint32_t fn)
 	case SMCCC_TRNG_UUID: smccc_return(vcpu, 0x00e0210d, 0xeb118443, 0x44527080, 0x4c5a4e55); break;
 	case SMCCC_TRNG_RND32: trng_rnd(vcpu, 32); break;
 	case SMCCC_TRNG_RND64: trng_rnd(vcpu, 64); break;
-	case SMCCC_PV_TIME_FEATURES:
-	case SMCCC_PV_TIME_ST: smccc_return(vcpu, SMCCC_RET_NOT_SUPPORTED, 0, 0, 0); break;
+	case SMCCC_PV_TIME_FEATURES: pvtime_features(vcpu); break;
+	case SMCCC_PV_TIME_ST: pvtime_start(vcpu); break;
 	case SMCCC_VENDOR_HYP_UID: smccc_return(vcpu, 0xb66fb428, 0xe911c52e, 0x564bcaa9, 0x743a004d); break;
 	case SMCCC_VENDOR_HYP_FEATURES:
 		smccc_return(vcpu, hc->bmap[BMAP_VENDOR_HYP], 0, hc->bmap[BMAP_VENDOR_HYP_2], 0);
@@ -338,21 +338,6 @@ int hypercall_set_fw_reg(struct vcpu *vcpu, uint64_t id, uint64_t val)
 	}
 	pthread_mutex_unlock(&hc->lock);
 	return err;
-}
-
-/* ---- paravirtual time */
-
-int pvtime_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr)
-{
-	return -ENXIO;
-}
-int pvtime_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr)
-{
-	return -ENXIO;
-}
-int pvtime_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr)
-{
-	return -ENXIO;
 }
 
 /* ---- life */

@@ -111,23 +111,31 @@ extern const uint64_t hypercall_fw_regs[];
 extern const unsigned hypercall_n_fw_regs;
 int hypercall_get_fw_reg(struct vcpu *vcpu, uint64_t id, uint64_t *val); /* 0, -ENOENT */
 int hypercall_set_fw_reg(struct vcpu *vcpu, uint64_t id, uint64_t val);	 /* 0, -ENOENT, -EINVAL, -EBUSY */
-/* PV time: KVM_ARM_VCPU_PVTIME_CTRL; -ENXIO where it does not exist */
+
+/* ---- pvtime.c: KVM_ARM_VCPU_PVTIME_CTRL; -ENXIO where it does not exist. Under vcpu->mutex */
 int pvtime_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
 int pvtime_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
 int pvtime_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
+bool pvtime_supported(void);
+void pvtime_features(struct vcpu *vcpu); /* PV_TIME_FEATURES */
+void pvtime_start(struct vcpu *vcpu);	 /* PV_TIME_ST */
+void pvtime_record(struct vcpu *vcpu);	 /* pvtime.set: what was stolen since the last time. vcpu thread */
+void pvtime_vcpu_destroy(struct vcpu *vcpu);
 
 /* ---- timer.c */
 int timer_vcpu_create(struct vcpu *vcpu); /* vm->lock held. CNTVCT restarts at 0. 0, -ENOMEM */
 void timer_vcpu_destroy(struct vcpu *vcpu);
-void timer_vcpu_reset(struct vcpu *vcpu);     /* CTL 0, lines low. Under vcpu->mutex */
-int timer_vcpu_first_run(struct vcpu *vcpu); /* PPIs distinct and claimed: 0, -EINVAL. Once per vcpu, after the vgic is mapped */
-void timer_changed(void *opaque);	     /* cpu_platform.timer_changed; opaque is the vcpu */
+void timer_vcpu_reset(struct vcpu *vcpu); /* CTL 0, lines low. Under vcpu->mutex */
+int timer_vcpu_first_run(
+	struct vcpu *vcpu);	  /* PPIs distinct and claimed: 0, -EINVAL. Once per vcpu, after the vgic is mapped */
+void timer_changed(void *opaque); /* cpu_platform.timer_changed; opaque is the vcpu */
 /* Without an in-kernel irqchip: copy the lines to run->s.regs.device_irq_level; true if that changed. vcpu thread */
 bool timer_update_user_level(struct vcpu *vcpu);
 int timer_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr); /* KVM_ARM_VCPU_TIMER_CTRL */
 int timer_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
 int timer_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
-int timer_set_counter_offset(struct vm *vm, const struct kvm_arm_counter_offset *off); /* 0, -EINVAL, -EBUSY. vm->lock held */
+int timer_set_counter_offset(struct vm *vm,
+			     const struct kvm_arm_counter_offset *off); /* 0, -EINVAL, -EBUSY. vm->lock held */
 /* The six timer register ids of ONE_REG (two are swapped in the ABI). 0, -ENOENT: not one of them. Under vcpu->mutex */
 int timer_get_reg(struct vcpu *vcpu, uint64_t id, uint64_t *val);
 int timer_set_reg(struct vcpu *vcpu, uint64_t id, uint64_t val);
@@ -164,16 +172,16 @@ struct service_timer {
 };
 void service_timer_arm(struct vm *vm, struct service_timer *t, uint64_t deadline);
 void service_timer_cancel(struct vm *vm, struct service_timer *t); /* waits for a running fn */
-int service_vm_init(struct vm *vm); /* sets vm->service, starts no thread yet; 0, -ENOMEM */
+int service_vm_init(struct vm *vm);	/* sets vm->service, starts no thread yet; 0, -ENOMEM */
 void service_vm_destroy(struct vm *vm); /* stops the thread; no callback runs after it */
 /* Call fn(arg, fd) on the service thread whenever fd (an eventfd) is readable; fn reads it. */
 int service_fd_add(struct vm *vm, int fd, void (*fn)(void *arg, int fd), void *arg);
 void service_fd_remove(struct vm *vm, int fd, void *arg); /* waits for a running fn */
 
 struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H (P is the live PSTATE.SS in cpu) */
-	uint32_t control; /* KVM_GUESTDBG_*, 0 = off */
-	bool g;		  /* guest's own PSTATE.SS while the host steps */
-	bool h;		  /* host step pending: an instruction is done and not yet reported */
+	uint32_t control;	  /* KVM_GUESTDBG_*, 0 = off */
+	bool g;			  /* guest's own PSTATE.SS while the host steps */
+	bool h;			  /* host step pending: an instruction is done and not yet reported */
 	struct cpu_dbg_regs regs; /* USE_HW */
 };
 
@@ -199,7 +207,7 @@ struct vcpu {
 	bool initialized; /* KVM_ARM_VCPU_INIT was done */
 	bool has_run;
 	uint32_t features; /* KVM_ARM_VCPU_* bits, without POWER_OFF */
-	bool pc_advance;   /* an emulated instruction is to be skipped: applied at entry or on the way out (vcpu_skip_instr) */
+	bool pc_advance; /* an emulated instruction is to be skipped: applied at entry or on the way out (vcpu_skip_instr) */
 	struct vcpu_mmio mmio;
 	struct vcpu_debug debug;
 	bool sigmask_set;
@@ -209,20 +217,30 @@ struct vcpu {
 	/* atomic, any thread; see request.c */
 	_Atomic uint32_t requests;
 	_Atomic int mp_state; /* KVM_MP_STATE_* */
-	struct { uint64_t pc, x0; bool be; } reset; /* PSCI CPU_ON: stored before REQ_RESET is posted */
+	struct {
+		uint64_t pc, x0;
+		bool be;
+	} reset;		 /* PSCI CPU_ON: stored before REQ_RESET is posted */
 	_Atomic bool signal_ran; /* a handler ran on the thread in KVM_RUN, or immediate_exit came late */
 	_Atomic bool sleeping;	 /* in the futex of request.c */
 	_Atomic bool on_bus;	 /* inside an iobus access; pairs with the wait in iobus.c */
 
 	struct service_timer timer_deadline[CPU_TIMER_COUNT]; /* timer.c */
-	bool timer_level[CPU_TIMER_COUNT]; /* written under the lock in timers */
-	struct vcpu_timers *timers; /* timer.c */
-	struct vcpu_pmu *pmu; /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
-	struct vcpu_pvtime { uint64_t ipa; bool set; } pvtime; /* hypercall.c */
-	uint64_t fault_far; /* VA of the last stage 2 abort, for an injected external abort */
+	bool timer_level[CPU_TIMER_COUNT];		      /* written under the lock in timers */
+	struct vcpu_timers *timers;			      /* timer.c */
+	struct vcpu_pmu *pmu;				      /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
+	struct vcpu_pvtime {
+		uint64_t ipa;
+		bool set;
+		bool open; /* fd: the host's account of thread */
+		int fd;
+		pthread_t thread;
+		uint64_t delay; /* ns; what fd said last */
+	} pvtime;		   /* pvtime.c */
+	uint64_t fault_far;	   /* VA of the last stage 2 abort, for an injected external abort */
 	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
 	bool tick_armed;	   /* vcpu thread */
-	uint32_t *ccsidr; /* vcpu.c: by CSSELR_EL1 */
+	uint32_t *ccsidr;	   /* vcpu.c: by CSSELR_EL1 */
 };
 
 struct vm {
@@ -231,15 +249,16 @@ struct vm {
 	unsigned ipa_bits;
 	pthread_mutex_t lock; /* creation of vcpus and devices, VM-wide settings. Order: docs/locking.md */
 	_Atomic unsigned n_vcpus;
-	struct vcpu *vcpus[VM_MAX_VCPUS]; /* by index; entries below n_vcpus are set and never change until the VM goes */
+	struct vcpu
+		*vcpus[VM_MAX_VCPUS]; /* by index; entries below n_vcpus are set and never change until the VM goes */
 	_Atomic bool has_run;
-	_Atomic bool dead; /* every later ioctl: EIO */
-	struct vgic *vgic; /* NULL without an in-kernel irqchip */
+	_Atomic bool dead;		     /* every later ioctl: EIO */
+	struct vgic *vgic;		     /* NULL without an in-kernel irqchip */
 	uint32_t timer_ppi[CPU_TIMER_COUNT]; /* INTIDs: 27 virtual, 30 physical */
-	uint32_t timer_ppi_el2[2]; /* timer.c: of the EL2 timers, which the client may name; 0: the default */
-	bool counter_offset_set; /* timer.c: KVM_ARM_SET_COUNTER_OFFSET was used */
+	uint32_t timer_ppi_el2[2];	     /* timer.c: of the EL2 timers, which the client may name; 0: the default */
+	bool counter_offset_set;	     /* timer.c: KVM_ARM_SET_COUNTER_OFFSET was used */
 	bool nisv_to_user, system_suspend;
-	bool has_its; /* vgic: KVM_CAP_MSI_DEVID */
+	bool has_its;		     /* vgic: KVM_CAP_MSI_DEVID */
 	struct service *service;     /* service.c */
 	struct hypercall *hypercall; /* hypercall.c */
 	struct eventfds *eventfd;    /* eventfd.c */
@@ -248,7 +267,10 @@ struct vm {
 	struct vm_priv *priv;	     /* vm.c */
 };
 
-static inline uint64_t vcpu_get_reg(const struct vcpu *vcpu, unsigned rt) { return rt < 31 ? vcpu->cpu->env.x[rt] : 0; }
+static inline uint64_t vcpu_get_reg(const struct vcpu *vcpu, unsigned rt)
+{
+	return rt < 31 ? vcpu->cpu->env.x[rt] : 0;
+}
 static inline void vcpu_set_reg(struct vcpu *vcpu, unsigned rt, uint64_t val)
 {
 	if (rt < 31)

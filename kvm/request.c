@@ -197,6 +197,8 @@ static bool stopped_done(struct vcpu *vcpu)
 int vcpu_wait_for_interrupt(struct vcpu *vcpu)
 {
 	wait_until(vcpu, wfi_done);
+	if (vcpu->pvtime.set)
+		pvtime_record(vcpu);
 	return RESUME_GUEST; /* an interruption is found by the run loop */
 }
 

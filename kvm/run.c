@@ -34,6 +34,8 @@ static int run_guest(struct vcpu *vcpu)
 			ret = exit_handle(vcpu);
 			if (ret != RESUME_GUEST)
 				return ret;
+		} else if (vcpu->pvtime.set) {
+			pvtime_record(vcpu);
 		}
 	}
 }
@@ -56,6 +58,8 @@ int vcpu_run(struct vcpu *vcpu)
 		ret = 0;
 	if (run->exit_reason == KVM_EXIT_MMIO && vcpu->mmio.pending)
 		mmio_complete(vcpu);
+	if (vcpu->pvtime.set)
+		pvtime_record(vcpu);
 	debug_load(vcpu);
 	if (ret == 0) {
 		run->exit_reason = KVM_EXIT_UNKNOWN;

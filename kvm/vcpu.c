@@ -49,6 +49,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	if (vcpu->vgic)
 		vgic_vcpu_destroy(vcpu);
 	pmu_vcpu_destroy(vcpu);
+	pvtime_vcpu_destroy(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, 2 * host_page_size());
 	if (vcpu->cpu)

@@ -254,6 +254,7 @@ static const struct {
 	{KVM_CAP_HALT_POLL, 1},
 	{KVM_CAP_SET_GUEST_DEBUG2,
 	 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW},
+	{KVM_CAP_STEAL_TIME, DYNAMIC},
 	{KVM_CAP_PTP_KVM, 1},
 	{KVM_CAP_SYSTEM_EVENT_DATA, 1},
 	{KVM_CAP_ARM_SYSTEM_SUSPEND, 1},
@@ -279,6 +280,7 @@ static long dynamic_cap(struct vm *vm, unsigned long cap)
 	case KVM_CAP_MAX_VCPU_ID: return v2 ? VM_VGIC_V2_MAX_VCPUS : VM_MAX_VCPUS;
 	case KVM_CAP_GUEST_DEBUG_HW_BPS: return VM_HW_BREAKPOINTS;
 	case KVM_CAP_GUEST_DEBUG_HW_WPS: return VM_HW_WATCHPOINTS;
+	case KVM_CAP_STEAL_TIME: return pvtime_supported();
 	case KVM_CAP_MSI_DEVID: return vm ? vm->has_its : -EINVAL;
 	default: return 0;
 	}

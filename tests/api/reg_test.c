@@ -265,3 +265,46 @@ TEST(an_id_register_that_is_not_implemented_reports_what_was_read)
 	expect_reg(ELR_EL1, ENTRY);
 	expect_reg(ESR_EL1, 0x62344061);
 }
+
+/* ---- paravirtual time */
+
+#define HVC_THEN_STORE HVC, 0xf9000160u /* str x0, [x11] */
+#define PV_TIME_FEATURES 0xc5000020ull
+#define PV_TIME_ST 0xc5000021ull
+
+static long pvtime(unsigned long request, uint64_t *ipa)
+{
+	struct kvm_device_attr a = {
+		.group = KVM_ARM_VCPU_PVTIME_CTRL, .attr = KVM_ARM_VCPU_PVTIME_IPA, .addr = (uintptr_t)ipa};
+
+	return call(m.vcpu, request, &a);
+}
+
+TEST(stolen_time_goes_to_where_the_client_put_it)
+{
+	uint64_t ipa = DATA + 1;
+
+	guest(HVC_THEN_STORE, HVC_THEN_STORE, STR_X3_DEV);
+	if (pvtime(KVM_HAS_DEVICE_ATTR, NULL) == -ENXIO)
+		skip("the host keeps no account of it");
+	expect_eq(pvtime(KVM_GET_DEVICE_ATTR, &ipa), 0);
+	expect_eq(ipa, UINT64_MAX);
+	ipa = DATA + 8;
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EINVAL); /* 64 bytes */
+	ipa = DEVICE;
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EINVAL); /* no memory */
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, NULL), -EFAULT);
+	ipa = DATA;
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), 0);
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EEXIST);
+	memset(m.ram + (DATA - ENTRY), 0xff, 16);
+	set_reg(X(0), PV_TIME_FEATURES);
+	set_reg(X(1), PV_TIME_ST);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(X(0), 0);
+	set_reg(X(0), PV_TIME_ST);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(X(0), DATA);
+	expect_eq(*(const uint64_t *)(m.ram + (DATA - ENTRY)), 0); /* revision, attributes */
+	expect_exit(KVM_EXIT_MMIO);
+}

@@ -64,6 +64,14 @@ WEAK int vm_read_guest(struct vm *vm, ipa_t ipa, void *buf, uint64_t len)
 	return 0;
 }
 
+WEAK int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
+{
+	if (ipa < FAKE_RAM || ipa - FAKE_RAM > FAKE_RAM_SIZE || len > FAKE_RAM_SIZE - (ipa - FAKE_RAM))
+		return -EFAULT;
+	memcpy(fake_ram + (ipa - FAKE_RAM), buf, len);
+	return 0;
+}
+
 WEAK int iobus_add(struct vm *vm, struct io_dev *dev)
 {
 	dev->next = fake_of(vm)->bus;
