@@ -48,12 +48,22 @@ struct gdb_server {
 
 /* ---- sending */
 
+/* Waits for a debugger that does not read, but not when the server is to stop. */
+static bool wait_writable(struct gdb_server *s)
+{
+	struct pollfd p[2] = {{.fd = s->conn, .events = POLLOUT}, {.fd = s->wake, .events = POLLIN}};
+
+	while (poll(p, 2, -1) < 0)
+		;
+	return p[0].revents;
+}
+
 static bool send_all(struct gdb_server *s, const char *p, size_t len)
 {
 	while (len) {
-		ssize_t n = send(s->conn, p, len, MSG_NOSIGNAL);
+		ssize_t n = send(s->conn, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || (errno == EAGAIN && wait_writable(s))))
 			continue;
 		if (n <= 0)
 			return false;
