@@ -47,7 +47,8 @@ int file_read(const char *path, uint64_t limit, uint8_t **data, size_t *size, st
 		}
 		n += (size_t)got;
 		if (n > limit) {
-			vmm_fail(err, "%s: larger than the guest's memory (%" PRIu64 " MiB)", path, limit >> 20);
+			vmm_fail(err, "%s: larger than the guest's memory (%" PRIu64 " %s)", path,
+				 limit >> 20 ? limit >> 20 : limit >> 10, limit >> 20 ? "MiB" : "KiB");
 			break;
 		}
 	}

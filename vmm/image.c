@@ -334,8 +334,34 @@ static int parse_elf(struct image *image, struct bytes b, struct vmm_error *err)
 
 /* ---- the arm64 Image */
 
-static int parse_linux(struct image *image, struct bytes b)
+/*
+ * Bytes that a file has which is also an EFI program, as kernels are: the end of the last section. 0: it is none. The
+ * header of the Image itself only knows the size in memory. Microsoft PE format, "COFF File Header", "Section Table".
+ */
+static uint64_t pe_file_size(struct bytes b)
 {
+	uint64_t pe = get_le(b.p + 60, 4), sections, count, end = 0;
+
+	if (!has(b, 0, "MZ", 2) || !has(b, pe, "PE\0\0", 4) || b.size - pe < 24)
+		return 0;
+	count = get_le(b.p + pe + 6, 2);
+	sections = pe + 24 + get_le(b.p + pe + 20, 2);
+	for (uint64_t at = sections; count && at <= b.size && b.size - at >= 40; at += 40, count--) {
+		uint64_t section_end = get_le(b.p + at + 16, 4) + get_le(b.p + at + 20, 4);
+
+		if (section_end > end)
+			end = section_end;
+	}
+	return end;
+}
+
+static int parse_linux(struct image *image, struct bytes b, struct vmm_error *err)
+{
+	uint64_t file_size = pe_file_size(b);
+
+	if (file_size > b.size)
+		return vmm_fail(err, "an arm64 Image that ends early, after %zu of %" PRIu64 " bytes: truncated file?",
+				b.size, file_size);
 	image->kind = IMAGE_LINUX;
 	image->data = b.p;
 	image->size = b.size;
@@ -348,7 +374,7 @@ static int parse_linux(struct image *image, struct bytes b)
 static int parse_plain(struct image *image, struct bytes b, struct vmm_error *err)
 {
 	if (has(b, 56, "ARM\x64", 4) && b.size >= 64)
-		return parse_linux(image, b);
+		return parse_linux(image, b, err);
 	if (has(b, 56, "ARM\x64", 4))
 		return vmm_fail(err, "an arm64 Image header cut off: %zu of 64 bytes", b.size);
 	if (has(b, 0, ELFMAG, SELFMAG))

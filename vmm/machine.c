@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libfdt.h>
@@ -155,7 +156,8 @@ void machine_end(struct machine *m, int status)
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&m->lock);
-	if (!m->ended) {
+	/* Output that is lost is a failure, also if it is found out when the guest has powered off. */
+	if (!m->ended || (m->status == 0 && status == MACHINE_FAILED)) {
 		m->ended = true;
 		m->status = status;
 	}
@@ -463,6 +465,7 @@ int machine_dump_dtb(const struct machine_config *config, const char *path, stru
 	struct payload p;
 	uint64_t mpidr[MACHINE_MAX_VCPUS];
 	uint8_t *tree = NULL;
+	struct stat st;
 	int fd, rc = -1;
 
 	/* As KVM numbers them; see KVM_CREATE_VCPU */
@@ -496,7 +499,7 @@ int machine_dump_dtb(const struct machine_config *config, const char *path, stru
 	}
 	if (close(fd) && !rc)
 		rc = kvm_error(path, err);
-	if (rc)
+	if (rc && !stat(path, &st) && S_ISREG(st.st_mode)) /* a device or a pipe is not ours to remove */
 		unlink(path);
 out:
 	free(tree);
@@ -557,6 +560,7 @@ int machine_run(struct machine *m)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, old_pipe;
 	bool console = false;
+	int status;
 	sigset_t ours, old;
 	struct vmm_error err;
 
@@ -585,5 +589,8 @@ int machine_run(struct machine *m)
 	m->signal_fd = -1;
 	sigaction(SIGPIPE, &old_pipe, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return m->status;
+	pthread_mutex_lock(&m->lock);
+	status = m->status;
+	pthread_mutex_unlock(&m->lock);
+	return status;
 }
