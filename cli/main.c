@@ -2,7 +2,9 @@
 /* The `pawl` command: finds the subcommand's row and calls it. */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -103,10 +105,28 @@ static int cmd_help(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * Started with a standard descriptor closed, the next file opened would take its number, and the console would read
+ * and write that. So it is taken by what fails: its use is an error as it was.
+ */
+static bool hold_standard_descriptors(void)
+{
+	static const int mode[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+
+	for (int fd = 0; fd < 3; fd++) {
+		/* The lowest free number is the one that is closed: those below are open by now. */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) != fd)
+			return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c;
 
+	if (!hold_standard_descriptors())
+		return 1;
 	if (argc < 2)
 		return cli_usage_error(NULL, "a command is missing");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
