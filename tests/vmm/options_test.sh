@@ -55,7 +55,7 @@ done
 for size in 0 1000 1K 100M1; do
 	refused 2 "--memory: '$size'" --kernel x --memory $size
 done
-for smp in 0 124 x -1 "" 1.5; do
+for smp in 0 124 9999 99999999999999999999 x -1 "" 1.5; do
 	refused 2 "--smp: '$smp' is not a number from 1 to" --kernel x --smp "$smp"
 done
 refused 2 "unknown engine 'warp'" --kernel x --engine warp
@@ -75,8 +75,27 @@ head -c 40 "$kernel" >"$dir/short"
 refused 1 "only 40 bytes" --kernel "$dir/short"
 head -c 3000000 /dev/zero >"$dir/big"
 refused 1 "larger than the guest's memory (2 MiB)" --kernel "$kernel" --memory 2M --initrd "$dir/big"
+refused 1 "cannot get 4194304000 MiB of memory" --kernel "$kernel" --memory 4000T
+refused 1 "more guest memory than an address can name" --kernel "$kernel" --memory 16000000T
 refused 1 "do not fit into 2 MiB" --kernel "$kernel" --memory 2M
 refused 1 "/nonexistent" --kernel "$kernel" --kvm /nonexistent
+refused 1 "larger than the guest's memory (64 KiB)" --kernel "$dir/big" --memory 64K
+# A kernel that is an EFI program too, with a section of 16 bytes at 0x1000, and cut off before its end.
+{
+	printf 'MZ\000\000'
+	head -c 12 /dev/zero
+	printf '\000\000\001\000\000\000\000\000'
+	head -c 32 /dev/zero
+	printf 'ARM\144\100\000\000\000'
+	printf 'PE\000\000\144\252\001\000'
+	head -c 32 /dev/zero
+	printf '\020\000\000\000\000\020\000\000'
+	head -c 3000 /dev/zero
+} >"$dir/pe"
+refused 1 "ends early, after 3112 of 4112 bytes: truncated file?" --kernel "$dir/pe"
+ln -s /dev/full "$dir/full"
+[ -c /dev/full ] && refused 1 "$dir/full: No space left on device" --kernel "$kernel" --dump-dtb "$dir/full"
+[ -L "$dir/full" ] || { echo "not ok: a failed --dump-dtb removes what is no file"; failed=1; }
 refused 1 "no KVM device" --kernel "$kernel" --kvm /dev/null
 refused 1 "--gdb: " --kernel "$kernel" --gdb 256.0.0.1:notaport
 refused 1 "/nonexistent/dtb: No such file or directory" --kernel "$kernel" --dump-dtb /nonexistent/dtb
@@ -97,6 +116,6 @@ n=$((n + 1))
 "$pawl" run --help | grep -q -- '--dump-dtb FILE' || { echo "not ok: --help"; failed=1; }
 
 rm -f "$dir/dts"
-[ "$(ls "$dir" | tr '\n' ' ')" = "Image big dtb elf empty err out short text " ] || { echo "not ok: files left behind"; ls "$dir"; failed=1; }
+[ "$(ls "$dir" | tr '\n' ' ')" = "Image big dtb elf empty err full out pe short text " ] || { echo "not ok: files left behind"; ls "$dir"; failed=1; }
 [ $failed -eq 0 ] && echo "$n command lines: as they should be"
 exit $failed
