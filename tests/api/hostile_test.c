@@ -459,7 +459,7 @@ static void run_round(struct worker *w)
 		atomic_fetch_add(&w->runs, 1);
 		ret = call(w->fd, KVM_RUN, NULL);
 		atomic_fetch_add(&w->runs, 1);
-		w->run->immediate_exit = 0;
+		__atomic_store_n(&w->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		if (ret == -EINTR) {
 			i += EXITS / 6;
 			errors[0]++;
