@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine of harness.h, and the runner: all tests, or those whose names hold an argument. TAP on stdout. */
+/*
+ * The machine of harness.h, and the runner: [--kvm PATH] [part of a test's name]... TAP on stdout. With --kvm the tests make
+ * system calls on that device and not on the library.
+ */
 #include "harness.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct machine m = {.kvm = -1, .vm = -1, .vcpu = -1, .gic = -1};
-const char *test_name;
+const char *test_name, *test_variant, *kvm_path;
+static const char *why_skipped;
 static struct test *tests, **tests_end = &tests;
 static jmp_buf failed;
+enum { FAILED = 1, SKIPPED };
 
 void test_register(struct test *t)
 {
@@ -22,12 +29,18 @@ void fail_at(const char *file, int line, const char *fmt, ...)
 {
 	va_list ap;
 
-	printf("# %s:%d: ", file, line);
+	printf("# %s:%d: %s%s", file, line, test_variant ? test_variant : "", test_variant ? ": " : "");
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
 	printf("\n");
-	longjmp(failed, 1);
+	longjmp(failed, FAILED);
+}
+
+void skip(const char *why)
+{
+	why_skipped = why;
+	longjmp(failed, SKIPPED);
 }
 
 void check_equal(const char *file, int line, const char *what, uint64_t have, uint64_t want)
@@ -36,9 +49,24 @@ void check_equal(const char *file, int line, const char *what, uint64_t have, ui
 		fail_at(file, line, "%s is %#llx, not %#llx", what, (unsigned long long)have, (unsigned long long)want);
 }
 
+int api_open(int flags)
+{
+	return kvm_path ? open(kvm_path, flags) : pawl_open(flags);
+}
+
+int api_ioctl(int fd, unsigned long request, void *arg)
+{
+	return kvm_path ? ioctl(fd, request, arg) : pawl_ioctl(fd, request, arg);
+}
+
+int api_close(int fd)
+{
+	return kvm_path ? close(fd) : pawl_close(fd);
+}
+
 long call(int fd, unsigned long request, void *arg)
 {
-	int ret = pawl_ioctl(fd, request, arg);
+	int ret = api_ioctl(fd, request, arg);
 
 	return ret < 0 ? -errno : ret;
 }
@@ -97,7 +125,7 @@ void machine_new(unsigned flags)
 {
 	unsigned features = 1u << KVM_ARM_VCPU_PSCI_0_2;
 
-	m.kvm = pawl_open(O_RDWR | O_CLOEXEC);
+	m.kvm = api_open(O_RDWR | O_CLOEXEC);
 	m.vm = (int)call(m.kvm, KVM_CREATE_VM, NULL);
 	if (m.vm < 0)
 		fail("KVM_CREATE_VM: %s", strerror(-m.vm));
@@ -125,7 +153,7 @@ void machine_free(void)
 		munmap(m.run, 2 * 4096);
 	for (unsigned i = 0; i < 4; i++) {
 		if (*fds[i] >= 0)
-			pawl_close(*fds[i]);
+			api_close(*fds[i]);
 		*fds[i] = -1;
 	}
 	if (m.ram)
@@ -137,7 +165,10 @@ void machine_free(void)
 
 void put_words(uint64_t ipa, const uint32_t *words, unsigned n)
 {
-	memcpy(m.ram + (ipa - ENTRY), words, 4 * n);
+	char *p = (char *)m.ram + (ipa - ENTRY);
+
+	memcpy(p, words, 4 * n);
+	__builtin___clear_cache(p, p + 4 * n); /* where the guest is the host's own CPU */
 }
 
 void guest_words(unsigned flags, const uint32_t *words, unsigned n)
@@ -232,26 +263,47 @@ void expect_step(uint64_t pc, uint32_t hsr)
 	expect_pc(pc);
 }
 
+static bool is_wanted(const struct test *t, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strstr(t->name, argv[i]))
+			return true;
+	return argc < 2;
+}
+
+/* 0, FAILED, or SKIPPED */
+static int run_test(const struct test *t)
+{
+	int outcome = setjmp(failed);
+
+	if (outcome == 0)
+		t->fn();
+	return outcome;
+}
+
 int main(int argc, char **argv)
 {
 	int n = 0, bad = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 2 && !strcmp(argv[1], "--kvm")) {
+		kvm_path = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 	for (struct test *t = tests; t; t = t->next) {
-		bool wanted = argc < 2;
-
-		for (int i = 1; i < argc; i++)
-			wanted |= strstr(t->name, argv[i]) != NULL;
-		if (!wanted)
+		if (!is_wanted(t, argc, argv))
 			continue;
 		test_name = t->name;
+		test_variant = NULL;
 		n++;
-		if (setjmp(failed) == 0) {
-			t->fn();
-			printf("ok %d %s\n", n, t->name);
-		} else {
+		switch (run_test(t)) {
+		case 0: printf("ok %d %s\n", n, t->name); break;
+		case SKIPPED: printf("ok %d %s # SKIP %s\n", n, t->name, why_skipped); break;
+		default:
 			bad++;
 			printf("not ok %d %s\n", n, t->name);
+			break;
 		}
 		machine_free();
 	}

@@ -27,6 +27,12 @@
 #define DIST 0x08000000ull
 #define REDIST 0x080a0000ull
 
+/* The three calls on descriptors: the library's, or with --kvm PATH the system's. */
+extern const char *kvm_path; /* NULL: the library */
+int api_open(int flags);
+int api_ioctl(int fd, unsigned long request, void *arg);
+int api_close(int fd);
+
 struct machine {
 	int kvm, vm, vcpu, gic;
 	struct kvm_run *run;
@@ -82,8 +88,10 @@ void expect_step(uint64_t pc, uint32_t hsr); /* run(), and it is a step report h
 
 /* ---- checks */
 extern const char *test_name;
+extern const char *test_variant; /* printed with a failure; NULL when a test begins */
 _Noreturn void fail_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #define fail(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
+_Noreturn void skip(const char *why); /* this test says nothing here */
 void check_equal(const char *file, int line, const char *what, uint64_t have, uint64_t want);
 #define expect_eq(have, want) check_equal(__FILE__, __LINE__, #have, (uint64_t)(have), (uint64_t)(want))
 #define expect_pc(want) expect_eq(get_reg(PC), want)
