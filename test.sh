@@ -91,7 +91,7 @@ format() { c_files | xargs clang-format-14 --dry-run -Werror; }
 
 # One file of a build at a time; a file that takes too long is named and not counted against it.
 tidy() {
-	python3 scripts/tidy.py "$out/clang" "$jobs" "${PAWL_TIDY_SECONDS:-420}"
+	python3 scripts/tidy.py "$out/clang" "$jobs" "${PAWL_TIDY_SECONDS:-240}"
 }
 
 scripts_parse() {
