@@ -31,10 +31,11 @@
 	F(mov) \
 	F(movv) \
 	F(adds64) \
-	F(adds32) F(subs64) F(subs32) F(adds64_i) F(adds32_i) F(subs64_i) F(subs32_i) F(csel) F(brcc) F(brz64) \
-		F(brnz64) F(brz32) F(brnz32) F(brtz) F(brtnz) F(cmpbr64) F(cmpbr32) F(cmpbr64_i) F(cmpbr32_i) \
-			F(subsbr64) F(subsbr32) F(subsbr64_i) F(subsbr32_i) F(ld8) F(ld16) F(ld32) F(ld64) F(lds32) \
-				F(st8) F(st16) F(st32) F(st64) F(ldp64) F(stp64) F(ldq) F(stq)
+	F(adds32) \
+	F(subs64) F(subs32) F(adds64_i) F(adds32_i) F(subs64_i) F(subs32_i) F(csel) F(brcc) F(brz64) F(brnz64) \
+		F(brz32) F(brnz32) F(brtz) F(brtnz) F(cmpbr64) F(cmpbr32) F(cmpbr64_i) F(cmpbr32_i) F(subsbr64) \
+			F(subsbr32) F(subsbr64_i) F(subsbr32_i) F(ld8) F(ld16) F(ld32) F(ld64) F(lds32) F(st8) F(st16) \
+				F(st32) F(st64) F(ldp64) F(stp64) F(ldq) F(stq)
 
 enum ir_fused {
 	IR_FUSED_FIRST = IR_OP_COUNT - 1,

@@ -131,7 +131,7 @@ uint32_t ccsidr_get(const struct vcpu *vcpu, unsigned csselr);
 int ccsidr_set(struct vcpu *vcpu, unsigned csselr, uint32_t val);
 
 void idreg_vm_init(struct vm *vm, const struct cpu *model);
-void idreg_vm_gic(struct vm *vm);		 /* ID_AA64PFR0_EL1.GIC */
+void idreg_vm_gic(struct vm *vm);	 /* ID_AA64PFR0_EL1.GIC */
 void idreg_vcpu_init(struct vcpu *vcpu); /* the VM's values into the PE */
 int idreg_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val);
 int idreg_set(struct vcpu *vcpu, uint32_t enc, uint64_t val);

@@ -235,7 +235,7 @@ struct vcpu {
 		bool open; /* fd: the host's account of thread */
 		int fd;
 		pthread_t thread;
-		uint64_t delay; /* ns; what fd said last */
+		uint64_t delay;	   /* ns; what fd said last */
 	} pvtime;		   /* pvtime.c */
 	uint64_t fault_far;	   /* VA of the last stage 2 abort, for an injected external abort */
 	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
