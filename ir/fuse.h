@@ -10,11 +10,10 @@
 #include "ir.h"
 
 /* Binary ops that have a form with a constant second operand, in imm. */
+/* clang-format off */
 #define IR_FUSED_IMM(F) \
-	F(add64) \
-	F(add32) \
-	F(sub64) \
-	F(sub32) F(and) F(or) F(xor) F(shl64) F(shl32) F(lshr64) F(lshr32) F(ashr64) F(ashr32) F(ror64) F(ror32)
+	F(add64) F(add32) F(sub64) F(sub32) F(and) F(or) F(xor) \
+	F(shl64) F(shl32) F(lshr64) F(lshr32) F(ashr64) F(ashr32) F(ror64) F(ror32)
 #define IR_FUSED_FLAGS_IMM(F) F(fl_add64) F(fl_add32) F(fl_sub64) F(fl_sub32)
 
 /*
@@ -28,14 +27,11 @@
  *   ldp64...  pairs of X and of Q registers
  */
 #define IR_FUSED_MISC(F) \
-	F(mov) \
-	F(movv) \
-	F(adds64) \
-	F(adds32) \
-	F(subs64) F(subs32) F(adds64_i) F(adds32_i) F(subs64_i) F(subs32_i) F(csel) F(brcc) F(brz64) F(brnz64) \
-		F(brz32) F(brnz32) F(brtz) F(brtnz) F(cmpbr64) F(cmpbr32) F(cmpbr64_i) F(cmpbr32_i) F(subsbr64) \
-			F(subsbr32) F(subsbr64_i) F(subsbr32_i) F(ld8) F(ld16) F(ld32) F(ld64) F(lds32) F(st8) F(st16) \
-				F(st32) F(st64) F(ldp64) F(stp64) F(ldq) F(stq)
+	F(mov) F(movv) F(adds64) F(adds32) F(subs64) F(subs32) F(adds64_i) F(adds32_i) F(subs64_i) F(subs32_i) \
+	F(csel) F(brcc) F(brz64) F(brnz64) F(brz32) F(brnz32) F(brtz) F(brtnz) F(cmpbr64) F(cmpbr32) \
+	F(cmpbr64_i) F(cmpbr32_i) F(subsbr64) F(subsbr32) F(subsbr64_i) F(subsbr32_i) F(ld8) F(ld16) F(ld32) \
+	F(ld64) F(lds32) F(st8) F(st16) F(st32) F(st64) F(ldp64) F(stp64) F(ldq) F(stq)
+/* clang-format on */
 
 enum ir_fused {
 	IR_FUSED_FIRST = IR_OP_COUNT - 1,
