@@ -5,6 +5,11 @@
  */
 #include "internal.h"
 
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa)
 {
 	unsigned lo = 0, hi = s2 ? s2->count : 0;
@@ -69,6 +74,65 @@ bool stage2_mark_dirty(const struct stage2_range *r, ipa_t ipa)
 	return true;
 }
 
+/* ---- does the host have the page? Asked of its kernel by calls that fail with EFAULT if not, and do nothing if it has. */
+
+static bool host_can_read(const void *p)
+{
+	int err = errno;
+	bool ok;
+
+	ok = syscall(SYS_rt_sigprocmask, ~0 /* no such operation, said after the copy */, p, NULL, 8) == 0 ||
+	     errno != EFAULT;
+	errno = err;
+	return ok;
+}
+
+static bool host_can_write(void *p)
+{
+	uint32_t nobody_waits = 0;
+	int err = errno;
+	bool ok;
+
+	ok = syscall(SYS_futex, &nobody_waits, FUTEX_WAKE_OP_PRIVATE, 0, 0, p,
+		     FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_LT, 0)) >= 0 ||
+	     errno != EFAULT;
+	errno = err;
+	return ok;
+}
+
+enum { BACKED_WORD_BITS = 8 * sizeof(unsigned long) };
+
+/* The bit of r->backed. */
+static uint64_t backed_bit(const struct stage2_range *r, ipa_t ipa, bool write)
+{
+	return ((ipa - r->base) >> 12) * 2 + write;
+}
+
+static bool is_known(const struct stage2_range *r, uint64_t bit)
+{
+	return !r->backed ||
+	       __atomic_load_n(&r->backed[bit / BACKED_WORD_BITS], __ATOMIC_RELAXED) >> bit % BACKED_WORD_BITS & 1;
+}
+
+bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa)
+{
+	return is_known(r, backed_bit(r, ipa, true));
+}
+
+static bool is_backed(const struct stage2_range *r, ipa_t ipa, bool write)
+{
+	uint64_t bit = backed_bit(r, ipa, write);
+	uint8_t *page;
+
+	if (likely(is_known(r, bit)))
+		return true;
+	page = r->host + ((ipa - r->base) & IR_PAGE_MASK);
+	if (!(write ? host_can_write(page) : host_can_read(page)))
+		return false;
+	__atomic_fetch_or(&r->backed[bit / BACKED_WORD_BITS], 1ul << bit % BACKED_WORD_BITS, __ATOMIC_RELAXED);
+	return true;
+}
+
 uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stage2_range **range, struct fault *f)
 {
 	const struct stage2 *s2 = group_stage2(cpu);
@@ -88,6 +152,10 @@ uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stag
 	}
 	if (write && r->readonly) {
 		f->fsc = FSC_PERMISSION | 3;
+		return NULL;
+	}
+	if (unlikely(!is_backed(r, ipa, write))) {
+		f->fsc = FSC_UNBACKED;
 		return NULL;
 	}
 	if (write)

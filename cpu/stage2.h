@@ -18,6 +18,11 @@ struct stage2_range {
 	bool readonly;
 	/* Dirty log, or NULL: one bit per 4 KiB page, set atomically before the first store to a page since it was clear. */
 	unsigned long *dirty;
+	/*
+	 * Which pages the host is known to have, two bits per 4 KiB page: readable, writable. Set atomically when a page is
+	 * first used. A page that the host does not have is a fault with FSC_UNBACKED; one that it takes away later is not seen.
+	 */
+	unsigned long *backed;
 };
 
 struct stage2 {
@@ -25,6 +30,12 @@ struct stage2 {
 	unsigned ipa_bits;	     /* accesses at or beyond 1 << ipa_bits are address size faults */
 	struct stage2_range range[]; /* sorted by base, disjoint */
 };
+
+/* Words of the bitmap stage2_range.backed. */
+static inline uint64_t stage2_backed_words(uint64_t size)
+{
+	return ((size >> 12) * 2 + 8 * sizeof(unsigned long) - 1) / (8 * sizeof(unsigned long));
+}
 
 /* The range that holds ipa, or NULL. */
 const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa);

@@ -160,8 +160,9 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 	unsigned i = tlb_index(va);
 	uint64_t page = va & IR_PAGE_MASK, delta = (uint64_t)(uintptr_t)host - va;
 	uint64_t r = x->r ? page : IR_TLB_NONE;
-	/* The store that is being looked up has marked its page dirty; a load has not. */
-	uint64_t w = x->w && !range->readonly && (write || !range->dirty) ? page : IR_TLB_NONE;
+	/* The store that is being looked up has marked its page dirty, and knows it writable; a load may not. */
+	bool may_write = write || (!range->dirty && stage2_known_writable(range, x->ipa));
+	uint64_t w = x->w && !range->readonly && may_write ? page : IR_TLB_NONE;
 	bool fast = !flags && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_A);
 
 	if (b->n_filled < FILLED_MAX)

@@ -45,8 +45,10 @@ int memslot_vm_init(struct vm *vm)
 
 static void slot_free(struct memslot *s)
 {
-	if (s)
+	if (s) {
 		free(s->dirty);
+		free(s->backed);
+	}
 	free(s);
 }
 
@@ -113,6 +115,7 @@ static struct stage2 *table_new(const struct vm *vm, const struct memslots *m)
 			.host = (uint8_t *)(uintptr_t)s->hva,
 			.readonly = s->flags & KVM_MEM_READONLY,
 			.dirty = s->dirty,
+			.backed = s->backed,
 		};
 	}
 	return t;
@@ -197,12 +200,12 @@ static int slot_create(struct vm *vm, struct memslots *m, const struct memslot *
 	if (!s)
 		return -ENOMEM;
 	*s = *want;
-	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+	s->backed = calloc(stage2_backed_words(s->size), sizeof(*s->backed));
+	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES)
 		s->dirty = dirty_new(vm, s->size);
-		if (!s->dirty) {
-			free(s);
-			return -ENOMEM;
-		}
+	if (!s->backed || ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) && !s->dirty)) {
+		slot_free(s);
+		return -ENOMEM;
 	}
 	insert_sorted(m, s);
 	m->by_id[s->id] = s;

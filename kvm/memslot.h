@@ -14,8 +14,9 @@ struct memslot {
 	unsigned id;
 	uint32_t flags; /* KVM_MEM_* */
 	ipa_t gpa;
-	uint64_t size, hva;   /* bytes; address in this process */
-	unsigned long *dirty; /* a bit per 4 KiB; NULL: not logged */
+	uint64_t size, hva;    /* bytes; address in this process */
+	unsigned long *dirty;  /* a bit per 4 KiB; NULL: not logged */
+	unsigned long *backed; /* stage2_range.backed */
 };
 
 struct memslots {

@@ -214,6 +214,52 @@ TEST(row_04_a_stage_2_fault_on_memory_is_resolved_inside_and_the_instruction_is_
 	says(get_reg(X(0)), 0x5a5a5a5a5a5a5a5a, "x0 after the load");
 }
 
+TEST(row_05_memory_that_the_host_lacks_is_efault_without_a_step_and_the_retry_steps)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = 5, .guest_phys_addr = HOLE, .memory_size = 0x10000, .userspace_addr = 0};
+	void *p;
+
+	variant("data");
+	stepping(0, 0xf90001c3 /* str x3, [x14] */);
+	p = mmap(NULL, 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r.userspace_addr = (uintptr_t)p;
+	says(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0, "KVM_SET_USER_MEMORY_REGION");
+	says(run(), -EFAULT, "the result of KVM_RUN");
+	expect_pc(ENTRY);
+	says(run(), -EFAULT, "the result of a second KVM_RUN");
+	mprotect(p, 0x10000, PROT_READ | PROT_WRITE);
+	set_reg(X(3), 9);
+	step_executed(ENTRY + 4);
+	says(*(uint64_t *)p, 9, "the word in memory after the retry");
+	munmap(p, 0x10000);
+
+	variant("memory that the host may only read");
+	stepping(0, 0xf94001c0 /* ldr x0, [x14] */);
+	put_words(ENTRY + 4, (const uint32_t[]){0xf90001c3 /* str x3, [x14] */}, 1);
+	p = mmap(NULL, 0x10000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r.userspace_addr = (uintptr_t)p;
+	says(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0, "KVM_SET_USER_MEMORY_REGION");
+	step_executed(ENTRY + 4);
+	says(run(), -EFAULT, "the result of KVM_RUN with a store");
+	expect_pc(ENTRY + 4);
+	munmap(p, 0x10000);
+
+	variant("instructions in memory that the host lacks");
+	stepping(0, 0xd61f01c0 /* br x14 */);
+	p = mmap(NULL, 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r.userspace_addr = (uintptr_t)p;
+	says(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0, "KVM_SET_USER_MEMORY_REGION");
+	step_executed(HOLE);
+	says(run(), -EFAULT, "the result of KVM_RUN");
+	expect_pc(HOLE);
+	mprotect(p, 0x10000, PROT_READ | PROT_WRITE);
+	memcpy(p, (const uint32_t[]){NOP, NOP}, 8);
+	__builtin___clear_cache(p, (char *)p + 8);
+	step_executed(HOLE + 4);
+	munmap(p, 0x10000);
+}
+
 TEST(row_47_a_load_exclusive_is_reported_with_ex)
 {
 	static const struct {
