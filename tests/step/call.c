@@ -230,6 +230,61 @@ TEST(row_26_cpu_off_blocks_until_another_vcpu_turns_it_on)
 	}
 }
 
+static void *run_first(void *arg)
+{
+	*(long *)arg = call(m.vcpu, KVM_RUN, NULL);
+	return NULL;
+}
+
+TEST(row_26_a_vcpu_that_is_off_and_undisturbed_starts_with_what_its_call_left_owed)
+{
+	/* ask until vcpu 0 is off, turn it on, tell the client */
+	static const uint32_t words[] = {0xaa1403e0 /* mov x0, x20 */,
+					 0xd2800001 /* mov x1, #0 */,
+					 0xd2800002 /* mov x2, #0 */,
+					 HVC,
+					 0xf100041f /* cmp x0, #1 */,
+					 0x54ffff61 /* b.ne .-20 */,
+					 0xaa1503e0 /* mov x0, x21 */,
+					 0xd2800001 /* mov x1, #0 */,
+					 0xaa1603e2 /* mov x2, x22 */,
+					 HVC,
+					 STR_X3_DEV};
+
+	for (unsigned smc = 0; smc < 2; smc++) {
+		struct second s;
+		pthread_t t;
+		long result = 1;
+		int fd;
+		struct kvm_run *page;
+
+		variant(smc ? "SMC: nothing, the skip is dropped by the reset" : "HVC: a step");
+		calling(WITHOUT_GIC, smc ? SMC : HVC, CPU_OFF);
+		put_words(ENTRY + 0x40, (const uint32_t[]){NOP, NOP, NOP}, 3);
+		put_words(ENTRY + 0x800, words, sizeof(words) / 4);
+		s = add_second(0);
+		fd = m.vcpu;
+		page = m.run;
+		use(s.fd, s.run);
+		set_reg(PC, ENTRY + 0x800);
+		set_reg(X(11), DEVICE);
+		set_reg(X(20), AFFINITY_INFO);
+		set_reg(X(21), CPU_ON);
+		set_reg(X(22), ENTRY + 0x40);
+		use(fd, page);
+		pthread_create(&t, NULL, run_first, &result);
+		while (call(s.fd, KVM_RUN, NULL) == -EINTR)
+			;
+		pthread_join(t, NULL);
+		says(result, 0, "the result of KVM_RUN");
+		says(m.run->exit_reason, KVM_EXIT_DEBUG, "the exit reason");
+		says(m.run->debug.arch.hsr, smc ? HSR_EXECUTED : HSR_PENDING, "ESR of the report");
+		says(get_reg(PC), ENTRY + (smc ? 0x44 : 0x40), "PC");
+		step_executed(ENTRY + (smc ? 0x48 : 0x44));
+		free_second(&s);
+	}
+}
+
 TEST(row_27_the_first_instruction_of_a_vcpu_that_was_powered_off_is_executed_and_reported)
 {
 	struct second s;

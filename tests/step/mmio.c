@@ -272,7 +272,7 @@ TEST(row_14_an_access_without_syndrome_is_the_clients_to_emulate_and_not_counted
 	stepping(WITH_NISV, 0xa90005a0 /* stp x0, x1, [x13] */);
 	expect_exit(KVM_EXIT_ARM_NISV);
 	says(m.run->arm_nisv.fault_ipa, READONLY, "the address of the fault");
-	variant("an unaligned load that leaves the memslot");
+	variant("a load pair that leaves the memslot");
 	stepping(WITH_NISV, 0xa9400520 /* ldp x0, x1, [x9] */);
 	stage1_on();
 	set_reg(X(9), ENTRY + RAM_SIZE - 8);
