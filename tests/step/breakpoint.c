@@ -24,6 +24,7 @@ TEST(row_36_a_guests_brk_exits_at_itself_and_again_until_the_client_moves_on)
 			put_words(EL0_CODE, words, 3);
 			if (el0)
 				enter_el0();
+			set_reg(ESR_EL1, 0);
 			debug(rows[i].control);
 			for (int again = 0; again < 3; again++)
 				debug_exit(HSR_BRK(0xffff), pc);

@@ -49,9 +49,9 @@ TEST(row_21_a_handled_hvc_is_one_step_with_the_results_in_x0_to_x3)
 	static const struct {
 		const char *text;
 		uint64_t fn, x0;
-		bool any;
+		bool any; /* other kernels have other versions */
 	} rows[] = {
-		{"PSCI_VERSION", 0x84000000, 0x10003, false},
+		{"PSCI_VERSION", 0x84000000, 0x10003, true},
 		{"SMCCC_VERSION", 0x80000000, 0x10001, true},
 		{"PSCI_FEATURES", 0x8400000a, NOT_SUPPORTED, false},
 		{"MIGRATE_INFO_TYPE", 0x84000006, 2, false},
@@ -84,7 +84,7 @@ TEST(row_22_an_smc_is_one_step)
 	variant("SMC #0");
 	calling(0, SMC, 0x84000000);
 	step_skipped(ENTRY + 4);
-	says(get_reg(X(0)), 0x10003, "PSCI_VERSION in x0");
+	says(get_reg(X(0)) >> 16, 1, "the major PSCI version in x0");
 	step_executed(ENTRY + 8);
 	variant("SMC #0 unknown");
 	calling(0, SMC, 0x84001234);
