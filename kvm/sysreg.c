@@ -106,6 +106,25 @@ static int dbg_set(struct vcpu *vcpu, const struct sysreg *r, uint64_t val)
 	return 0;
 }
 
+/* The client has all 16; an instruction that names one which the PE lacks is UNDEFINED before it could trap. */
+static bool dbg_is_implemented(struct vcpu *vcpu, const struct sysreg *r)
+{
+	bool watch = r->index == DBG_WVR || r->index == DBG_WCR;
+	unsigned last = vcpu->cpu->id[CPU_ID(5, 0)] >> (watch ? 20 : 12) & 15; /* ID_AA64DFR0_EL1.WRPs, BRPs */
+
+	return (r->enc >> 3 & 15) <= last;
+}
+
+static int dbg_read(struct vcpu *vcpu, const struct sysreg *r, uint64_t *val)
+{
+	return dbg_is_implemented(vcpu, r) ? dbg_get(vcpu, r, val) : -ENOENT;
+}
+
+static int dbg_write(struct vcpu *vcpu, const struct sysreg *r, uint64_t val)
+{
+	return dbg_is_implemented(vcpu, r) ? dbg_set(vcpu, r, val) : -ENOENT;
+}
+
 /* ---- identification */
 
 static int id_get(struct vcpu *vcpu, const struct sysreg *r, uint64_t *val)
@@ -211,7 +230,7 @@ static int timer_set(struct vcpu *vcpu, const struct sysreg *r, uint64_t val)
 #define WRITE_ONLY(op0, op1, crn, crm, op2, NAME, ...) \
 	{R(op0, op1, crn, crm, op2, #NAME), __VA_ARGS__}
 #define DBG1(n, op2, kind) \
-	{R(2, 0, 0, n, op2, "DBG" #kind #n "_EL1"), .read = dbg_get, .write = dbg_set, .get = dbg_get, .set = dbg_set, .index = DBG_##kind}
+	{R(2, 0, 0, n, op2, "DBG" #kind #n "_EL1"), .read = dbg_read, .write = dbg_write, .get = dbg_get, .set = dbg_set, .index = DBG_##kind}
 #define DBG(n) DBG1(n, 4, BVR), DBG1(n, 5, BCR), DBG1(n, 6, WVR), DBG1(n, 7, WCR)
 #define ID1(crm, op2) {R(3, 0, 0, crm, op2, "ID_" #crm "_" #op2), .read = id_get, .get = id_get, .set = id_set}
 #define ID8(crm) ID1(crm, 0), ID1(crm, 1), ID1(crm, 2), ID1(crm, 3), ID1(crm, 4), ID1(crm, 5), ID1(crm, 6), ID1(crm, 7)

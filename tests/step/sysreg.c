@@ -102,6 +102,8 @@ TEST(row_19_a_register_that_is_not_there_is_undefined_and_reported_at_the_vector
 		{"sctlr_el2", 0xd53c1000 /* mrs x0, sctlr_el2 */},
 		{"scr_el3", 0xd53e1100 /* mrs x0, scr_el3 */},
 		{"tpidr2_el0", 0xd53bd0a0 /* mrs x0, s3_3_c13_c0_5 */},
+		{"a breakpoint that is not implemented", 0xd5100f83 /* msr dbgbvr15_el1, x3 */},
+		{"a watchpoint that is not implemented", 0xd5300fe0 /* mrs x0, dbgwcr15_el1 */},
 		{"msr cntpct_el0", 0xd51be020 /* msr s3_3_c14_c0_1, x0 */},
 	};
 
