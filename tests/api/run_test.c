@@ -141,7 +141,7 @@ TEST(a_signal_ends_wfi_and_the_instruction_counts_as_done)
 	wait_data(1);
 	while (!atomic_load(&runner.done)) {
 		pthread_kill(runner.thread, SIGUSR1);
-		usleep(100);
+		usleep(2000);
 	}
 	expect_eq(runner_join(), -EINTR);
 	expect_eq(m.run->exit_reason, KVM_EXIT_INTR);
@@ -156,7 +156,7 @@ TEST(a_handler_that_stores_immediate_exit_ends_a_wait)
 	run_in_thread(m.vcpu);
 	while (!atomic_load(&runner.done)) {
 		pthread_kill(runner.thread, SIGUSR1);
-		usleep(100);
+		usleep(2000);
 	}
 	expect_eq(runner_join(), -EINTR);
 	expect_pc(ENTRY);
@@ -171,7 +171,7 @@ TEST(a_handler_ends_a_guest_that_spins)
 		run_in_thread(m.vcpu);
 		while (!atomic_load(&runner.done)) {
 			pthread_kill(runner.thread, SIGUSR1);
-			usleep(50);
+			usleep(2000);
 		}
 		expect_eq(runner_join(), -EINTR);
 		expect_pc(ENTRY);

@@ -144,7 +144,7 @@ static void run_all(unsigned n)
 			else if ((turn + i) % 3)
 				pthread_kill(one[i].thread, turn & 1 ? SIGUSR1 : SIGUSR2);
 		}
-		usleep(100);
+		usleep(2000);
 	}
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(one[i].thread, NULL);
