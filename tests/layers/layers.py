@@ -13,14 +13,14 @@ import shlex
 import subprocess
 import sys
 
-BASE, IR, ISA, CPU, KVM, VGIC, PUBLIC, GDB = ('bits.h', 'ir.h', 'isa.h', 'cpu.h', 'kvm.h', 'vgic.h', 'pawl/kvm.h', 'gdb.h')
+BASE, IR, ISA, JIT, CPU, KVM, VGIC, PUBLIC, GDB = ('bits.h', 'ir.h', 'isa.h', 'jit.h', 'cpu.h', 'kvm.h', 'vgic.h', 'pawl/kvm.h', 'gdb.h')
 
 # folder: headers it sees, headers it must not see
 LAYERS = {
-    'ir': ([BASE, IR], [ISA, CPU, KVM, VGIC, PUBLIC, GDB]),
-    'jit': ([BASE, IR], [ISA, CPU, KVM, VGIC, PUBLIC, GDB]),
-    'isa': ([BASE, IR, ISA], [CPU, KVM, VGIC, PUBLIC, GDB]),
-    'cpu': ([BASE, IR, ISA, CPU], [KVM, VGIC, PUBLIC, GDB]),
+    'ir': ([BASE, IR], [ISA, JIT, CPU, KVM, VGIC, PUBLIC, GDB]),
+    'jit': ([BASE, IR, JIT], [ISA, CPU, KVM, VGIC, PUBLIC, GDB]),
+    'isa': ([BASE, IR, ISA], [JIT, CPU, KVM, VGIC, PUBLIC, GDB]),
+    'cpu': ([BASE, IR, ISA, JIT, CPU], [KVM, VGIC, PUBLIC, GDB]),
     'kvm': ([BASE, IR, CPU, KVM, VGIC, PUBLIC], [ISA, GDB]),
     'gdb': ([BASE, PUBLIC, GDB], [IR, ISA, CPU, KVM, VGIC]),
     'vmm': ([BASE, PUBLIC, GDB], [IR, ISA, CPU, KVM, VGIC]),

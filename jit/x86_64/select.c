@@ -1,0 +1,1253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From ops to instructions, one forward pass over a block. What an op means is defined by ir/interp.c, ir/eval.h and
+ * ir/memory.h; an op without host instructions here becomes a call of that definition. Flags are not kept: a compare is
+ * made again where its flags are used, by a condition or by the put that packs them.
+ */
+#include "gen.h"
+
+#include "vec.h"
+
+_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of TLB_INDEX");
+enum { TLB_SHIFT = 7, TLB_MASK = (IR_TLB_SIZE - 1) * 32 };
+
+#define TLBE(field) ((int32_t)offsetof(struct ir_tlbe, field))
+
+static const struct ir_insn *cur(const struct jit *j)
+{
+	return &j->blk->ops[j->i];
+}
+
+/* ---- operands */
+
+struct opnd {
+	enum { IMM, REG, MEM } kind;
+	int reg;
+	int32_t v; /* immediate, or displacement from rbp */
+};
+
+static bool const_of(const struct jit *j, uint16_t n, uint64_t *v)
+{
+	*v = n ? j->blk->ops[j->x[n].def].imm : 0;
+	return j->x[n].cst;
+}
+
+/* In the form that costs least. 32-bit operations look at the low word only. */
+static struct opnd opnd(struct jit *j, uint16_t n, bool w)
+{
+	const struct val *v = &j->x[n];
+	uint64_t imm;
+
+	if (const_of(j, n, &imm) && (!w || is_s32((int64_t)imm)))
+		return (struct opnd){.kind = IMM, .v = (int32_t)(uint32_t)imm};
+	if (v->reg == NO_REG && !v->cst && reg_dies(j, n))
+		return (struct opnd){.kind = MEM, .v = v->home != NO_HOME ? ENV_X(v->home) : SLOT_X(n)};
+	return (struct opnd){.kind = REG, .reg = reg_use(j, n)};
+}
+
+static void alu(struct jit *j, bool w, unsigned alu, int reg, struct opnd o)
+{
+	unsigned op = (8 * alu + 3) | X_WIDTH(w);
+
+	switch (o.kind) {
+	case IMM: as_alu_ri(&j->as, w, alu, reg, o.v); break;
+	case REG: as_rr(&j->as, op, reg, o.reg); break;
+	case MEM: as_rm(&j->as, op, reg, RBP, o.v); break;
+	}
+}
+
+/* Compares an operand with zero: EFLAGS as of TEST. */
+static void zero_test(struct jit *j, uint16_t n, bool w)
+{
+	struct opnd o = opnd(j, n, w);
+
+	switch (o.kind) {
+	case IMM:
+		as_mov_ri(&j->as, RAX, (uint32_t)(o.v != 0));
+		as_rr(&j->as, X_TEST, RAX, RAX);
+		break;
+	case REG: as_rr(&j->as, X_TEST | X_WIDTH(w), o.reg, o.reg); break;
+	case MEM: as_alu_mi(&j->as, w, ALU_CMP, RBP, o.v, 0); break;
+	}
+}
+
+/* ---- flags */
+
+enum flags_in {
+	FROM_SUB, /* EFLAGS, CF is not C */
+	FROM_ADD, /* EFLAGS, CF is C */
+	PACKED	  /* memory */
+};
+
+static bool is_64(unsigned op)
+{
+	return op == IR_fl_add64 || op == IR_fl_sub64 || op == IR_fl_adc64 || op == IR_fl_logic64 || op == IR_eqz64 ||
+	       op == IR_nez64;
+}
+
+/* Clobbers rax. */
+static enum flags_in flags(struct jit *j, uint16_t n)
+{
+	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
+	bool w = is_64(op->op);
+	struct opnd b, c;
+	int a;
+
+	if (!j->x[n].lazy)
+		return PACKED;
+	switch (op->op) {
+	case IR_fl_sub64:
+	case IR_fl_sub32:
+		a = reg_use(j, op->a);
+		alu(j, w, ALU_CMP, a, opnd(j, op->b, w));
+		return FROM_SUB;
+	case IR_fl_logic64:
+	case IR_fl_logic32:
+		a = reg_use(j, op->a);
+		as_rr(&j->as, X_TEST | X_WIDTH(w), a, a);
+		return FROM_ADD;
+	case IR_fl_add64:
+	case IR_fl_add32:
+		a = reg_use(j, op->a);
+		b = opnd(j, op->b, w);
+		as_mov_rr(&j->as, RAX, a);
+		alu(j, w, ALU_ADD, RAX, b);
+		return FROM_ADD;
+	default: /* fl_adc */
+		a = reg_use(j, op->a);
+		b = opnd(j, op->b, w);
+		c = (struct opnd){.kind = REG, .reg = reg_use(j, op->c)};
+		as_mov_rr(&j->as, RAX, a);
+		as_bt_ri(&j->as, c.reg, 0);
+		alu(j, w, ALU_ADC, RAX, b);
+		return FROM_ADD;
+	}
+}
+
+static int32_t packed_loc(const struct jit *j, uint16_t n)
+{
+	return j->x[n].home == HOME_NZCV ? ENV(nzcv) : SLOT_X(n);
+}
+
+static void complement_carry(struct jit *j)
+{
+	as_8(&j->as, 0xf5);
+}
+
+/* EFLAGS such that the result holds if condition cond holds for flags n. Clobbers rax and rcx. */
+static enum x86_cc condition(struct jit *j, uint16_t n, unsigned cond)
+{
+	static const uint8_t after_sub[] = {
+		[IR_EQ] = CC_E,	 [IR_NE] = CC_NE, [IR_CS] = CC_AE, [IR_CC] = CC_B, [IR_MI] = CC_S,
+		[IR_PL] = CC_NS, [IR_VS] = CC_O,  [IR_VC] = CC_NO, [IR_HI] = CC_A, [IR_LS] = CC_BE,
+		[IR_GE] = CC_GE, [IR_LT] = CC_L,  [IR_GT] = CC_G,  [IR_LE] = CC_LE};
+	static const uint8_t bit[] = {30, 29, 31, 28};
+	struct as *a = &j->as;
+
+	if (cond >= IR_AL) {
+		as_rr(a, X_CMP, RAX, RAX);
+		return CC_E;
+	}
+	switch (flags(j, n)) {
+	case FROM_SUB: return after_sub[cond];
+	case FROM_ADD:
+		if (cond == IR_HI || cond == IR_LS)
+			complement_carry(j);
+		return cond == IR_CS ? CC_B : cond == IR_CC ? CC_AE : after_sub[cond];
+	default: break;
+	}
+	if (cond < IR_HI) {
+		as_rm(a, 0xf7u, 0, RBP, packed_loc(j, n));
+		as_32(a, 1u << bit[cond >> 1]);
+		return cond & 1 ? CC_E : CC_NE;
+	}
+	as_rm(a, X_MOV, RAX, RBP, packed_loc(j, n));
+	as_shift_ri(a, false, SH_SHR, RAX, 28);
+	as_mov_ri(a, RCX, ir_cond_row[cond]);
+	as_rr(a, 0xa3u | X_0F, RAX, RCX);
+	return CC_B;
+}
+
+void select_pack(struct jit *j, uint16_t n, int scratch)
+{
+	/* LAHF and SETO leave N, Z, C in bits 15, 14, 8 and V in bit 0. */
+	enum { GOT = 0xc101, SPREAD = 1 << 16 | 1 << 21 | 1 << 28 };
+	struct as *a = &j->as;
+
+	switch (flags(j, n)) {
+	case PACKED: as_rm(a, X_MOV, scratch, RBP, packed_loc(j, n)); return;
+	case FROM_SUB: complement_carry(j); break;
+	case FROM_ADD: break;
+	}
+	as_8(a, 0x9f);
+	as_rr(a, X_SET(CC_O), 0, RAX);
+	as_alu_ri(a, false, ALU_AND, RAX, GOT);
+	as_rr(a, 0x69u, RAX, RAX);
+	as_32(a, SPREAD);
+	as_alu_ri(a, false, ALU_AND, RAX, (int32_t)0xf0000000);
+	if (scratch != RAX)
+		as_rr(a, X_MOV, scratch, RAX);
+}
+
+/* EFLAGS such that the result holds if x value n is not zero. Clobbers rax and rcx. */
+static enum x86_cc test(struct jit *j, uint16_t n)
+{
+	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
+
+	if (!j->x[n].lazy) {
+		zero_test(j, n, true);
+		return CC_NE;
+	}
+	switch (op->op) {
+	case IR_cond: return condition(j, op->a, op->x);
+	case IR_tstbit: as_bt_ri(&j->as, reg_use(j, op->a), op->x & 63); return CC_B;
+	case IR_eqz64:
+	case IR_eqz32: zero_test(j, op->a, is_64(op->op)); return CC_E;
+	default: zero_test(j, op->a, is_64(op->op)); return CC_NE;
+	}
+}
+
+/* The same op where its value is wanted as a number. */
+static void test_value(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct val *d = &j->x[op->dst];
+	int r = reg_def(j, op->dst);
+	enum x86_cc cc;
+
+	d->lazy = true;
+	cc = test(j, op->dst);
+	d->lazy = false;
+	as_rr(&j->as, X_SET(cc), 0, r);
+	as_rr(&j->as, X_MOVZX8 | X_BYTE, r, r);
+}
+
+/* ---- leaving */
+
+static uint64_t pc_of(const struct jit *j, const struct ir_insn *op)
+{
+	return j->blk->pc + 4 * (uint64_t)op->gi;
+}
+
+static void set_pc(struct jit *j, uint64_t pc)
+{
+	as_mov_ri(&j->as, RAX, pc);
+	as_rm(&j->as, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+}
+
+static void count(struct jit *j, const struct ir_insn *op)
+{
+	as_alu_mi(&j->as, true, ALU_ADD, RBP, ENV(insn_count), op->gi + 1);
+}
+
+static uint32_t offset_of(const struct jit *j, const void *rx)
+{
+	return (uint32_t)((const uint8_t *)rx - j->mem.rx);
+}
+
+static void jcc_to(struct jit *j, enum x86_cc cc, const void *rx)
+{
+	as_link(&j->as, as_jcc(&j->as, cc), offset_of(j, rx));
+}
+
+static void jmp_to(struct jit *j, const void *rx)
+{
+	as_link(&j->as, as_jmp(&j->as), offset_of(j, rx));
+}
+
+static int32_t from_tag(const struct jit *j, const void *p)
+{
+	return (int32_t)((intptr_t)p - (intptr_t)j->d.tag);
+}
+
+static void look_around(struct jit *j)
+{
+	struct as *a = &j->as;
+
+	as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+	jcc_to(j, CC_NE, j->leave);
+	as_mov_ri(a, RCX, (uint64_t)(uintptr_t)j->d.tag);
+	as_alu_mi(a, false, ALU_CMP, RCX, from_tag(j, j->d.attn), 0);
+	jcc_to(j, CC_NE, j->leave);
+}
+
+#define JUMP(field) ((int32_t)offsetof(struct jit_jump, field))
+
+/* On to a pc known now. */
+static void go_to(struct jit *j, const struct ir_insn *op, uint32_t start)
+{
+	struct as *a = &j->as;
+	uint64_t pc = op->imm;
+	uint64_t slot = (pc >> 2 ^ pc >> (2 + j->d.jump_bits)) & (((uint64_t)1 << j->d.jump_bits) - 1);
+	int32_t e;
+
+	count(j, op);
+	set_pc(j, pc);
+	if (!j->chain) {
+		jmp_to(j, j->leave);
+		return;
+	}
+	look_around(j);
+	/*
+	 * A loop to its own start: as attn is 0, the tag is what it was when this block was found. A block of one
+	 * instruction may have been found past the jump cache, and has to be found again.
+	 */
+	if (pc == j->blk->pc && j->blk->n_insns > 1) {
+		as_link(a, as_jmp(a), start);
+		return;
+	}
+	e = from_tag(j, &j->d.jump[slot]);
+	as_rm(a, X_MOV | X_W, RDX, RCX, 0);
+	as_rm(a, X_CMP | X_W, RAX, RCX, e + JUMP(pc));
+	jcc_to(j, CC_NE, j->leave);
+	as_rm(a, X_CMP | X_W, RDX, RCX, e + JUMP(tag));
+	jcc_to(j, CC_NE, j->leave);
+	as_rm(a, 0xffu, 4, RCX, e + JUMP(code));
+}
+
+/* On to the pc in rax. */
+static void go_to_rax(struct jit *j, const struct ir_insn *op)
+{
+	_Static_assert(sizeof(struct jit_jump) == 32, "the scaling below");
+	struct as *a = &j->as;
+	int32_t e;
+
+	count(j, op);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+	if (!j->chain) {
+		jmp_to(j, j->leave);
+		return;
+	}
+	look_around(j);
+	/* rdx = slot number << 2, which times 8 is its offset */
+	e = from_tag(j, j->d.jump);
+	as_mov_rr(a, RDX, RAX);
+	as_shift_ri(a, true, SH_SHR, RDX, j->d.jump_bits);
+	as_rr(a, X_XOR, RDX, RAX);
+	as_alu_ri(a, false, ALU_AND, RDX, (int32_t)(((1u << j->d.jump_bits) - 1) << 2));
+	as_rx8(a, X_CMP | X_W, RAX, RCX, RDX, e + JUMP(pc));
+	jcc_to(j, CC_NE, j->leave);
+	as_rm(a, X_MOV | X_W, RSI, RCX, 0);
+	as_rx8(a, X_CMP | X_W, RSI, RCX, RDX, e + JUMP(tag));
+	jcc_to(j, CC_NE, j->leave);
+	as_rx8(a, 0xffu, 4, RCX, RDX, e + JUMP(code));
+}
+
+/* ---- calls of C code */
+
+/* Values that it reads are in their slots, what it changes is in memory; afterwards only slots and homes are good. */
+static void call_op(struct jit *j, const struct ir_insn *op, ir_mem_fn *fn)
+{
+	struct as *a = &j->as;
+
+	as_rm(a, X_LEA | X_W, RDI, RBP, -ENV_BIAS);
+	as_mov_ri(a, RSI, (uint64_t)(uintptr_t)op);
+	as_rm(a, X_LEA | X_W, RDX, RBP, SLOT_X(0));
+	as_rm(a, X_LEA | X_W, RCX, RBP, SLOT_V(0));
+	as_call(a, (const void *)(uintptr_t)fn);
+}
+
+static void leave_if_trapped(struct jit *j, const struct ir_insn *op)
+{
+	struct as *a = &j->as;
+	uint32_t on;
+
+	as_rr(a, X_TEST & ~1u, RAX, RAX); /* the byte form: al */
+	on = as_jcc(a, CC_NE);
+	count(j, op);
+	jmp_to(j, j->leave_trap);
+	as_land(a, on);
+}
+
+static void v_to_slot(struct jit *j, uint16_t n, uint8_t home)
+{
+	if (home == NO_HOME)
+		return;
+	as_rm(&j->as, X_MOVUPS, 0, RBP, ENV_V(home));
+	as_rm(&j->as, X_MOVUPS_ST, 0, RBP, SLOT_V(n));
+}
+
+/* Any op, by a function that has the interpreter's view of values. */
+static void by_call(struct jit *j, ir_mem_fn *fn)
+{
+	const struct ir_insn *op = cur(j);
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+	bool sys = op->op == IR_msr || op->op == IR_msr_imm;
+
+	for (unsigned k = 0; k < info->n_arg; k++) {
+		uint16_t n = ir_arg(op, k);
+
+		if (info->arg[k] == IR_CLASS_X) {
+			reg_slot(j, n);
+		} else if (info->arg[k] == IR_CLASS_V && j->v[n].home != NO_HOME) {
+			v_to_slot(j, n, j->v[n].home);
+			j->homev[j->v[n].home] = 0;
+			j->v[n].home = NO_HOME;
+		}
+	}
+	if (op->op == IR_casp) {
+		reg_slot(j, ir_casp_new0(op));
+		reg_slot(j, ir_casp_new1(op));
+	}
+	if (sys) { /* may change which SP is current, and NZCV */
+		reg_lose_home(j, 31);
+		reg_lose_home(j, HOME_NZCV);
+	}
+	reg_before_call(j);
+	if (info->flags & IR_OPF_TRAP || op->op == IR_fence)
+		set_pc(j, pc_of(j, op));
+	call_op(j, op, fn);
+	if (info->flags & IR_OPF_TRAP)
+		leave_if_trapped(j, op);
+	if (info->n_res && info->res[0] != IR_CLASS_V)
+		j->x[op->dst].slot = true;
+	if (info->n_res == 2 && info->res[1] != IR_CLASS_V)
+		j->x[op->c].slot = true;
+	if (op->op == IR_casp)
+		j->x[ir_casp_old1(op)].slot = true;
+}
+
+static bool do_pure(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	ir_eval(op, x[op->a], x[op->b], x[op->c], &x[op->dst]);
+	return true;
+}
+
+static bool do_fcmp(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	x[op->dst] = ir_fcmp(env, &v[op->a], &v[op->b], op->x, op->aux & 1);
+	return true;
+}
+
+static bool do_mrs(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	uint64_t val;
+
+	if (env->ops->mrs(env, op->aux, op->x, &val))
+		return false;
+	x[op->dst] = val;
+	return true;
+}
+
+static bool do_msr(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	return !env->ops->msr(env, op->aux, op->x, x[op->a]);
+}
+
+static bool do_msr_imm(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	return !env->ops->msr_imm(env, op->aux, op->x);
+}
+
+static bool do_fence(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	ir_mem_fence(env, op->x);
+	return true;
+}
+
+static void full_fence(struct jit *j)
+{
+	static const uint8_t lock_or[] = {0xf0, 0x83, 0x0c, 0x24, 0x00}; /* lock or dword [rsp], 0 */
+
+	for (unsigned i = 0; i < sizeof(lock_or); i++)
+		as_8(&j->as, lock_or[i]);
+}
+
+/* Operations of two operands that are one SSE2 instruction: xmm0 = first op second. 0: not one of them. */
+static unsigned sse_op(unsigned id, unsigned size, bool *swap)
+{
+	static const uint8_t add[] = {0xfc, 0xfd, 0xfe, 0xd4}, sub[] = {0xf8, 0xf9, 0xfa, 0xfb};
+	static const uint8_t eq[] = {0x74, 0x75, 0x76};
+	unsigned op = 0;
+
+	*swap = false;
+	switch (id) {
+	case IR_VOP_vand: op = 0xdb; break;
+	case IR_VOP_vorr: op = 0xeb; break;
+	case IR_VOP_veor: op = 0xef; break;
+	case IR_VOP_vbic: /* PANDN inverts its first */
+		op = 0xdf;
+		*swap = true;
+		break;
+	case IR_VOP_add: op = size < 4 ? add[size] : 0; break;
+	case IR_VOP_sub: op = size < 4 ? sub[size] : 0; break;
+	case IR_VOP_cmeq: op = size < 3 ? eq[size] : 0; break;
+	default: break;
+	}
+	return op ? op | X_66 | X_0F : 0;
+}
+
+static bool sse(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+	bool swap;
+	unsigned host = sse_op((unsigned)op->imm, ir_vd_size(op->aux), &swap);
+
+	if (!host || op->aux & IR_VD_SCALAR)
+		return false;
+	/* Operands in memory have no alignment to rely on, so both are loaded. */
+	as_rm(a, X_MOVUPS, 0, RBP, reg_vloc(j, swap ? op->b : op->a));
+	as_rm(a, X_MOVUPS, 1, RBP, reg_vloc(j, swap ? op->a : op->b));
+	as_rr(a, host, 0, 1);
+	if (!(op->aux & IR_VD_Q))
+		as_rr(a, 0x7eu | X_F3 | X_0F, 0, 0); /* movq: zeros above */
+	as_rm(a, X_MOVUPS_ST, 0, RBP, SLOT_V(op->dst));
+	return true;
+}
+
+static void do_vop(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	if (sse(j))
+		return;
+	reg_before_call(j);
+	as_rm(a, X_LEA | X_W, RDI, RBP, -ENV_BIAS);
+	as_rm(a, X_LEA | X_W, RSI, RBP, SLOT_V(op->dst));
+	as_rm(a, X_LEA | X_W, RDX, RBP, reg_vloc(j, op->a));
+	as_rm(a, X_LEA | X_W, RCX, RBP, reg_vloc(j, op->b));
+	as_rm(a, X_LEA | X_W, R8, RBP, reg_vloc(j, op->c));
+	as_mov_ri(a, R9, op->aux);
+	as_call(a, (const void *)(uintptr_t)ir_vop_table[op->imm]);
+}
+
+/* ---- memory */
+
+/* rax = host address of the access, or on to a stub. */
+static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes)
+{
+	const struct ir_insn *op = cur(j);
+	struct stub *s = &j->stubs[j->n_stubs++];
+	struct as *a = &j->as;
+	int base = reg_use(j, op->a);
+
+	*s = (struct stub){.op = (uint16_t)j->i, .vhome = {NO_HOME, NO_HOME}, .dst = {NO_REG, NO_REG}};
+	if (is_s32((int64_t)op->imm)) {
+		as_rm(a, X_LEA | X_W, RAX, base, (int32_t)op->imm);
+	} else {
+		as_mov_ri(a, RAX, op->imm);
+		as_rr(a, X_ADD | X_W, RAX, base);
+	}
+	as_rr(a, X_MOV, RCX, RAX);
+	as_shift_ri(a, false, SH_SHR, RCX, TLB_SHIFT);
+	as_alu_ri(a, false, ALU_AND, RCX, TLB_MASK);
+	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
+	/* The page of the last byte, which is not the entry's if the first is in another; misaligned ones match nothing. */
+	if (aligned || bytes == 1)
+		as_mov_rr(a, RDX, RAX);
+	else
+		as_rm(a, X_LEA | X_W, RDX, RAX, (int32_t)bytes - 1);
+	as_alu_ri(a, true, ALU_AND, RDX, (int32_t)(-4096 | (aligned ? (int32_t)bytes - 1 : 0)));
+	as_rm(a, X_CMP | X_W, RDX, RCX, write ? TLBE(w) : TLBE(r));
+	s->from = as_jcc(a, CC_NE);
+	as_rm(a, X_ADD | X_W, RAX, RCX, TLBE(delta));
+	memcpy(s->regs, j->regs, sizeof(s->regs));
+	for (unsigned r = 0; r < 16; r++)
+		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
+	return s;
+}
+
+static void stub_done(struct jit *j, struct stub *s)
+{
+	s->back = as_here(&j->as);
+}
+
+static ir_mem_fn *slow_function(unsigned op)
+{
+	switch (op) {
+	case IR_load: return ir_mem_load;
+	case IR_store: return ir_mem_store;
+	case IR_loadv: return ir_mem_loadv;
+	case IR_storev: return ir_mem_storev;
+	case IR_loadp: return ir_mem_loadp;
+	case IR_storep: return ir_mem_storep;
+	case IR_loadpv: return ir_mem_loadpv;
+	case IR_storepv: return ir_mem_storepv;
+	case IR_ldx:
+	case IR_ldxp: return ir_mem_ldx;
+	case IR_stx:
+	case IR_stxp: return ir_mem_stx;
+	case IR_rmw: return ir_mem_rmw;
+	case IR_cas: return ir_mem_cas;
+	default: return ir_mem_casp;
+	}
+}
+
+static void stub_emit(struct jit *j, const struct stub *s)
+{
+	const struct ir_insn *op = &j->blk->ops[s->op];
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+	struct as *a = &j->as;
+
+	as_land(a, s->from);
+	for (int r = 0; r < 16; r++) {
+		uint16_t n = s->regs[r];
+		bool operand = false;
+
+		if (!n || s->slots >> r & 1)
+			continue;
+		for (unsigned k = 0; k < info->n_arg; k++)
+			operand |= info->arg[k] == IR_CLASS_X && ir_arg(op, k) == n;
+		if (operand || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
+			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(n));
+	}
+	for (unsigned k = 0; k < info->n_arg; k++) {
+		uint16_t n = ir_arg(op, k);
+		uint64_t imm;
+
+		if (info->arg[k] == IR_CLASS_V) {
+			v_to_slot(j, n, s->vhome[k - 1]);
+		} else if (n && const_of(j, n, &imm)) {
+			as_mov_ri(a, RAX, imm);
+			as_rm(a, X_MOV_ST | X_W, RAX, RBP, SLOT_X(n));
+		}
+	}
+	set_pc(j, pc_of(j, op));
+	call_op(j, op, slow_function(op->op));
+	leave_if_trapped(j, op);
+	for (int r = 0; r < 16; r++) {
+		if (s->regs[r] && CALLER_SAVED >> r & 1 && j->x[s->regs[r]].last > s->op)
+			as_rm(a, X_MOV | X_W, r, RBP, SLOT_X(s->regs[r]));
+	}
+	if (s->dst[0] != NO_REG)
+		as_rm(a, X_MOV | X_W, s->dst[0], RBP, SLOT_X(op->dst));
+	if (s->dst[1] != NO_REG)
+		as_rm(a, X_MOV | X_W, s->dst[1], RBP, SLOT_X(op->c));
+	as_link(a, as_jmp(a), s->back);
+}
+
+static void load_elem(struct jit *j, int d, int32_t disp, uint32_t m)
+{
+	static const uint32_t zero[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | X_W};
+	static const uint32_t sign[] = {X_MOVSX8, X_MOVSX16, X_MOV, X_MOV | X_W};
+	unsigned size = IR_MEM_SIZE(m);
+	unsigned op = !(m & IR_MEM_SSE)		   ? zero[size]
+		      : m & IR_MEM_SF && size == 2 ? X_MOVSXD
+		      : m & IR_MEM_SF		   ? sign[size] | X_W
+						   : sign[size];
+
+	as_rm(&j->as, op, d, RAX, disp);
+}
+
+static void store_elem(struct jit *j, int s, int32_t disp, unsigned size)
+{
+	static const uint32_t op[] = {X_MOV_ST8, X_MOV_ST | X_66, X_MOV_ST, X_MOV_ST | X_W};
+
+	as_rm(&j->as, op[size], s, RAX, disp);
+}
+
+/* A value to be stored: in a register, unless a constant goes into the instruction. */
+static struct opnd store_opnd(struct jit *j, uint16_t n, unsigned size)
+{
+	uint64_t imm;
+
+	if (const_of(j, n, &imm) && (size < 3 || is_s32((int64_t)imm)))
+		return (struct opnd){.kind = IMM, .v = (int32_t)(uint32_t)imm};
+	return (struct opnd){.kind = REG, .reg = reg_use(j, n)};
+}
+
+static void store_value(struct jit *j, struct opnd o, int32_t disp, unsigned size)
+{
+	if (o.kind == IMM)
+		as_mov_mi(&j->as, size, RAX, disp, o.v);
+	else
+		store_elem(j, o.reg, disp, size);
+}
+
+static void load_v(struct jit *j, uint16_t n, int32_t disp, unsigned size)
+{
+	struct as *a = &j->as;
+
+	if (size == 4) {
+		as_rm(a, X_MOVUPS, 0, RAX, disp);
+	} else {
+		load_elem(j, RDX, disp, size);
+		as_rr(a, 0x6eu | X_66 | X_0F | X_W, 0, RDX); /* movq: zeros above */
+	}
+	as_rm(a, X_MOVUPS_ST, 0, RBP, SLOT_V(n));
+}
+
+static void store_v(struct jit *j, uint16_t n, int32_t disp, unsigned size)
+{
+	struct as *a = &j->as;
+
+	if (size == 4) {
+		as_rm(a, X_MOVUPS, 0, RBP, reg_vloc(j, n));
+		as_rm(a, X_MOVUPS_ST, 0, RAX, disp);
+	} else {
+		as_rm(a, X_MOV | X_W, RDX, RBP, reg_vloc(j, n));
+		store_elem(j, RDX, disp, size);
+	}
+}
+
+static void memory(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	uint32_t m = op->aux;
+	unsigned size = IR_MEM_SIZE(m), bytes = 1u << size;
+	bool aligned = m & (IR_MEM_ACQREL | IR_MEM_ALIGNED);
+	bool pair = op->op == IR_loadp || op->op == IR_storep || op->op == IR_loadpv || op->op == IR_storepv;
+	struct stub *s;
+	struct opnd b, c;
+	int d, d2;
+
+	if (m & IR_MEM_UNPRIV || (pair && aligned) ||
+	    (size > 3 && (op->op == IR_load || op->op == IR_store || op->op == IR_loadp || op->op == IR_storep)) ||
+	    (m & IR_MEM_SSE && (op->op == IR_loadv || op->op == IR_loadpv))) {
+		by_call(j, slow_function(op->op));
+		return;
+	}
+	switch (op->op) {
+	case IR_load:
+		reg_use(j, op->a);
+		d = reg_def(j, op->dst);
+		j->regs[d] = 0; /* not a value yet, for the stub */
+		s = host_address(j, false, aligned, bytes);
+		j->regs[d] = op->dst;
+		s->dst[0] = (int8_t)d;
+		load_elem(j, d, 0, m);
+		break;
+	case IR_loadp:
+		reg_use(j, op->a);
+		d = reg_def(j, op->dst);
+		d2 = reg_def(j, op->c);
+		j->regs[d] = j->regs[d2] = 0;
+		s = host_address(j, false, false, 2 * bytes);
+		j->regs[d] = op->dst;
+		j->regs[d2] = op->c;
+		s->dst[0] = (int8_t)d;
+		s->dst[1] = (int8_t)d2;
+		load_elem(j, d, 0, m);
+		load_elem(j, d2, (int32_t)bytes, m);
+		break;
+	case IR_store:
+		reg_use(j, op->a);
+		b = store_opnd(j, op->b, size);
+		s = host_address(j, true, aligned, bytes);
+		store_value(j, b, 0, size);
+		stub_done(j, s);
+		if (m & IR_MEM_SEQCST)
+			full_fence(j); /* after the stub's store too, where it is one too many */
+		return;
+	case IR_storep:
+		reg_use(j, op->a);
+		b = store_opnd(j, op->b, size);
+		c = store_opnd(j, op->c, size);
+		s = host_address(j, true, false, 2 * bytes);
+		store_value(j, b, 0, size);
+		store_value(j, c, (int32_t)bytes, size);
+		break;
+	case IR_loadv:
+		s = host_address(j, false, aligned, bytes);
+		load_v(j, op->dst, 0, size);
+		break;
+	case IR_loadpv:
+		s = host_address(j, false, false, 2 * bytes);
+		load_v(j, op->dst, 0, size);
+		load_v(j, op->c, (int32_t)bytes, size);
+		break;
+	case IR_storev:
+		s = host_address(j, true, aligned, bytes);
+		s->vhome[0] = j->v[op->b].home;
+		store_v(j, op->b, 0, size);
+		break;
+	default: /* storepv */
+		s = host_address(j, true, false, 2 * bytes);
+		s->vhome[0] = j->v[op->b].home;
+		s->vhome[1] = j->v[op->c].home;
+		store_v(j, op->b, 0, size);
+		store_v(j, op->c, (int32_t)bytes, size);
+		break;
+	}
+	stub_done(j, s);
+}
+
+/* ---- integer ops */
+
+static void binary(struct jit *j, unsigned which, bool w, bool commutes)
+{
+	const struct ir_insn *op = cur(j);
+	uint16_t x = op->a, y = op->b;
+	struct opnd o;
+	int d;
+
+	if (commutes && j->x[x].cst) {
+		x = op->b;
+		y = op->a;
+	}
+	o = opnd(j, y, w);
+	d = reg_take(j, op->dst, x);
+	alu(j, w, which, d, o);
+}
+
+static void shift(struct jit *j, unsigned which, bool w)
+{
+	const struct ir_insn *op = cur(j);
+	uint64_t n;
+	int d;
+
+	if (const_of(j, op->b, &n)) {
+		d = reg_take(j, op->dst, op->a);
+		if (!w)
+			as_rr(&j->as, X_MOV, d, d);
+		as_shift_ri(&j->as, w, which, d, n & (w ? 63 : 31));
+		return;
+	}
+	as_mov_rr(&j->as, RCX, reg_use(j, op->b));
+	d = reg_take(j, op->dst, op->a);
+	if (!w)
+		as_rr(&j->as, X_MOV, d, d); /* also if nothing is shifted */
+	as_shift_rcl(&j->as, w, which, d);
+}
+
+static void mul_high(struct jit *j, unsigned f7)
+{
+	const struct ir_insn *op = cur(j);
+	int a = reg_use(j, op->a), b = reg_use(j, op->b), d = reg_def(j, op->dst);
+
+	as_mov_rr(&j->as, RAX, a);
+	as_f7(&j->as, true, f7, b);
+	as_mov_rr(&j->as, d, RDX);
+}
+
+static void divide(struct jit *j, bool w, bool is_signed)
+{
+	const struct ir_insn *op = cur(j);
+	int n = reg_use(j, op->a), b = reg_use(j, op->b), d = reg_def(j, op->dst);
+	struct as *a = &j->as;
+	uint32_t zero, minus = 0, done = 0;
+
+	as_rr(a, X_XOR, RAX, RAX);
+	as_rr(a, X_TEST | X_WIDTH(w), b, b);
+	zero = as_jcc(a, CC_E);
+	as_mov_rr(a, RAX, n);
+	if (is_signed) {
+		as_alu_ri(a, w, ALU_CMP, b, -1);
+		minus = as_jcc(a, CC_E);
+		as_opcode(a, 0x99u | X_WIDTH(w), 0, 0, 0);
+	} else {
+		as_rr(a, X_XOR, RDX, RDX);
+	}
+	as_f7(a, w, is_signed ? 7 : 6, b);
+	if (is_signed) {
+		done = as_jmp(a);
+		as_land(a, minus);
+		as_f7(a, w, 3, RAX);
+		as_land(a, done);
+	}
+	as_land(a, zero);
+	as_rr(a, X_MOV | X_WIDTH(w), d, RAX);
+}
+
+static void extract(struct jit *j, bool w)
+{
+	const struct ir_insn *op = cur(j);
+	int hi = reg_use(j, op->a), d;
+
+	d = reg_copy(j, op->dst, op->b);
+	if (!w)
+		as_rr(&j->as, X_MOV, d, d);
+	if (op->x & (w ? 63 : 31)) {
+		as_rr(&j->as, X_SHRD | X_WIDTH(w), hi, d);
+		as_8(&j->as, op->x & (w ? 63 : 31));
+	}
+}
+
+static void bitfield(struct jit *j, bool sext)
+{
+	const struct ir_insn *op = cur(j);
+	unsigned width = op->aux < 64 ? op->aux : 64;
+	int d = reg_take(j, op->dst, op->a);
+	struct as *a = &j->as;
+
+	if (op->x)
+		as_shift_ri(a, true, SH_SHR, d, op->x & 63);
+	if (width == 64)
+		return;
+	switch (width) {
+	case 8: as_rr(a, (sext ? X_MOVSX8 | X_W : X_MOVZX8) | X_BYTE, d, d); return;
+	case 16: as_rr(a, sext ? X_MOVSX16 | X_W : X_MOVZX16, d, d); return;
+	case 32: as_rr(a, sext ? X_MOVSXD : X_MOV, d, d); return;
+	default: break;
+	}
+	if (!sext && width < 32) {
+		as_alu_ri(a, false, ALU_AND, d, (int32_t)((1u << width) - 1));
+		return;
+	}
+	as_shift_ri(a, true, SH_SHL, d, 64 - width);
+	as_shift_ri(a, true, sext ? SH_SAR : SH_SHR, d, 64 - width);
+}
+
+static void insert(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	uint64_t mask = ir_ones(op->aux) << op->x;
+	struct as *a = &j->as;
+	int src = reg_use(j, op->b), d = reg_take(j, op->dst, op->a);
+
+	as_mov_rr(a, RAX, src);
+	if (op->x)
+		as_shift_ri(a, true, SH_SHL, RAX, op->x);
+	as_mov_ri(a, RCX, mask);
+	as_rr(a, X_AND | X_W, RAX, RCX);
+	as_f7(a, true, 2, RCX);
+	as_rr(a, X_AND | X_W, d, RCX);
+	as_rr(a, X_OR | X_W, d, RAX);
+}
+
+static void count_leading(struct jit *j, bool w)
+{
+	const struct ir_insn *op = cur(j);
+	int n = reg_use(j, op->a), d = reg_def(j, op->dst);
+	struct as *a = &j->as;
+
+	/* 63 - index, or 63 ^ 127 = 64 for none; 32 bits likewise */
+	as_mov_ri(a, RCX, w ? 127 : 63);
+	as_rr(a, X_BSR | X_WIDTH(w), RAX, n);
+	as_rr(a, X_CMOV(CC_E), RAX, RCX);
+	as_alu_ri(a, false, ALU_XOR, RAX, w ? 63 : 31);
+	as_rr(a, X_MOV, d, RAX);
+}
+
+static void add_with_carry(struct jit *j, bool w)
+{
+	const struct ir_insn *op = cur(j);
+	int c = reg_use(j, op->c), d;
+	struct opnd b = opnd(j, op->b, w);
+
+	d = reg_copy(j, op->dst, op->a);
+	as_bt_ri(&j->as, c, 0);
+	alu(j, w, ALU_ADC, d, b);
+}
+
+static void choose(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	int b = reg_use(j, op->b), d = reg_copy(j, op->dst, op->c);
+	enum x86_cc cc = test(j, op->a);
+
+	as_rr(&j->as, X_CMOV(cc) | X_W, d, b);
+}
+
+static void choose_flags(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+	enum x86_cc cc;
+	uint32_t skip;
+
+	select_pack(j, op->c, RAX);
+	as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->dst));
+	select_pack(j, op->b, RDX);
+	cc = test(j, op->a);
+	skip = as_jcc(a, cc ^ 1);
+	as_rm(a, X_MOV_ST, RDX, RBP, SLOT_X(op->dst));
+	as_land(a, skip);
+	j->x[op->dst].slot = true;
+}
+
+static void swap_bytes(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+	int d = reg_take(j, op->dst, op->a);
+
+	as_bswap(a, op->op == IR_rev64 || op->op == IR_rev32_64, d);
+	if (op->op == IR_rev32_64)
+		as_shift_ri(a, true, SH_ROR, d, 32);
+	else if (op->op == IR_rev16_32)
+		as_shift_ri(a, false, SH_ROR, d, 16);
+}
+
+/* ---- guest state */
+
+static void put_x(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	uint64_t imm;
+
+	if (op->a && j->home[op->x] == op->a)
+		return;
+	if (const_of(j, op->a, &imm) && is_s32((int64_t)imm)) {
+		reg_lose_home(j, op->x);
+		as_mov_mi(&j->as, 3, RBP, ENV_X(op->x), (int32_t)imm);
+	} else {
+		int r = reg_use(j, op->a);
+
+		reg_lose_home(j, op->x);
+		as_rm(&j->as, X_MOV_ST | X_W, r, RBP, ENV_X(op->x));
+		if (!j->x[op->a].cst)
+			reg_is_home(j, op->a, op->x);
+	}
+}
+
+static void put_flags(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+
+	if (j->home[HOME_NZCV] == op->a)
+		return;
+	select_pack(j, op->a, RDX);
+	reg_lose_home(j, HOME_NZCV);
+	as_rm(&j->as, X_MOV_ST, RDX, RBP, ENV(nzcv));
+}
+
+static void put_v(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	int32_t from = reg_vloc(j, op->a);
+
+	if (from == ENV_V(op->x))
+		return;
+	reg_lose_vhome(j, op->x);
+	as_rm(&j->as, X_MOVUPS, 0, RBP, from);
+	as_rm(&j->as, X_MOVUPS_ST, 0, RBP, ENV_V(op->x));
+}
+
+/* ---- vectors made of integers */
+
+static void v_from(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	as_rm(a, X_MOV_ST | X_W, reg_use(j, op->a), RBP, SLOT_V(op->dst));
+	if (op->op == IR_v_from_xx)
+		as_rm(a, X_MOV_ST | X_W, reg_use(j, op->b), RBP, SLOT_V(op->dst) + 8);
+	else
+		as_mov_mi(a, 3, RBP, SLOT_V(op->dst) + 8, 0);
+}
+
+static void x_from_v(struct jit *j)
+{
+	static const uint32_t zero[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | X_W};
+	static const uint32_t sign[] = {X_MOVSX8 | X_W, X_MOVSX16 | X_W, X_MOVSXD, X_MOV | X_W};
+	const struct ir_insn *op = cur(j);
+	unsigned size = op->aux & 3;
+	int d = reg_def(j, op->dst);
+
+	as_rm(&j->as, (op->aux >> 4 & 1 ? sign : zero)[size], d, RBP, reg_vloc(j, op->a) + (int32_t)(op->x << size));
+}
+
+static void v_ins_x(struct jit *j)
+{
+	static const uint32_t st[] = {X_MOV_ST8, X_MOV_ST | X_66, X_MOV_ST, X_MOV_ST | X_W};
+	const struct ir_insn *op = cur(j);
+	unsigned size = op->aux & 3;
+	int x = reg_use(j, op->b);
+
+	as_rm(&j->as, X_MOVUPS, 0, RBP, reg_vloc(j, op->a));
+	as_rm(&j->as, X_MOVUPS_ST, 0, RBP, SLOT_V(op->dst));
+	as_rm(&j->as, st[size], x, RBP, SLOT_V(op->dst) + (int32_t)(op->x << size));
+}
+
+/* ---- a block */
+
+static void get(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+
+	switch (op->op) {
+	case IR_getx:
+		reg_lose_home(j, op->x);
+		reg_is_home(j, op->dst, op->x);
+		break;
+	case IR_getf:
+		reg_lose_home(j, HOME_NZCV);
+		reg_is_home(j, op->dst, HOME_NZCV);
+		break;
+	default:
+		reg_lose_vhome(j, op->x);
+		j->v[op->dst].home = op->x;
+		j->homev[op->x] = op->dst;
+		break;
+	}
+}
+
+static void unary_64(struct jit *j, unsigned f7, bool w)
+{
+	const struct ir_insn *op = cur(j);
+
+	as_f7(&j->as, w, f7, reg_take(j, op->dst, op->a));
+}
+
+static void select_op(struct jit *j, uint32_t start)
+{
+	const struct ir_insn *op = cur(j);
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+	struct as *a = &j->as;
+	int r;
+
+	/* Lazy values are made where they are used, and what nobody uses is not made. */
+	if (info->n_res && info->res[0] != IR_CLASS_V && !(info->flags & (IR_OPF_TRAP | IR_OPF_SIDE)) &&
+	    (j->x[op->dst].lazy || !j->x[op->dst].uses))
+		return;
+	switch (op->op) {
+	case IR_nop:
+	case IR_const: return;
+	case IR_getx:
+	case IR_getf:
+	case IR_getv: get(j); return;
+	case IR_putx: put_x(j); return;
+	case IR_putf: put_flags(j); return;
+	case IR_putv: put_v(j); return;
+
+	case IR_add64: binary(j, ALU_ADD, true, true); return;
+	case IR_add32: binary(j, ALU_ADD, false, true); return;
+	case IR_sub64: binary(j, ALU_SUB, true, false); return;
+	case IR_sub32: binary(j, ALU_SUB, false, false); return;
+	case IR_and: binary(j, ALU_AND, true, true); return;
+	case IR_or: binary(j, ALU_OR, true, true); return;
+	case IR_xor: binary(j, ALU_XOR, true, true); return;
+	case IR_andn:
+		as_mov_rr(a, RAX, reg_use(j, op->b));
+		as_f7(a, true, 2, RAX);
+		r = reg_take(j, op->dst, op->a);
+		as_rr(a, X_AND | X_W, r, RAX);
+		return;
+	case IR_not64: unary_64(j, 2, true); return;
+	case IR_not32: unary_64(j, 2, false); return;
+	case IR_shl64: shift(j, SH_SHL, true); return;
+	case IR_shl32: shift(j, SH_SHL, false); return;
+	case IR_lshr64: shift(j, SH_SHR, true); return;
+	case IR_lshr32: shift(j, SH_SHR, false); return;
+	case IR_ashr64: shift(j, SH_SAR, true); return;
+	case IR_ashr32: shift(j, SH_SAR, false); return;
+	case IR_ror64: shift(j, SH_ROR, true); return;
+	case IR_ror32: shift(j, SH_ROR, false); return;
+	case IR_mul64:
+	case IR_mul32: {
+		int b = reg_use(j, op->b);
+
+		r = reg_take(j, op->dst, op->a);
+		as_rr(a, X_IMUL | X_WIDTH(op->op == IR_mul64), r, b);
+		return;
+	}
+	case IR_mulhs: mul_high(j, 5); return;
+	case IR_mulhu: mul_high(j, 4); return;
+	case IR_sdiv64: divide(j, true, true); return;
+	case IR_sdiv32: divide(j, false, true); return;
+	case IR_udiv64: divide(j, true, false); return;
+	case IR_udiv32: divide(j, false, false); return;
+	case IR_adc64: add_with_carry(j, true); return;
+	case IR_adc32: add_with_carry(j, false); return;
+	case IR_extr64: extract(j, true); return;
+	case IR_extr32: extract(j, false); return;
+	case IR_ubfx: bitfield(j, false); return;
+	case IR_sbfx: bitfield(j, true); return;
+	case IR_bfi: insert(j); return;
+	case IR_clz64: count_leading(j, true); return;
+	case IR_clz32: count_leading(j, false); return;
+	case IR_rev64:
+	case IR_rev32:
+	case IR_rev32_64:
+	case IR_rev16_32: swap_bytes(j); return;
+	case IR_cls64:
+	case IR_cls32:
+	case IR_rbit64:
+	case IR_rbit32:
+	case IR_rev16_64:
+	case IR_crc32: by_call(j, do_pure); return;
+	case IR_select: choose(j); return;
+	case IR_eqz64:
+	case IR_eqz32:
+	case IR_nez64:
+	case IR_nez32:
+	case IR_tstbit:
+	case IR_cond: test_value(j); return;
+
+	case IR_fl_const:
+		as_mov_mi(a, 2, RBP, SLOT_X(op->dst), (int32_t)((uint32_t)(op->imm & 15) << 28));
+		j->x[op->dst].slot = true;
+		return;
+	case IR_fl_select: choose_flags(j); return;
+	case IR_fl_pack:
+		as_mov_rr(a, RAX, reg_use(j, op->a));
+		as_alu_ri(a, false, ALU_AND, RAX, (int32_t)0xf0000000);
+		as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->dst));
+		j->x[op->dst].slot = true;
+		return;
+	case IR_fl_unpack:
+		select_pack(j, op->a, RDX);
+		as_rr(a, X_MOV, reg_def(j, op->dst), RDX);
+		return;
+	case IR_fl_fcmp: by_call(j, do_fcmp); return;
+
+	case IR_load:
+	case IR_store:
+	case IR_loadp:
+	case IR_storep:
+	case IR_loadv:
+	case IR_storev:
+	case IR_loadpv:
+	case IR_storepv: memory(j); return;
+	case IR_ldx:
+	case IR_ldxp:
+	case IR_stx:
+	case IR_stxp:
+	case IR_rmw:
+	case IR_cas:
+	case IR_casp: by_call(j, slow_function(op->op)); return;
+	case IR_clrex: as_mov_mi(a, 0, RBP, ENV(excl.valid), 0); return;
+	case IR_fence:
+		if (op->x == IR_FENCE_FULL)
+			full_fence(j);
+		else if (op->x != IR_FENCE_LD && op->x != IR_FENCE_ST)
+			by_call(j, do_fence);
+		return;
+	case IR_mrs: by_call(j, do_mrs); return;
+	case IR_msr: by_call(j, do_msr); return;
+	case IR_msr_imm: by_call(j, do_msr_imm); return;
+
+	case IR_brcond:
+		j->exits[j->n_exits++] = (struct exit){.from = as_jcc(a, test(j, op->a)), .op = (uint16_t)j->i};
+		return;
+	case IR_br: go_to(j, op, start); return;
+	case IR_br_ind:
+		as_mov_rr(a, RAX, reg_use(j, op->a));
+		go_to_rax(j, op);
+		return;
+	case IR_exit:
+		set_pc(j, pc_of(j, op));
+		as_mov_mi(a, 2, RBP, ENV(exit_reason), op->x);
+		as_mov_ri(a, RAX, op->imm);
+		as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(exit_imm));
+		count(j, op);
+		jmp_to(j, j->leave_exit);
+		return;
+
+	case IR_v_from_x:
+	case IR_v_from_xx: v_from(j); return;
+	case IR_x_from_v: x_from_v(j); return;
+	case IR_v_ins_x: v_ins_x(j); return;
+	case IR_vop: do_vop(j); return;
+	default: a->full = true; return; /* not an op of ops.def */
+	}
+}
+
+bool select_block(struct jit *j, uint32_t sp_mask)
+{
+	uint32_t start = as_here(&j->as);
+
+	reg_begin(j);
+	j->n_stubs = j->n_exits = 0;
+	j->pinned = 0;
+	if (sp_mask) {
+		as_rm(&j->as, 0xf7u, 0, RBP, ENV_X(31));
+		as_32(&j->as, sp_mask);
+		jcc_to(j, CC_NE, j->leave);
+	}
+	for (j->i = 0; j->i < j->blk->n_ops; j->i++) {
+		select_op(j, start);
+		reg_end_op(j);
+	}
+	for (unsigned i = 0; i < j->n_exits; i++) {
+		as_land(&j->as, j->exits[i].from);
+		go_to(j, &j->blk->ops[j->exits[i].op], start);
+	}
+	for (unsigned i = 0; i < j->n_stubs; i++)
+		stub_emit(j, &j->stubs[i]);
+	return !j->as.full;
+}
