@@ -9,6 +9,8 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -30,6 +32,20 @@ static unsigned page_bucket(ipa_t page)
 	return (uint32_t)((page >> 12) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_BUCKETS - 1);
 }
 
+/* PAWL_ENGINE=jit asks for translated code. Without it, or if it cannot be had, blocks are interpreted. */
+static void engine_init(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct jit_dispatch d = {.attn = &p->attn, .tag = &p->tag, .jump = p->jump, .jump_bits = JUMP_BITS};
+	const char *engine = getenv("PAWL_ENGINE"), *why;
+
+	if (!engine || strcmp(engine, "jit") != 0)
+		return;
+	p->jit = jit_new(&cpu->env, &d, &why);
+	if (!p->jit)
+		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
+}
+
 int block_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -39,13 +55,17 @@ int block_init(struct cpu *cpu)
 		return -ENOMEM;
 	p->code = m;
 	p->builder = ir_builder_new();
-	return p->builder ? 0 : -ENOMEM;
+	if (!p->builder)
+		return -ENOMEM;
+	engine_init(cpu);
+	return 0;
 }
 
 void block_exit(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	jit_free(p->jit);
 	if (p->builder)
 		ir_builder_free(p->builder);
 	if (p->code)
@@ -74,6 +94,8 @@ void block_recycle(struct cpu *cpu)
 	memset(p->blocks, 0, sizeof(p->blocks));
 	memset(p->pages, 0, sizeof(p->pages));
 	p->code_used = 0;
+	if (p->jit)
+		jit_reset(p->jit);
 	tlb_new_generation(cpu);
 }
 
@@ -238,7 +260,8 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 			break;
 		left = keep;
 	}
-	ir_interp_prepare(p->builder, &ir);
+	if (!p->jit)
+		ir_interp_prepare(p->builder, &ir);
 
 	page = page_find(p, ipa & IR_PAGE_MASK);
 	if (!page) {
@@ -256,6 +279,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	memcpy(blk->words, words, sizeof(*words) * n);
 	blk->n_words = n;
 	blk->sp_mask = sp_mask;
+	blk->code = p->jit ? jit_compile(p->jit, &blk->ir, sp_mask) : NULL;
 	blk->ipa = ipa;
 	blk->key = key;
 	blk->page = page;
@@ -300,7 +324,7 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 		*at = b->next; /* its memory comes back when the cache is recycled */
 		break;
 	}
-	if (unlikely(p->code_used + BLOCK_MOST > CODE_BYTES)) {
+	if (unlikely(p->code_used + BLOCK_MOST > CODE_BYTES || (p->jit && jit_is_full(p->jit)))) {
 		block_recycle(cpu);
 		tlb_select(cpu);
 		p->attn &= ~(uint32_t)ATTN_REGIME;
@@ -313,7 +337,7 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct jump_entry *e;
+	struct jit_jump *e;
 	const uint8_t *host;
 	struct block *b;
 	uint32_t key;
@@ -343,16 +367,17 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	e = &p->jump[jump_slot(cpu->env.pc)];
 	e->pc = cpu->env.pc;
 	e->tag = p->tag;
-	e->blk = b;
+	e->block = b;
+	e->code = p->jit && !b->code ? jit_leave(p->jit) : b->code;
 	return b;
 }
 
 struct block *block_find(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct jump_entry *e = &p->jump[jump_slot(cpu->env.pc)];
+	struct jit_jump *e = &p->jump[jump_slot(cpu->env.pc)];
 
 	if (likely(e->pc == cpu->env.pc && e->tag == p->tag))
-		return e->blk;
+		return e->block;
 	return find_slow(cpu);
 }

@@ -10,6 +10,7 @@
 
 #include "cpu.h"
 #include "isa.h"
+#include "jit.h"
 #include "syndrome.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -145,6 +146,7 @@ struct code_page { /* a guest page that code was translated from */
 
 struct block {
 	struct ir_block ir;
+	const void *code; /* NULL: interpreted */
 	struct block *next;
 	struct code_page *page;
 	ipa_t ipa;
@@ -153,12 +155,6 @@ struct block {
 	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
 	unsigned n_words;
 	uint32_t *words; /* source */
-};
-
-struct jump_entry {
-	uint64_t pc;
-	uint64_t tag; /* bank generation << 8 | key */
-	struct block *blk;
 };
 
 /* ---- invalidations and the stop: group.c */
@@ -221,8 +217,8 @@ enum {			/* reasons for the run loop to leave its fast path */
 struct cpu_priv {
 	uint32_t attn;
 	enum outcome outcome;
-	uint64_t tag; /* of jump entries under the current bank and key */
-	struct jump_entry jump[JUMP_SIZE];
+	uint64_t tag;			 /* of jump entries under the current bank and key */
+	struct jit_jump jump[JUMP_SIZE]; /* block: struct block; tag: bank generation << 8 | key */
 
 	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
@@ -240,6 +236,7 @@ struct cpu_priv {
 	bool step_isv;			    /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
+	struct jit *jit;  /* NULL: blocks are interpreted */
 	uint8_t *code;	  /* CODE_BYTES */
 	size_t code_used; /* bytes */
 	uint32_t epoch;	  /* of all code */

@@ -142,6 +142,20 @@ static enum attention attention(struct cpu *cpu)
 	}
 }
 
+/* A block, and with translated code those that follow it for as long as nothing is to be attended to. */
+static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct ir_env *env = &cpu->env;
+
+	if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
+		env->tlb = p->no_tlb;
+		attend(cpu, ATTN_REGIME); /* puts it back */
+		return ir_interp(env, &b->ir);
+	}
+	return b->code ? jit_run(p->jit, env, b->code) : ir_interp(env, &b->ir);
+}
+
 static enum cpu_exit run(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -160,11 +174,7 @@ static enum cpu_exit run(struct cpu *cpu)
 		if (unlikely(!b))
 			continue;
 		env->step_ex = 0;
-		if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
-			env->tlb = p->no_tlb;
-			attend(cpu, ATTN_REGIME); /* puts it back */
-		}
-		switch (ir_interp(env, &b->ir)) {
+		switch (run_block(cpu, b)) {
 		case IR_RET_BR: p->outcome = OUTCOME_RETIRED; break;
 		case IR_RET_EXIT: trap_exit(cpu); break;
 		case IR_RET_TRAP: break; /* the callback has set the outcome */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our side: isa_emit() and ir_interp() with flat memory. What the PE would check (permissions, alignment) is not
+ * Our side: isa_emit() and ir_interp(), or with PAWL_ENGINE=jit translated code, with flat memory. What the PE would check (permissions, alignment) is not
  * checked, except that nothing is mapped outside of the two areas.
  */
 #include <assert.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "jit.h"
 
 uint8_t *engine_data, *engine_code;
 unsigned engine_accesses;
@@ -16,6 +17,7 @@ uint8_t engine_el = 1;
 bool engine_fp_traps, engine_ended;
 
 static struct ir_builder *builder;
+static struct jit *jit;
 static struct ir_env env;
 static struct ir_tlbe tlb[IR_TLB_SIZE];
 
@@ -117,6 +119,25 @@ void engine_start(void)
 	engine_data = aligned_alloc(4096, DATA_SIZE);
 	engine_code = aligned_alloc(4096, CODE_SIZE);
 	assert(builder && engine_data && engine_code);
+	if (getenv("PAWL_ENGINE") && !strcmp(getenv("PAWL_ENGINE"), "jit")) {
+		const char *why;
+
+		jit = jit_new(&env, NULL, &why);
+		assert(jit);
+	}
+}
+
+static enum ir_ret run(const struct ir_block *block)
+{
+	const void *code;
+
+	if (!jit)
+		return ir_interp(&env, block);
+	if (jit_is_full(jit))
+		jit_reset(jit);
+	code = jit_compile(jit, block, 0);
+	assert(code);
+	return jit_run(jit, &env, code);
 }
 
 static void fill_tlb(bool fast)
@@ -162,7 +183,7 @@ struct result engine_run(const struct state *s, const uint32_t *insns, unsigned 
 			ir_br(builder, ctx.pc + 4);
 	}
 	ir_finish(builder, &block);
-	switch (ir_interp(&env, &block)) {
+	switch (run(&block)) {
 	case IR_RET_BR: break;
 	case IR_RET_EXIT:
 		r.outcome = env.exit_reason == IR_EXIT_UNDEF ? UNDEFINED : EXIT;
