@@ -130,14 +130,14 @@ static void release(struct jit *j, uint16_t n)
 static void assign(struct jit *j, uint16_t n, int reg)
 {
 	j->regs[reg] = n;
-	j->x[n].reg = (int8_t)reg;
+	j->x[n].reg = (int16_t)reg;
 	j->pinned |= 1u << reg;
 }
 
 /* A register for value n: a free one, else the one whose value is not needed for longest. Only moves are emitted. */
 static int alloc(struct jit *j, uint16_t n)
 {
-	static const int8_t order[] = {RBX, R12, R13, R14, R15, RSI, RDI, R8, R9, R10, R11};
+	static const uint8_t order[] = {RBX, R12, R13, R14, R15, RSI, RDI, R8, R9, R10, R11};
 	int best = NO_REG;
 
 	for (unsigned k = 0; k < sizeof(order); k++) {
