@@ -194,7 +194,7 @@ int reg_use(struct jit *j, uint16_t n)
 	r = alloc(j, n);
 	j->x[n].reg = NO_REG;
 	load(j, n, r);
-	j->x[n].reg = (int8_t)r;
+	j->x[n].reg = (int16_t)r;
 	return r;
 }
 
