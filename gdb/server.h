@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of the gdb server: framing (packet.c), commands (server.c), what commands do to the machine (target.c,
+ * Inside of the gdb server: addresses (listen.c), framing (packet.c), commands (server.c), what commands do to the machine (target.c,
  * breakpoint.c, walk.c), registers and the target description (regs.c). The protocol is appendix "gdb Remote Serial
  * Protocol" of the gdb manual.
  */
@@ -12,6 +12,14 @@
 #include "gdb.h"
 
 enum { PACKET_MAX = 0x4000 }; /* bytes of payload, as told to gdb */
+
+/* ---- listen.c */
+
+/*
+ * A listening socket for addr, or -1 and one line in error. *to_unlink: the path of a unix socket, to be unlinked and freed by
+ * the caller; else untouched.
+ */
+int listen_on(const char *addr, char **to_unlink, char *error, size_t size);
 
 /* ---- packet.c */
 
