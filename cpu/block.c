@@ -39,6 +39,8 @@ static void engine_init(struct cpu *cpu)
 	struct jit_dispatch d = {.attn = &p->attn, .tag = &p->tag, .jump = p->jump, .jump_bits = JUMP_BITS};
 	const char *engine = getenv("PAWL_ENGINE"), *why;
 
+	if (engine && strcmp(engine, "jit") != 0 && strcmp(engine, "interp") != 0)
+		fprintf(stderr, "pawl: PAWL_ENGINE=%s: no such engine (interp, jit); code is interpreted\n", engine);
 	if (!engine || strcmp(engine, "jit") != 0)
 		return;
 	p->jit = jit_new(&cpu->env, &d, &why);
