@@ -192,7 +192,8 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 	guest_enter(cpu);
 	if (!__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) || !take_kick(cpu)) {
 		/* The exception return from EL2 cleared the exclusive monitor, and no step is reported for it. */
-		cpu->env.excl.valid = 0;
+		if (likely(!cpu->el2.keep_monitor))
+			cpu->env.excl.valid = 0;
 		p->step_isv = false;
 		/* el2 may differ from the last time; most of attn was settled then. */
 		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP)) | ATTN_IRQ | ATTN_REGIME |

@@ -8,6 +8,8 @@
 
 #include <sys/types.h>
 
+#include <pawl/pawl.h>
+
 #include "file.h"
 #include "kvm.h"
 #include "syndrome.h"
@@ -59,6 +61,8 @@ struct vm_priv {				   /* vm.c */
 	uint64_t ctr, ctr_limit, clidr;
 	uint64_t impl[3];	 /* MIDR, REVIDR, AIDR */
 	pthread_mutex_t id_lock; /* writers of the above: ONE_REG on several vcpus; a leaf */
+
+	_Atomic uint32_t debug_policy; /* PAWL_DEBUG_*; each vcpu looks when KVM_RUN begins */
 
 	/* under memslots' lock: memslot.c */
 	bool manual_dirty, dirty_initially_set;
@@ -157,11 +161,14 @@ int inject_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev);
 int inject_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev);
 
 /* ---- debug.c */
+enum { DEBUG_POLICIES = PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR | PAWL_DEBUG_WFI_RETURNS };
 int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
 void debug_load(struct vcpu *vcpu);   /* KVM_RUN begins */
 void debug_put(struct vcpu *vcpu);    /* KVM_RUN ends */
 void debug_update(struct vcpu *vcpu); /* the guest's MDSCR_EL1 or OS lock changed */
 int debug_exit(struct vcpu *vcpu, uint64_t esr);
+bool debug_holds_irqs(const struct vcpu *vcpu);	      /* PAWL_DEBUG_HOLD_IRQS for a vcpu that is stepped */
+int debug_set_policy(struct vm *vm, uint64_t policy); /* KVM_ENABLE_CAP of PAWL_CAP_DEBUG: 0, -EINVAL */
 /* Apply a marked PC advance. */
 static inline void vcpu_commit_pc(struct vcpu *vcpu)
 {

@@ -51,6 +51,37 @@ int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 	return 0;
 }
 
+int debug_set_policy(struct vm *vm, uint64_t policy)
+{
+	if (policy & ~(uint64_t)DEBUG_POLICIES)
+		return -EINVAL;
+	atomic_store(&vm->priv->debug_policy, (uint32_t)policy);
+	return 0;
+}
+
+static uint32_t policy_now(const struct vcpu *vcpu)
+{
+	if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP))
+		return 0;
+	return atomic_load_explicit(&vcpu->vm->priv->debug_policy, memory_order_relaxed);
+}
+
+bool debug_holds_irqs(const struct vcpu *vcpu)
+{
+	return policy_now(vcpu) & PAWL_DEBUG_HOLD_IRQS;
+}
+
+/* What our own capability adds, for as long as the vcpu is stepped. */
+static void apply_policy(struct vcpu *vcpu)
+{
+	struct vcpu_debug *d = &vcpu->debug;
+	struct cpu *cpu = vcpu->cpu;
+
+	d->policy = policy_now(vcpu);
+	cpu->el2.hold_irqs = d->policy & PAWL_DEBUG_HOLD_IRQS;
+	cpu->el2.keep_monitor = d->policy & PAWL_DEBUG_KEEP_MONITOR;
+}
+
 /* Who owns the debug hardware: the host if it debugs or the guest has set its OS lock, else the guest. */
 void debug_update(struct vcpu *vcpu)
 {
@@ -75,6 +106,7 @@ void debug_load(struct vcpu *vcpu)
 	struct vcpu_debug *d = &vcpu->debug;
 
 	debug_update(vcpu);
+	apply_policy(vcpu);
 	if (d->control)
 		cpu_code_changed(vcpu->cpu); /* a debugger puts breakpoints into memory while the vcpu is out */
 	if (d->control & KVM_GUESTDBG_SINGLESTEP) {

@@ -36,13 +36,13 @@ void inject_abort(struct vcpu *vcpu, bool fetch, uint64_t far, unsigned fsc)
 	cpu_take_abort(vcpu->cpu, ESR_MAKE(ec, fsc), far, vcpu->cpu->env.pc);
 }
 
-/* Arm ARM DDI 0487, "SError interrupt": taken at once if PSTATE.A is clear, else it stays pending. */
+/* Arm ARM DDI 0487, "SError interrupt": taken at once if PSTATE.A is clear and no debugger holds it off, else it stays pending. */
 void inject_serror(struct vcpu *vcpu, uint64_t iss)
 {
 	struct cpu *cpu = vcpu->cpu;
 
 	cpu->el2.vsesr = iss;
-	if (cpu->pstate & PSR_A) {
+	if ((cpu->pstate & PSR_A) || debug_holds_irqs(vcpu)) {
 		atomic_fetch_or(&cpu->irq_in, CPU_SERROR);
 		return;
 	}

@@ -181,6 +181,7 @@ void service_fd_remove(struct vm *vm, int fd, void *arg); /* waits for a running
 struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H (P is the live PSTATE.SS in cpu) */
 	uint32_t control;	  /* KVM_GUESTDBG_*, 0 = off */
 	bool g;			  /* guest's own PSTATE.SS while the host steps */
+	uint32_t policy;	  /* PAWL_DEBUG_* that hold in this KVM_RUN: none unless it steps */
 	bool h;			  /* host step pending: an instruction is done and not yet reported */
 	struct cpu_dbg_regs regs; /* USE_HW */
 };

@@ -196,6 +196,8 @@ static bool stopped_done(struct vcpu *vcpu)
 
 int vcpu_wait_for_interrupt(struct vcpu *vcpu)
 {
+	if (vcpu->debug.policy & PAWL_DEBUG_WFI_RETURNS)
+		return RESUME_GUEST;
 	wait_until(vcpu, wfi_done);
 	if (vcpu->pvtime.set)
 		pvtime_record(vcpu);

@@ -206,7 +206,7 @@ void vm_unlock_all_vcpus(struct vm *vm)
 enum { DYNAMIC = -1 }; /* see vm_check_extension */
 
 static const struct {
-	uint16_t cap;
+	uint32_t cap;
 	int32_t value;
 } caps[] = {
 	{KVM_CAP_IRQCHIP, 1},
@@ -262,6 +262,7 @@ static const struct {
 	{KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, 1},
 	{KVM_CAP_USER_MEMORY2, 1},
 	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
+	{PAWL_CAP_DEBUG, DEBUG_POLICIES},
 };
 
 static long dynamic_cap(struct vm *vm, unsigned long cap)
@@ -304,6 +305,7 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_ARM_NISV_TO_USER: vm->nisv_to_user = true; return 0;
 	case KVM_CAP_ARM_SYSTEM_SUSPEND: vm->system_suspend = true; return 0;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: return memslot_enable_manual_dirty(vm, cap->args[0]);
+	case PAWL_CAP_DEBUG: return debug_set_policy(vm, cap->args[0]);
 	case KVM_CAP_HALT_POLL: return 0; /* a hint: nothing polls here */
 	case KVM_CAP_ARM_WRITABLE_IMP_ID_REGS:
 		pthread_mutex_lock(&vm->lock);

@@ -25,6 +25,37 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
+/**
+ * @defgroup debug Debugging better than a kernel can
+ * An extension of KVM_SET_GUEST_DEBUG that a kernel does not have. It is found as other extensions are: the value of
+ * KVM_CHECK_EXTENSION(PAWL_CAP_DEBUG) on /dev/kvm or a VM is the set of the policies below that are known here; a kernel
+ * answers 0. KVM_ENABLE_CAP on the VM with args[0] = a set of them chooses what holds for all vcpus of the VM, each from its
+ * next KVM_RUN on (not added to what was chosen before; 0 is none, as at the start). EINVAL: an unknown policy. Nothing of it
+ * changes anything for a client that does not ask.
+ *
+ *     struct kvm_enable_cap cap = {.cap = PAWL_CAP_DEBUG, .args = {PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR}};
+ *
+ *     known = pawl_ioctl(vm, KVM_CHECK_EXTENSION, (void *)PAWL_CAP_DEBUG);
+ *     if (known > 0 && !(cap.args[0] & ~(unsigned)known))
+ *             pawl_ioctl(vm, KVM_ENABLE_CAP, &cap);
+ * @{
+ */
+#define PAWL_CAP_DEBUG 0x7061776c /* "pawl": far from the numbers that kernels give out */
+
+/**
+ * While a vcpu is stepped (KVM_GUESTDBG_SINGLESTEP): IRQ, FIQ and SError stay pending, whatever PSTATE says. They are taken
+ * once it runs freely again.
+ */
+#define PAWL_DEBUG_HOLD_IRQS (1u << 0)
+/**
+ * While a vcpu is stepped: KVM_RUN leaves the exclusive monitor as it is, so a store-exclusive succeeds that a kernel lets
+ * fail for ever. An exception of the guest still clears it, and a value that changed in memory lets the store fail.
+ */
+#define PAWL_DEBUG_KEEP_MONITOR (1u << 1)
+/** While a vcpu is stepped: WFI, WFIT and PSCI CPU_SUSPEND do not wait, so their step is reported at once. */
+#define PAWL_DEBUG_WFI_RETURNS (1u << 2)
+/** @} */
+
 /** Version of the library: "0.1.0". */
 const char *pawl_version(void);
 
