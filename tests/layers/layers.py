@@ -35,6 +35,8 @@ def flags(commands, source, folder):
         if os.path.relpath(path, source).split(os.sep)[0] != folder:
             continue
         words = shlex.split(entry['command'])
+        if os.path.basename(words[0]) in ('ccache', 'sccache'):
+            words = words[1:]
         kept = words[:1] + [w for w in words[1:] if w.startswith(('-I', '-D', '-std'))]
         return entry['directory'], kept
     return None
