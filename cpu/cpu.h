@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "env.h"
@@ -71,6 +72,23 @@ enum cpu_sys {
 enum { CPU_ID_COUNT = 56 };
 #define CPU_ID(crm, op2) (((crm)-1) * 8 + (op2))
 
+/*
+ * A model: identification, from which the features follow (model.c has the table). Models have names; what a client
+ * sets in the ID registers of a VM makes another.
+ */
+struct cpu_model {
+	uint64_t midr, ctr, clidr, dczid;
+	uint64_t id[CPU_ID_COUNT];
+};
+/*
+ * The model that text names: NAME, then any number of ",+FEATURE" and ",-FEATURE". 0, or -EINVAL and a sentence in why
+ * that says what is wrong.
+ */
+int cpu_model_parse(const char *text, struct cpu_model *m, char *why, size_t len);
+/* For listings: the i-th model's name and what it is, the i-th switch's name; NULL behind the last one. */
+const char *cpu_model_name(unsigned i, const char **what);
+const char *cpu_model_switch(unsigned i);
+
 struct cpu_dbg_regs { /* as in DBGBVR<n>_EL1 and so on */
 	uint64_t bvr[16], bcr[16], wvr[16], wcr[16];
 };
@@ -129,7 +147,7 @@ struct cpu {
 	uint32_t pstate; /* all but NZCV; bit 21 is the live PSTATE.SS */
 	uint64_t sys[CPU_SYS_COUNT];
 	uint64_t id[CPU_ID_COUNT]; /* what the guest reads in the ID space */
-	uint64_t features;	   /* enum isa_feature set, from the model */
+	uint64_t features;	   /* enum isa_feature set; follows from id: cpu_id_changed() */
 	uint64_t sp_bank[2];	   /* SP_EL0, SP_EL1; the current one lives in env.x[31] */
 	struct cpu_dbg_regs dbg;   /* the guest's own */
 	struct cpu_timer timer[CPU_TIMER_COUNT];
@@ -181,9 +199,19 @@ uint64_t cpu_group_counter(const struct cpu_group *g);
 void cpu_group_set_offset(struct cpu_group *g, unsigned timer, uint64_t off);
 uint64_t cpu_group_offset(const struct cpu_group *g, unsigned timer);
 
-/* A PE of the default model (model.c: an Armv8.2 core of the neoverse-n1 class). Ends in reset state. NULL: out of memory. */
+/* The model of the PEs to come; the default is neoverse-n1. */
+void cpu_group_set_model(struct cpu_group *g, const struct cpu_model *m);
+const struct cpu_model *cpu_group_model(const struct cpu_group *g);
+
+/* A PE of the group's model. Ends in reset state. NULL: out of memory. */
 struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *p, void *opaque);
 void cpu_free(struct cpu *cpu);
+/* Call after writing id[] from outside: the PE's features are what it says. */
+void cpu_id_changed(struct cpu *cpu);
+static inline bool cpu_has(const struct cpu *cpu, unsigned feature)
+{
+	return cpu->features >> feature & 1;
+}
 /* Warm reset to the state KVM documents (kvm-arm64-abi 4.1): registers only; MPIDR and ID registers are kept. */
 void cpu_reset(struct cpu *cpu);
 

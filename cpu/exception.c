@@ -61,9 +61,9 @@ static void enter_el1(struct cpu *cpu, uint64_t ret, unsigned offset)
 
 	pstate &= ~(PSR_MODE | PSR_SS | PSR_IL | PSR_UAO | PSR_SSBS | PSR_BTYPE);
 	pstate |= PSR_EL1H | PSR_D | PSR_A | PSR_I | PSR_F;
-	if (!(sctlr & SCTLR_SPAN))
+	if (!(sctlr & SCTLR_SPAN) && cpu_has(cpu, ISA_PAN))
 		pstate |= PSR_PAN;
-	if (sctlr & SCTLR_DSSBS)
+	if ((sctlr & SCTLR_DSSBS) && cpu_has(cpu, ISA_SSBS))
 		pstate |= PSR_SSBS;
 	exception_switch_sp(cpu, pstate);
 	cpu->env.excl.valid = 0;
@@ -148,10 +148,16 @@ static bool illegal_return(uint32_t spsr)
 	return mode != PSR_EL0T && mode != PSR_EL1T && mode != PSR_EL1H;
 }
 
+/* Bits of SPSR that a return gives to PSTATE; those of features that are not there are RES0. */
+static uint32_t returned_bits(const struct cpu *cpu)
+{
+	return PSR_D | PSR_A | PSR_I | PSR_F | (cpu_has(cpu, ISA_PAN) ? PSR_PAN : 0) |
+	       (cpu_has(cpu, ISA_UAO) ? PSR_UAO : 0) | (cpu_has(cpu, ISA_SSBS) ? PSR_SSBS : 0);
+}
+
 void exception_return(struct cpu *cpu)
 {
-	enum { FROM_SPSR = PSR_SSBS | PSR_PAN | PSR_UAO | PSR_D | PSR_A | PSR_I | PSR_F };
-	uint32_t spsr = (uint32_t)cpu->sys[CPU_SPSR_EL1], pstate = spsr & FROM_SPSR;
+	uint32_t spsr = (uint32_t)cpu->sys[CPU_SPSR_EL1], pstate = spsr & returned_bits(cpu);
 	uint64_t target = cpu->sys[CPU_ELR_EL1];
 	bool illegal = illegal_return(spsr), source = debug_enabled(cpu);
 	unsigned el = illegal ? 1 : spsr >> 2 & 3;

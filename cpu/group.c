@@ -31,6 +31,7 @@ struct cpu_group *cpu_group_new(void)
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->cond, NULL);
 	sysreg_index(g->sysreg_row);
+	model_default(&g->model);
 	return g;
 }
 

@@ -199,6 +199,7 @@ struct cpu_group {
 	_Atomic uint64_t offset[CPU_TIMER_COUNT];
 	_Atomic unsigned n_slots;    /* slots ever used */
 	uint8_t sysreg_row[1 << 16]; /* sysreg.c: encoding -> row + 1, constant after creation */
+	struct cpu_model model;	     /* of PEs to come */
 	struct pe_slot slot[GROUP_MAX_PES];
 };
 
@@ -372,6 +373,7 @@ uint64_t timer_count(const struct cpu *cpu, unsigned timer);
 uint32_t timer_ctl(const struct cpu *cpu, unsigned timer);
 
 /* model.c */
+void model_default(struct cpu_model *m);
 void model_init(struct cpu *cpu);
 
 #endif

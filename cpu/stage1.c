@@ -80,6 +80,10 @@ static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
 			.hpd = tcr & TCR_HPD0,
 		};
 	}
+	if (!cpu_has(cpu, ISA_HPDS))
+		w.hpd = false;
+	if (w.page == 14 && !cpu_has(cpu, ISA_TGRAN16))
+		w.page = 12; /* which of the others it is, is the implementation's choice */
 	/* Sizes out of range behave as the nearest one that is supported. */
 	if (w.tsz < 16)
 		w.tsz = 16;
@@ -146,6 +150,8 @@ bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime re
 
 	if (!(cpu->sys[CPU_SCTLR_EL1] & SCTLR_M))
 		return translate_flat(cpu, va, x, f);
+	if (unlikely(!cpu_has(cpu, ISA_HDBS)))
+		tcr &= cpu_has(cpu, ISA_HAF) ? ~TCR_HD : ~(TCR_HA | TCR_HD);
 
 	w = walk_params(cpu, va);
 	bits = 64 - w.tsz;

@@ -100,10 +100,14 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 		if (el0 && !(sctlr & SCTLR_DZE))
 			return trap_to_el1(cpu, enc, rt);
 		return access_zva(cpu, val);
+	case OP(3, 7, 12, 1): /* DC CVAP */
+		if (!cpu_has(cpu, ISA_DPB))
+			return exception_undef(cpu);
+		goto dc;
 	case OP(3, 7, 10, 1): /* DC CVAC */
 	case OP(3, 7, 11, 1): /* DC CVAU */
-	case OP(3, 7, 12, 1): /* DC CVAP */
 	case OP(3, 7, 14, 1): /* DC CIVAC */
+	dc:
 		if (el0 && !(sctlr & SCTLR_UCI))
 			return trap_to_el1(cpu, enc, rt);
 		return access_maintain(cpu, val, false, NULL);
@@ -113,6 +117,8 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 		return ic_ivau(cpu, val);
 	}
 	if (el0)
+		return exception_undef(cpu);
+	if ((enc == OP(0, 7, 9, 0) || enc == OP(0, 7, 9, 1)) && !cpu_has(cpu, ISA_PAN2))
 		return exception_undef(cpu);
 	if (crn == 8)
 		return tlbi(cpu, enc, rt, val);

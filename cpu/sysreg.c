@@ -27,7 +27,8 @@ struct sysreg {
 	uint8_t el0; /* enum el0_rule */
 	uint8_t effect;
 	bool read_only;
-	uint64_t mask;							    /* bits that a guest's write keeps */
+	uint8_t feature; /* UNDEFINED without it; ISA_BASE: always there */
+	uint64_t mask;	 /* bits that a guest's write keeps */
 	int (*get)(struct cpu *cpu, const struct sysreg *r, uint64_t *val); /* 0, or 1: exception taken */
 	int (*set)(struct cpu *cpu, const struct sysreg *r, uint64_t val);  /* 0, or 1: exception, or the block ends */
 	uint8_t arg;
@@ -266,11 +267,11 @@ static const struct sysreg rows[] = {
 	{R(3, 0, 4, 1, 0, "SP_EL0"), .sys = -1, .get = sp_el0_get, .set = sp_el0_set},
 	{R(3, 0, 4, 2, 0, "SPSel"), .sys = -1, .get = spsel_get, .set = spsel_set},
 	{R(3, 0, 4, 2, 2, "CurrentEL"), .sys = -1, .read_only = true, .get = currentel_get},
-	{R(3, 0, 4, 2, 3, "PAN"), .sys = -1, .mask = PSR_PAN, .get = field_get, .set = pan_set},
-	{R(3, 0, 4, 2, 4, "UAO"), .sys = -1, .mask = PSR_UAO, .get = field_get, .set = field_set},
+	{R(3, 0, 4, 2, 3, "PAN"), .sys = -1, .feature = ISA_PAN, .mask = PSR_PAN, .get = field_get, .set = pan_set},
+	{R(3, 0, 4, 2, 4, "UAO"), .sys = -1, .feature = ISA_UAO, .mask = PSR_UAO, .get = field_get, .set = field_set},
 	{R(3, 3, 4, 2, 0, "NZCV"), .sys = -1, .el0 = EL0_RW, .get = nzcv_get, .set = nzcv_set},
 	{R(3, 3, 4, 2, 1, "DAIF"), .sys = -1, .el0 = EL0_UMA, .mask = PSR_D | PSR_A | PSR_I | PSR_F, .get = field_get, .set = daif_set},
-	{R(3, 3, 4, 2, 6, "SSBS"), .sys = -1, .el0 = EL0_RW, .mask = PSR_SSBS, .get = field_get, .set = field_set},
+	{R(3, 3, 4, 2, 6, "SSBS"), .sys = -1, .feature = ISA_SSBS2, .el0 = EL0_RW, .mask = PSR_SSBS, .get = field_get, .set = field_set},
 	/* AHP, DN, FZ, RMode, FZ16; the trap enables are not implemented. QC and the cumulative flags. */
 	{R(3, 3, 4, 4, 0, "FPCR"), .sys = -1, .el0 = EL0_RW, .mask = 0x07c80000, .get = fp_get, .set = fp_set, .arg = 0},
 	{R(3, 3, 4, 4, 1, "FPSR"), .sys = -1, .el0 = EL0_RW, .mask = 0x0800009f, .get = fp_get, .set = fp_set, .arg = 1},
@@ -406,6 +407,8 @@ int sysreg_read(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val)
 			return is_icc_sgi(enc) ? exception_undef(cpu) : icc_read(cpu, enc, val); /* write-only */
 		return unknown(cpu, enc, rt, true);
 	}
+	if (unlikely(r->feature) && !cpu_has(cpu, r->feature))
+		return exception_undef(cpu);
 	if (cpu_is_el0(cpu) && r->el0 != EL0_RW && el0_check(cpu, r, enc, rt, true)) {
 		if (r->el0 == EL0_NONE && (enc >> 7 & 15) == 0 && (cpu->id[CPU_ID(7, 2)] >> 36 & 15))
 			cpu->sys[CPU_ESR_EL1] = ESR_MAKE(EC_SYS64, iss_sys(enc, rt, 1)); /* FEAT_IDST */
@@ -447,6 +450,8 @@ int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
 			return icc_write(cpu, enc, val);
 		return unknown(cpu, enc, rt, false);
 	}
+	if (unlikely(r->feature) && !cpu_has(cpu, r->feature))
+		return exception_undef(cpu);
 	if (r->read_only)
 		return exception_undef(cpu);
 	if (cpu_is_el0(cpu) && r->el0 != EL0_RW && el0_check(cpu, r, enc, rt, false))

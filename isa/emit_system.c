@@ -185,7 +185,7 @@ bool emit_MSR_imm(struct isa_ctx *ctx, const struct args_MSR_imm *a)
 			return false;
 		break;
 	case SSBS:
-		if (!isa_has(ctx, ISA_SSBS))
+		if (!isa_has(ctx, ISA_SSBS2))
 			return false;
 		ends = false;
 		break;

@@ -54,8 +54,22 @@ enum isa_feature {
 	ISA_LOR,
 	ISA_PAN,
 	ISA_UAO,
+	/* what the PE asks for, and no row */
+	ISA_SSBS2, /* MSR SSBS */
+	ISA_PAN2,  /* AT S1E1RP, S1E1WP */
+	ISA_EPAN,
+	ISA_HPDS,
+	ISA_HAF, /* hardware update of the access flag */
+	ISA_HDBS,
+	ISA_TGRAN16,
+	ISA_EPAC,
+	ISA_PAUTH2,
+	ISA_FPAC,
+	ISA_FPACCOMBINE,
+	ISA_QARMA5, /* the address authentication algorithm is the architected one */
 	ISA_FEATURE_COUNT
 };
+_Static_assert(ISA_FEATURE_COUNT <= 64, "a set of features is a word");
 
 /* Translation context: what the block key says. */
 struct isa_ctx {

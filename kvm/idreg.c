@@ -180,6 +180,7 @@ void idreg_vcpu_init(struct vcpu *vcpu)
 	cpu->sys[CPU_MIDR_EL1] = p->impl[0];
 	cpu->sys[CPU_REVIDR_EL1] = p->impl[1];
 	cpu->sys[CPU_AIDR_EL1] = p->impl[2];
+	cpu_id_changed(cpu);
 }
 
 int idreg_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val)

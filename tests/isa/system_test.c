@@ -219,7 +219,7 @@ static void an_instruction_of_a_missing_feature_is_undefined(void **state)
 		unsigned feature;
 	} row[] = {
 		{0xf82200a3, ISA_LSE},	 {0x48227cc4, ISA_LSE},	   {0x1ac34041, ISA_CRC32}, {0xf8bfc0a3, ISA_RCPC},
-		{0xd500401f, ISA_FLAGM}, {0xd500403f, ISA_FLAGM2}, {0xd50330ff, ISA_SB},    {0xd503413f, ISA_SSBS},
+		{0xd500401f, ISA_FLAGM}, {0xd500403f, ISA_FLAGM2}, {0xd50330ff, ISA_SB},    {0xd503413f, ISA_SSBS2},
 		{0xd503415f, ISA_DIT},	 {0xd500417f, ISA_UAO},	   {0xd500419f, ISA_PAN},   {0xd5031023, ISA_WFXT},
 	};
 	struct state s = initial();

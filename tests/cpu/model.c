@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPU models and their switches: what the ID registers say is what the PE does. Arm ARM DDI 0487, ID_AA64*_EL1, and the
+ * instruction pages of what is switched off.
+ */
+#include "machine.h"
+
+#include "isa.h"
+
+static struct cpu_model parse(const char *text)
+{
+	struct cpu_model m;
+	char why[160] = "";
+
+	if (cpu_model_parse(text, &m, why, sizeof(why)))
+		fail_msg("%s: %s", text, why);
+	return m;
+}
+
+static void use(struct machine *m, const char *text)
+{
+	struct cpu_model model = parse(text);
+
+	memcpy(m->cpu->id, model.id, sizeof(model.id));
+	cpu_id_changed(m->cpu);
+}
+
+/* One instruction and an HVC: whether it is UNDEFINED. */
+static bool undefined(struct machine *m, uint32_t insn)
+{
+	LOAD(m, CODE, {insn, 0xd4000002 /* hvc #0 */});
+	cpu_code_changed(m->cpu);
+	m->cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+	m->cpu->env.pc = CODE;
+	for (unsigned i = 0; i < 31; i++)
+		m->cpu->env.x[i] = DATA;
+	cpu_set_pstate(m->cpu, PSR_EL1H | PSR_D | PSR_A | PSR_I | PSR_F);
+	assert_int_equal(cpu_run(m->cpu), CPU_EXIT_TRAP);
+	if (m->cpu->el2.esr == ESR_MAKE(EC_HVC64, 0))
+		return false;
+	assert_int_equal(m->cpu->el2.esr, ESR_MAKE(EC_HVC64, VEC_CUR_SYNC));
+	assert_int_equal(m->cpu->sys[CPU_ESR_EL1], ESR_MAKE(EC_UNKNOWN, 0));
+	return true;
+}
+
+static const struct {
+	const char *name;
+	uint32_t insn;
+} examples[] = {
+	{"aes", 0x4e284820},	 /* aese v0.16b, v1.16b */
+	{"pmull", 0x0ee2e020},	 /* pmull v0.1q, v1.1d, v2.1d */
+	{"sha1", 0x5e280820},	 /* sha1h s0, s1 */
+	{"sha256", 0x5e282820},	 /* sha256su0 v0.4s, v1.4s */
+	{"sha512", 0xcec08020},	 /* sha512su0 v0.2d, v1.2d */
+	{"sha3", 0xce020c20},	 /* eor3 v0.16b, v1.16b, v2.16b, v3.16b */
+	{"sm3", 0xce62c020},	 /* sm3partw1 v0.4s, v1.4s, v2.4s */
+	{"sm4", 0xcec08420},	 /* sm4e v0.4s, v1.4s */
+	{"crc32", 0x1ac24020},	 /* crc32b w0, w1, w2 */
+	{"lse", 0xf8200041},	 /* ldadd x0, x1, [x2] */
+	{"rdm", 0x2e428420},	 /* sqrdmlah v0.4h, v1.4h, v2.4h */
+	{"dotprod", 0x2e829420}, /* udot v0.2s, v1.8b, v2.8b */
+	{"fhm", 0x0e22ec20},	 /* fmlal v0.2s, v1.2h, v2.2h */
+	{"flagm", 0xd500401f},	 /* cfinv */
+	{"flagm2", 0xd500403f},	 /* xaflag */
+	{"dpb", 0xd50b7c20},	 /* dc cvap, x0 */
+	{"jscvt", 0x1e7e0020},	 /* fjcvtzs w0, d1 */
+	{"fcma", 0x2e82e420},	 /* fcadd v0.2s, v1.2s, v2.2s, #90 */
+	{"rcpc", 0xf8bfc020},	 /* ldapr x0, [x1] */
+	{"rcpc2", 0xd9400020},	 /* ldapur x0, [x1] */
+	{"frintts", 0x1e684020}, /* frint32z d0, d1 */
+	{"sb", 0xd50330ff},	 /* sb */
+	{"i8mm", 0x4e82a420},	 /* smmla v0.4s, v1.16b, v2.16b */
+	{"fp16", 0x1ee22820},	 /* fadd h0, h1, h2 */
+	{"ssbs2", 0xd503413f},	 /* msr ssbs, #1 */
+	{"ssbs2", 0xd53b42c0},	 /* mrs x0, ssbs */
+	{"lor", 0xc8df7c20},	 /* ldlar x0, [x1] */
+	{"pan", 0xd500409f},	 /* msr pan, #0 */
+	{"pan", 0xd5384260},	 /* mrs x0, pan */
+	{"pan2", 0xd5087900},	 /* at s1e1rp, x0 */
+	{"uao", 0xd500407f},	 /* msr uao, #0 */
+};
+
+static void every_switch_takes_its_instruction_away(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	for (unsigned i = 0; i < sizeof(examples) / sizeof(examples[0]); i++) {
+		char without[40];
+
+		use(&m, "max");
+		if (undefined(&m, examples[i].insn))
+			fail_msg("%08x of %s is UNDEFINED on max", examples[i].insn, examples[i].name);
+		snprintf(without, sizeof(without), "max,-%s", examples[i].name);
+		use(&m, without);
+		if (!undefined(&m, examples[i].insn))
+			fail_msg("%08x is not UNDEFINED on %s", examples[i].insn, without);
+	}
+	machine_free(&m);
+}
+
+/* A switch that is off is off in the ID registers, and they come back as they were. */
+static void switches_and_fields_say_the_same(void **state)
+{
+	const char *name;
+
+	for (unsigned i = 0; (name = cpu_model_switch(i)); i++) {
+		struct cpu_model max = parse("max"), a, b;
+		char text[80];
+
+		snprintf(text, sizeof(text), "max,-%s", name);
+		a = parse(text);
+		if (!strcmp(name, "QARMA5"))
+			snprintf(text, sizeof(text), "max,+%s", name), a = parse(text);
+		if (!memcmp(a.id, max.id, sizeof(max.id)))
+			fail_msg("%s leaves the ID registers as they are", text);
+		snprintf(text, sizeof(text), "cortex-a72,+%s", name);
+		b = parse(text);
+		snprintf(text, sizeof(text), "cortex-a72,+%s,-%s", name, name);
+		a = parse(text);
+		if (!memcmp(a.id, b.id, sizeof(b.id)))
+			fail_msg("%s switches on what is on, or not off", text);
+	}
+}
+
+static void the_default_is_a_neoverse_n1(void **state)
+{
+	struct cpu_model n1 = parse("neoverse-n1");
+	struct machine m;
+
+	machine_new(&m, 1);
+	assert_memory_equal(m.cpu->id, n1.id, sizeof(n1.id));
+	assert_int_equal(m.cpu->sys[CPU_MIDR_EL1], 0x414fd0c1);
+	assert_int_equal(m.cpu->id[CPU_ID(6, 0)], 0x0000100010211120);
+	assert_int_equal(m.cpu->id[CPU_ID(6, 1)], 0x0000000000100001);
+	assert_true(cpu_has(m.cpu, ISA_LSE));
+	assert_true(undefined(&m, 0xcec08020)); /* no SHA512 */
+	machine_free(&m);
+}
+
+static void a_cortex_a72_has_no_armv8_1(void **state)
+{
+	static const char *const later[] = {"lse", "rdm", "fp16", "rcpc", "pan", "uao", "lor", "dpb"};
+	struct machine m;
+
+	machine_new(&m, 1);
+	use(&m, "cortex-a72");
+	for (unsigned i = 0; i < sizeof(examples) / sizeof(examples[0]); i++)
+		for (unsigned k = 0; k < sizeof(later) / sizeof(later[0]); k++)
+			if (!strcmp(examples[i].name, later[k]))
+				assert_true(undefined(&m, examples[i].insn));
+	assert_false(undefined(&m, 0x4e284820)); /* AES is there */
+	/* Without PAN, SCTLR_EL1.SPAN does nothing. */
+	m.cpu->sys[CPU_SCTLR_EL1] &= ~(1ull << 23);
+	assert_true(undefined(&m, 0));
+	assert_false(m.cpu->pstate & PSR_PAN);
+	machine_free(&m);
+}
+
+static void what_names_no_model_is_refused_with_the_reason(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} bad[] = {{"cortex-a99", "there is no CPU model 'cortex-a99'"},
+		   {"", "there is no CPU model ''"},
+		   {"max,sve", "'sve' is neither +FEATURE nor -FEATURE"},
+		   {"max,-lse,+sve", "there is no CPU feature 'sve'"},
+		   {"max,", "'' is neither +FEATURE nor -FEATURE"}};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct cpu_model m;
+		char why[160] = "";
+
+		assert_int_equal(cpu_model_parse(bad[i].text, &m, why, sizeof(why)), -22);
+		assert_string_equal(why, bad[i].why);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_switch_takes_its_instruction_away),
+		cmocka_unit_test(switches_and_fields_say_the_same),
+		cmocka_unit_test(the_default_is_a_neoverse_n1),
+		cmocka_unit_test(a_cortex_a72_has_no_armv8_1),
+		cmocka_unit_test(what_names_no_model_is_refused_with_the_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
