@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pawl/pawl.h>
+
 #include "gdb.h"
 #include "vmm.h"
 
@@ -29,6 +31,7 @@ enum option_id {
 	OPT_GDB_WAIT,
 	OPT_DUMP_DTB,
 	OPT_KVM,
+	OPT_CPU,
 	OPT_ENGINE,
 	OPT_VERBOSE,
 	OPT_HELP,
@@ -50,6 +53,7 @@ static const struct option {
 	[OPT_GDB_WAIT] = {"gdb-wait", 0, NULL, "do not start before a debugger says so"},
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use the kernel's KVM device at PATH, on an arm64 host"},
+	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; help lists them"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
 	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
 	[OPT_HELP] = {"help", 'h', NULL, "print this"},
@@ -74,6 +78,30 @@ static int help(void)
 		printf("  %-26s %s\n", left, o->help);
 	}
 	printf("\nOn a terminal Ctrl-A x ends the machine, Ctrl-A h shows the keys. See pawl-run(1).\n");
+	return 0;
+}
+
+/* --cpu help */
+static int cpu_help(void)
+{
+	const char *name, *what;
+	unsigned column = 0;
+
+	printf("CPU models:\n");
+	for (unsigned i = 0; (name = pawl_cpu_model(i, &what)); i++)
+		printf("  %-14s %s\n", name, what);
+	printf("Features, as in --cpu max,-lse,-sha3:\n");
+	for (unsigned i = 0; (name = pawl_cpu_feature(i)); i++) {
+		column += (unsigned)printf("%s", column ? " " : "  ");
+		for (; *name; name++, column++)
+			putchar(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
+		if (column > 64) {
+			putchar('\n');
+			column = 0;
+		}
+	}
+	if (column)
+		putchar('\n');
 	return 0;
 }
 
@@ -184,6 +212,7 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.kernel = a->value[OPT_KERNEL],
 		.initrd = a->value[OPT_INITRD],
 		.append = a->value[OPT_APPEND],
+		.cpu = a->value[OPT_CPU],
 		.memory = DEFAULT_MEMORY,
 		.smp = 1,
 		.held = a->given[OPT_GDB_WAIT],
@@ -206,6 +235,12 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		return cli_usage_error("run", "--gdb: the address is empty");
 	if (a->given[OPT_GDB_WAIT] && !a->given[OPT_GDB])
 		return cli_usage_error("run", "--gdb-wait needs --gdb ADDR");
+	if (a->given[OPT_CPU] && !a->given[OPT_KVM]) {
+		char why[160];
+
+		if (!pawl_cpu_model_is_valid(a->value[OPT_CPU], why, sizeof(why)))
+			return cli_usage_error("run", "--cpu: %s; --cpu help lists what there is", why);
+	}
 	if (a->given[OPT_ENGINE]) {
 		if (strcmp(a->value[OPT_ENGINE], "interp") != 0 && strcmp(a->value[OPT_ENGINE], "jit") != 0)
 			return cli_usage_error("run", "unknown engine '%s': interp or jit", a->value[OPT_ENGINE]);
@@ -259,6 +294,8 @@ int cmd_run(int argc, char **argv)
 		return rc;
 	if (a.given[OPT_HELP])
 		return help();
+	if (a.given[OPT_CPU] && !strcmp(a.value[OPT_CPU], "help"))
+		return cpu_help();
 	rc = configure(&config, &a);
 	if (rc)
 		return rc;

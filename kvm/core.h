@@ -154,6 +154,11 @@ int pmu_guest_write(struct vcpu *vcpu, uint32_t enc, uint64_t val);
 int pmu_client_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val);
 int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val);
 
+/* ---- model.c: which CPU a VM has */
+int model_from_environment(struct cpu_model *m, bool *given); /* PAWL_CPU: 0, -EINVAL */
+int model_vm_init(struct vm *vm);
+int model_enable_cap(struct vm *vm, uint64_t name); /* 0, -EFAULT, -EINVAL, -EBUSY */
+
 /* ---- inject.c */
 void inject_sync(struct vcpu *vcpu, uint64_t esr); /* at the instruction that did it */
 void inject_abort(struct vcpu *vcpu, bool fetch, uint64_t far, unsigned fsc);

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <pawl/pawl.h>
+
 #include "core.h"
 #include "its.h"
 #include "vgic.h"
@@ -110,6 +112,8 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 	if (!vm->group)
 		goto fail;
 	err = map_coalesced(vm);
+	if (!err)
+		err = model_vm_init(vm);
 	if (!err)
 		err = memslot_vm_init(vm);
 	if (!err)
@@ -263,6 +267,7 @@ static const struct {
 	{KVM_CAP_USER_MEMORY2, 1},
 	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
 	{PAWL_CAP_DEBUG, DEBUG_POLICIES},
+	{PAWL_CAP_CPU_MODEL, 1},
 };
 
 static long dynamic_cap(struct vm *vm, unsigned long cap)
@@ -315,6 +320,7 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 			vm->priv->writable_impl_ids = true;
 		pthread_mutex_unlock(&vm->lock);
 		return err;
+	case PAWL_CAP_CPU_MODEL: return model_enable_cap(vm, cap->args[0]);
 	default: return -EINVAL;
 	}
 }

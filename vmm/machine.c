@@ -20,6 +20,8 @@
 
 #include <libfdt.h>
 
+#include <pawl/pawl.h>
+
 #include "board_fdt.h"
 
 /* ---- the memory map */
@@ -264,6 +266,21 @@ static int kvm_error(const char *what, struct vmm_error *err)
 	return vmm_fail(err, "%s: %s", what, strerror(errno));
 }
 
+/* Models are an extension of libpawl's. The kernel's VMs have the host's CPU, which is all that there is to max. */
+static int choose_cpu(struct machine *m, struct vmm_error *err)
+{
+	struct kvm_enable_cap cap = {.cap = PAWL_CAP_CPU_MODEL, .args = {(uintptr_t)m->config.cpu}};
+
+	if (m->sys->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_CPU_MODEL) <= 0) {
+		if (!strcmp(m->config.cpu, "max"))
+			return 0;
+		return vmm_fail(err, "%s has the host's CPU: --cpu can only be max", m->sys->name);
+	}
+	if (m->sys->ioctl(m->vm_fd, KVM_ENABLE_CAP, &cap))
+		return vmm_fail(err, "--cpu %s: %s", m->config.cpu, strerror(errno));
+	return 0;
+}
+
 static int create_vm(struct machine *m, struct vmm_error *err)
 {
 	const struct kvm_sys *sys = m->sys;
@@ -293,6 +310,8 @@ static int create_vm(struct machine *m, struct vmm_error *err)
 	m->vm_fd = sys->ioctl(m->kvm_fd, KVM_CREATE_VM, (void *)(uintptr_t)KVM_VM_TYPE_ARM_IPA_SIZE(need));
 	if (m->vm_fd < 0)
 		return kvm_error("cannot create a VM", err);
+	if (m->config.cpu && choose_cpu(m, err))
+		return -1;
 	max_vcpus = sys->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)KVM_CAP_MAX_VCPUS);
 	if (max_vcpus > 0 && m->config.smp > (unsigned)max_vcpus)
 		return vmm_fail(err, "%u vcpus (--smp) are more than the %d that %s has", m->config.smp, max_vcpus,

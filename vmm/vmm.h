@@ -34,6 +34,7 @@ struct machine_config {
 	const char *kernel;   /**< file; NULL only for machine_dump_dtb() */
 	const char *initrd;   /**< file, or NULL */
 	const char *append;   /**< kernel command line, or NULL */
+	const char *cpu;      /**< model, or NULL for what KVM has */
 	uint64_t memory;      /**< bytes, a multiple of 64 KiB */
 	unsigned smp;	      /**< vcpus, 1..machine_max_vcpus() */
 	bool held;	      /**< the vcpus wait for the debugger's resume() */

@@ -91,6 +91,21 @@ bool pawl_is_fd(int fd);
  */
 void pawl_signal_ran(void);
 
+/**
+ * KVM_CAP of ours, for KVM_CHECK_EXTENSION and, on a VM without vcpus, KVM_ENABLE_CAP: the VM's CPU is the model whose
+ * name args[0] points to ("max", "cortex-a72", "max,-sha3"). What the ID registers show, and the most that they can be
+ * set to, are then that model's. Without it a VM has the model of the environment variable PAWL_CPU, or neoverse-n1.
+ * EINVAL: no such model; EBUSY: there are vcpus; EFAULT.
+ */
+#define PAWL_CAP_CPU_MODEL 0x7061
+
+/** Name of the i-th CPU model and what it is, or NULL behind the last one. */
+const char *pawl_cpu_model(unsigned i, const char **what);
+/** Name of the i-th feature that "+NAME" and "-NAME" behind a model switch, or NULL behind the last one. */
+const char *pawl_cpu_feature(unsigned i);
+/** Whether text names a CPU model; if not, why says what is wrong with it. */
+bool pawl_cpu_model_is_valid(const char *text, char *why, size_t len);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

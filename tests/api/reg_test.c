@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST. */
+#include <sys/mman.h>
+
 #include "harness.h"
 
 static struct kvm_reg_list *reg_list(void)
@@ -171,6 +173,52 @@ TEST(id_registers_can_be_lowered_before_the_first_run_only)
 	val = isar0 & ~(0xfull << 20);
 	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &val), -EBUSY);
 	expect_eq(try_set_reg(SYS(3, 0, 0, 6, 0), &isar0), 0);
+}
+
+TEST(what_a_lowered_id_register_denies_is_undefined)
+{
+	static const uint32_t ldadd = 0xf8200041; /* ldadd x0, x1, [x2] */
+
+	guest(ldadd, STR_X3_DEV);
+	set_reg(X(2), DATA);
+	expect_exit(KVM_EXIT_MMIO);
+	machine_free();
+
+	guest(ldadd, STR_X3_DEV);
+	put_words(VECTORS + 0x200, (const uint32_t[]){MRS_X2_ESR, STR_X3_DEV}, 2);
+	set_reg(X(2), DATA);
+	set_reg(SYS(3, 0, 0, 6, 0), get_reg(SYS(3, 0, 0, 6, 0)) & ~(0xfull << 20)); /* no LSE */
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(X(2), 0x2000000); /* unknown reason */
+	expect_reg(ELR_EL1, ENTRY);
+}
+
+static long choose_model(const char *name)
+{
+	struct kvm_enable_cap cap = {.cap = PAWL_CAP_CPU_MODEL, .args = {(uintptr_t)name}};
+
+	return call(m.vm, KVM_ENABLE_CAP, &cap);
+}
+
+TEST(a_vm_without_vcpus_takes_another_cpu_model)
+{
+	struct kvm_run *run;
+
+	machine_new(WITHOUT_GIC | WITHOUT_INIT);
+	if (call(m.vm, KVM_CHECK_EXTENSION, value(PAWL_CAP_CPU_MODEL)) <= 0)
+		skip("CPU models are an extension of the library's");
+	expect_eq(choose_model("max"), -EBUSY);
+	api_close(m.vcpu);
+	api_close(m.vm);
+	m.vm = (int)call(m.kvm, KVM_CREATE_VM, NULL);
+	expect_eq(choose_model("z80"), -EINVAL);
+	expect_eq(choose_model(NULL), -EFAULT);
+	expect_eq(choose_model("max,-sm4"), 0);
+	munmap(m.run, 2 * 4096);
+	m.vcpu = add_vcpu(0, 1u << KVM_ARM_VCPU_PSCI_0_2, &run);
+	m.run = run;
+	expect_eq(get_reg(SYS(3, 0, 0, 6, 0)) >> 32 & 0xfff, 0x011); /* SM4, SM3, SHA3 */
+	expect_eq(get_reg(SYS(3, 0, 0, 0, 0)), 0x000f0a10);
 }
 
 TEST(oslsr_lets_only_the_lock_be_written)
