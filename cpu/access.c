@@ -105,6 +105,10 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 		*flags = s->flags;
 		return (uint8_t *)(uintptr_t)(va + s->delta);
 	}
+	if (!a->misaligned && tlb_take_shared(cpu, b, va, a->kinds & ACC_WRITE)) {
+		*flags = e->r == page ? 0 : s->flags;
+		return (uint8_t *)(uintptr_t)(va + e->delta);
+	}
 	if (!stage1_translate(cpu, va, a->kinds, b->regime, &x, &f))
 		goto abort;
 	if (x.device && a->misaligned) {
@@ -346,13 +350,12 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa)
 	struct tlb_bank *b = cpu->priv->bank;
 	uint64_t pc = cpu->env.pc;
 	struct tlb_fetch *t = &b->fetch[pc >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
-	unsigned seen = pc >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
 	const uint8_t *host;
 	struct xlate x;
 	struct fault f;
 
 	if (likely(t->va == (pc & IR_PAGE_MASK))) {
-		b->code_seen[seen / 64] |= 1ull << (seen % 64);
+		tlb_code_seen(b, pc);
 		*ipa = t->ipa | (pc & ~IR_PAGE_MASK);
 		return t->host + (pc & ~IR_PAGE_MASK);
 	}
@@ -361,7 +364,7 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa)
 	host = stage2_access(cpu, x.ipa, false, NULL, &f);
 	if (!host)
 		goto abort;
-	tlb_fill_fetch(b, pc, &x, host);
+	tlb_fill_fetch(cpu, b, pc, &x, host);
 	*ipa = x.ipa;
 	return host;
 

@@ -36,7 +36,7 @@ static unsigned page_bucket(ipa_t page)
 static void engine_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct jit_dispatch d = {.attn = &p->attn, .tag = &p->tag, .jump = p->jump, .jump_bits = JUMP_BITS};
+	struct jit_dispatch d = {.attn = &p->attn, .tag = p->tag, .jump = p->jump, .jump_bits = JUMP_BITS};
 	const char *engine = getenv("PAWL_ENGINE"), *why;
 
 	if (engine && strcmp(engine, "jit") != 0 && strcmp(engine, "interp") != 0)
@@ -353,7 +353,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	host = access_fetch(cpu, &ipa);
 	if (unlikely(!host))
 		return NULL;
-	key = p->tag & 0xff;
+	key = p->tag[0] & 0xff;
 	if (unlikely(p->break_mask) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
 		/* One instruction at a time, and never from the jump cache: each comes by here. */
 		if (debug_breakpoint(cpu, cpu->env.pc))
@@ -368,7 +368,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	b = block_get(cpu, key, host, ipa);
 	e = &p->jump[jump_slot(cpu->env.pc)];
 	e->pc = cpu->env.pc;
-	e->tag = p->tag;
+	e->tag = p->tag[cpu->env.pc >> 63];
 	e->block = b;
 	e->code = p->jit && !b->code ? jit_leave(p->jit) : b->code;
 	return b;
@@ -379,7 +379,7 @@ struct block *block_find(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 	struct jit_jump *e = &p->jump[jump_slot(cpu->env.pc)];
 
-	if (likely(e->pc == cpu->env.pc && e->tag == p->tag))
+	if (likely(e->pc == cpu->env.pc && e->tag == p->tag[cpu->env.pc >> 63]))
 		return e->block;
 	return find_slow(cpu);
 }

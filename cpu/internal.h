@@ -29,7 +29,11 @@ enum {
 	PAGE_BUCKETS = 1 << PAGE_BITS,
 	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
 	INVAL_MAX = 32,
-	FILLED_MAX = 32
+	FILLED_MAX = 32,
+	SHARED_SPACES = 4,
+	SHARED_BITS = 10,
+	SHARED_SIZE = 1 << SHARED_BITS, /* data entries of a shared space */
+	SEEN_BITS = 12			/* of a page number: the filter of code pages */
 };
 
 /* SCTLR_EL1 */
@@ -82,6 +86,8 @@ struct xlate { /* a successful stage 1 translation */
 	uint8_t attr;  /* MAIR byte */
 	uint8_t sh;
 	bool device;
+	bool ng;      /* belongs to one ASID */
+	bool el0;     /* EL0 may access it, so PSTATE.PAN matters */
 	bool r, w, x; /* rights of the regime; w only if a store needs no update of the dirty state */
 };
 
@@ -101,12 +107,42 @@ struct tlb_slow {
 	uint64_t r, w; /* as in struct ir_tlbe */
 	uint64_t delta;
 	uint32_t flags;
+	uint32_t leaf; /* log2 of what the leaf maps; of the entry in fast[] too */
 };
 
 struct tlb_fetch {
 	uint64_t va;	     /* page, IR_TLB_NONE */
 	const uint8_t *host; /* of the page */
 	ipa_t ipa;
+	uint32_t leaf;
+};
+
+/* Jump cache entries of one half of the address space are dead if they were made under another generation. */
+struct code_space {
+	uint64_t gen;
+	uint64_t seen[(1 << SEEN_BITS) / 64]; /* by low bits of the page number: pages it may hold entries of */
+};
+
+struct shared_entry {
+	uint64_t page; /* VA */
+	uint64_t delta;
+	uint32_t version; /* dead unless it is the space's */
+	uint8_t flags, leaf;
+	bool r, w;
+};
+
+/*
+ * What EL1 finds behind one TTBR1_EL1, whatever the ASID: global translations of the upper half that EL0 may not use. So
+ * neither a context switch nor a TLBI of an ASID makes a kernel forget its own code and data.
+ */
+struct shared_space {
+	uint64_t ttbr; /* TTBR1_EL1 without ASID */
+	bool valid;
+	uint64_t used; /* LRU stamp */
+	uint32_t version;
+	struct code_space code;
+	struct shared_entry data[SHARED_SIZE];
+	uint64_t large_lo, large_hi; /* hull of the VAs from leaves larger than 4 KiB; lo > hi: none */
 };
 
 /* Translations of one regime in one address space. fast[] is what the interpreter sees. */
@@ -119,14 +155,15 @@ struct tlb_bank {
 	unsigned n_filled, n_fetched;
 	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
 	uint64_t ttbr[2];
-	uint64_t gen;	       /* jump cache entries made under another value are dead */
-	uint64_t used;	       /* LRU stamp */
-	uint64_t code_seen[4]; /* by low bits of the page number: pages that the jump cache may hold under gen */
+	uint64_t used; /* LRU stamp */
 	struct {
 		uint64_t lo, hi;
 	} large[2]; /* hull of the VAs below and above that come from leaves larger than 4 KiB; lo > hi: none */
 	uint8_t regime;
 	bool valid;
+	bool own_hi;		     /* code of the upper half that is not global was met */
+	struct code_space code[2];   /* [1] only if own_hi */
+	struct shared_space *shared; /* NULL: EL0's */
 };
 
 /* ---- translated code: block.c */
@@ -218,13 +255,14 @@ enum {			/* reasons for the run loop to leave its fast path */
 struct cpu_priv {
 	uint32_t attn;
 	enum outcome outcome;
-	uint64_t tag;			 /* of jump entries under the current bank and key */
-	struct jit_jump jump[JUMP_SIZE]; /* block: struct block; tag: bank generation << 8 | key */
+	uint64_t tag[2]; /* of jump entries under the current bank and key, by half of the address space */
+	struct jit_jump jump[JUMP_SIZE]; /* block: struct block; tag: generation << 8 | key */
 
 	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
 	uint64_t gen_next, stamp;
 	struct tlb_bank banks[TLB_BANKS];
+	struct shared_space shared[SHARED_SPACES];
 	bool watching; /* watch_mask != 0 */
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
@@ -306,7 +344,10 @@ void tlb_select(struct cpu *cpu); /* make the current regime's bank env.tlb */
 struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime);
 void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const struct stage2_range *range,
 	      uint8_t *host, bool write, uint32_t flags);
-void tlb_fill_fetch(struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host);
+void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host);
+/* A global entry of the upper half that another address space has left; copies it into the bank. */
+bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool write);
+void tlb_code_seen(struct tlb_bank *b, uint64_t va);
 void tlb_flush_all(struct cpu *cpu);
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
 void tlb_flush_va(struct cpu *cpu, uint64_t va);

@@ -13,6 +13,7 @@
 #define DESC_AP1 (1ull << 6) /* EL0 may access */
 #define DESC_AP2 (1ull << 7) /* read-only */
 #define DESC_AF (1ull << 10)
+#define DESC_NG (1ull << 11)
 #define DESC_DBM (1ull << 51)
 #define DESC_PXN (1ull << 53)
 #define DESC_UXN (1ull << 54)
@@ -236,6 +237,8 @@ restart:
 			x->w = false; /* the next store has to come back here */
 		break;
 	}
+	x->ng = desc & DESC_NG;
+	x->el0 = (desc & DESC_AP1) && !(tables & TABLE_AP0);
 	x->size = 1ull << shift;
 	x->ipa = base | (va & (x->size - 1));
 	x->attr = cpu->sys[CPU_MAIR_EL1] >> (8 * (desc >> 2 & 7));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Soft TLBs: a bank of direct-mapped entries for each regime (EL0, EL1, EL1 with PAN) of each address space, so that
- * neither a system call nor a context switch flushes. Arm ARM DDI 0487, "Translation Lookaside Buffers". May hold less
- * and drop more than the guest asks for; never the other way round.
+ * neither a system call nor a context switch flushes; and behind the banks of EL1 a shared space for each TTBR1_EL1, with
+ * what is global in the upper half: a kernel. Arm ARM DDI 0487, "Translation Lookaside Buffers". May hold less and drop
+ * more than the guest asks for; never the other way round.
  *
  * An address space is the pair TTBR0_EL1, TTBR1_EL1 with their ASIDs. Everything else that a translation depends on
  * (SCTLR, TCR, MAIR, stage 2, watchpoints) drops all banks when it changes.
@@ -13,18 +14,71 @@
 
 #define TTBR_CNP 1ull
 
+enum { HI = 1 }; /* the upper half of the address space */
+
 static unsigned tlb_index(uint64_t va)
 {
 	return va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
 }
 
-static void generation(struct cpu_priv *p, struct tlb_bank *b)
+static unsigned half_of(uint64_t va)
 {
-	b->gen = p->gen_next++;
-	memset(b->code_seen, 0, sizeof(b->code_seen));
-	if (b == p->bank)
+	return va >> 55 & 1;
+}
+
+/* ... without a tag in the top byte: one name for one page in a shared space. */
+static bool is_kernel(uint64_t va)
+{
+	return va >> 55 == 0x1ff;
+}
+
+static uint64_t ttbr_base(uint64_t ttbr)
+{
+	return ttbr << 16 >> 16;
+}
+
+/* ---- code: generations of the jump cache */
+
+static unsigned seen_bit(uint64_t va)
+{
+	return va >> IR_PAGE_SHIFT & ((1u << SEEN_BITS) - 1);
+}
+
+static struct code_space *code_space(struct tlb_bank *b, unsigned half)
+{
+	return half == HI && b->shared && !b->own_hi ? &b->shared->code : &b->code[half];
+}
+
+static void new_generation(struct cpu_priv *p, struct code_space *c)
+{
+	c->gen = p->gen_next++;
+	if (p->bank && (c == code_space(p->bank, 0) || c == code_space(p->bank, HI)))
 		p->attn |= ATTN_REGIME;
 }
+
+/* Nothing that it holds can be found through the fetch TLB either. */
+static void forget_code(struct cpu_priv *p, struct code_space *c)
+{
+	new_generation(p, c);
+	memset(c->seen, 0, sizeof(c->seen));
+}
+
+static bool code_was_seen(const struct code_space *c, uint64_t va)
+{
+	unsigned bit = seen_bit(va);
+
+	return c->seen[bit / 64] >> bit % 64 & 1;
+}
+
+void tlb_code_seen(struct tlb_bank *b, uint64_t va)
+{
+	struct code_space *c = code_space(b, half_of(va));
+	unsigned bit = seen_bit(va);
+
+	c->seen[bit / 64] |= 1ull << bit % 64;
+}
+
+/* ---- banks */
 
 static void clear_entry(struct tlb_bank *b, unsigned i)
 {
@@ -45,7 +99,19 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 		b->large[i].lo = UINT64_MAX;
 		b->large[i].hi = 0;
 	}
-	generation(p, b);
+	forget_code(p, &b->code[0]);
+	forget_code(p, &b->code[HI]);
+}
+
+static void shared_clear(struct cpu_priv *p, struct shared_space *s)
+{
+	if (!++s->version) { /* once in 2^32 times */
+		memset(s->data, 0, sizeof(s->data));
+		s->version = 1;
+	}
+	s->large_lo = UINT64_MAX;
+	s->large_hi = 0;
+	forget_code(p, &s->code);
 }
 
 void tlb_init(struct cpu *cpu)
@@ -59,6 +125,8 @@ void tlb_init(struct cpu *cpu)
 		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
 		bank_clear(p, &p->banks[i]);
 	}
+	for (unsigned i = 0; i < SHARED_SPACES; i++)
+		shared_clear(p, &p->shared[i]);
 	tlb_select(cpu);
 }
 
@@ -68,132 +136,6 @@ enum regime tlb_regime(const struct cpu *cpu)
 		return REGIME_EL0;
 	return cpu->pstate & PSR_PAN ? REGIME_EL1_PAN : REGIME_EL1;
 }
-
-static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
-{
-	struct cpu_priv *p = cpu->priv;
-	uint64_t t0 = cpu->sys[CPU_TTBR0_EL1] & ~TTBR_CNP, t1 = cpu->sys[CPU_TTBR1_EL1] & ~TTBR_CNP;
-	struct tlb_bank *victim = NULL;
-
-	if (!(cpu->sys[CPU_SCTLR_EL1] & SCTLR_M))
-		t0 = t1 = 0;
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		struct tlb_bank *b = &p->banks[i];
-
-		if (b->valid && b->regime == regime && b->ttbr[0] == t0 && b->ttbr[1] == t1)
-			return b;
-		if (b != p->bank &&
-		    (!victim || (!b->valid && victim->valid) || (b->valid == victim->valid && b->used < victim->used)))
-			victim = b;
-	}
-	for (unsigned i = 0; i < REGIME_COUNT; i++) {
-		if (p->banks_now[i] == victim)
-			p->banks_now[i] = NULL;
-	}
-	victim->valid = true;
-	victim->regime = regime;
-	victim->ttbr[0] = t0;
-	victim->ttbr[1] = t1;
-	bank_clear(p, victim);
-	return victim;
-}
-
-struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime)
-{
-	struct cpu_priv *p = cpu->priv;
-
-	if (unlikely(!p->banks_now[regime])) {
-		p->banks_now[regime] = bank_find(cpu, regime);
-		p->banks_now[regime]->used = ++p->stamp;
-	}
-	return p->banks_now[regime];
-}
-
-static bool fp_traps(const struct cpu *cpu)
-{
-	unsigned fpen = cpu->sys[CPU_CPACR_EL1] >> 20 & 3;
-
-	return cpu_is_el0(cpu) ? fpen != 3 : !(fpen & 1);
-}
-
-/* Also computes the key of the blocks to run: all that a translation depends on but the code itself. */
-void tlb_select(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-	uint32_t key = cpu_is_el0(cpu) ? 0 : KEY_EL1;
-
-	p->bank = tlb_bank(cpu, tlb_regime(cpu));
-	cpu->env.tlb = p->bank->fast;
-	if (fp_traps(cpu))
-		key |= KEY_FP_TRAPS;
-	if (cpu->el2.mdscr & MDSCR_SS)
-		key |= KEY_ONE;
-	if (cpu->pstate & PSR_IL)
-		key |= KEY_ILLEGAL;
-	p->tag = p->bank->gen << 8 | key;
-}
-
-/* ---- filling */
-
-static void note_large(struct tlb_bank *b, uint64_t va, uint64_t size)
-{
-	unsigned half = va >> 55 & 1;
-	uint64_t lo = va & ~(size - 1), hi = lo + (size - 1);
-
-	if (size <= 1u << IR_PAGE_SHIFT)
-		return;
-	if (lo < b->large[half].lo)
-		b->large[half].lo = lo;
-	if (hi > b->large[half].hi)
-		b->large[half].hi = hi;
-}
-
-/* Bits 55:0 with bit 55 extended: what TLBI addresses, whatever the tag in a VA's top byte. */
-static uint64_t untag(uint64_t va)
-{
-	return (uint64_t)((int64_t)(va << 8) >> 8);
-}
-
-void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const struct stage2_range *range,
-	      uint8_t *host, bool write, uint32_t flags)
-{
-	unsigned i = tlb_index(va);
-	uint64_t page = va & IR_PAGE_MASK, delta = (uint64_t)(uintptr_t)host - va;
-	uint64_t r = x->r ? page : IR_TLB_NONE;
-	/* The store that is being looked up has marked its page dirty, and knows it writable; a load may not. */
-	bool may_write = write || (!range->dirty && stage2_known_writable(range, x->ipa));
-	uint64_t w = x->w && !range->readonly && may_write ? page : IR_TLB_NONE;
-	bool fast = !flags && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_A);
-
-	if (b->n_filled < FILLED_MAX)
-		b->filled[b->n_filled] = (uint16_t)i;
-	b->n_filled += b->n_filled <= FILLED_MAX;
-	note_large(b, untag(va), x->size);
-	b->fast[i].r = fast ? r : IR_TLB_NONE;
-	b->fast[i].w = fast ? w : IR_TLB_NONE;
-	b->fast[i].delta = delta;
-	b->slow[i].r = fast ? IR_TLB_NONE : r;
-	b->slow[i].w = fast ? IR_TLB_NONE : w;
-	b->slow[i].delta = delta;
-	b->slow[i].flags = flags;
-}
-
-void tlb_fill_fetch(struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host)
-{
-	unsigned slot = va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1), i = tlb_index(va);
-	struct tlb_fetch *f = &b->fetch[slot];
-
-	if (b->n_fetched < FILLED_MAX)
-		b->fetched[b->n_fetched] = (uint16_t)slot;
-	b->n_fetched += b->n_fetched <= FILLED_MAX;
-	note_large(b, untag(va), x->size);
-	b->code_seen[i / 64] |= 1ull << (i % 64);
-	f->va = va & IR_PAGE_MASK;
-	f->host = host - (va & ~IR_PAGE_MASK);
-	f->ipa = x->ipa & IR_PAGE_MASK;
-}
-
-/* ---- flushing */
 
 /* A bank in use is cleared at once; another when it is taken again. */
 static void bank_drop(struct cpu_priv *p, struct tlb_bank *b)
@@ -212,12 +154,245 @@ static void bank_drop(struct cpu_priv *p, struct tlb_bank *b)
 		b->valid = false;
 }
 
+/* The space of a table base. Another one's place is taken if need be, with the banks that lean on it. */
+static struct shared_space *shared_find(struct cpu_priv *p, uint64_t ttbr)
+{
+	struct shared_space *victim = NULL;
+
+	for (unsigned i = 0; i < SHARED_SPACES; i++) {
+		struct shared_space *s = &p->shared[i];
+
+		if (s->valid && s->ttbr == ttbr) {
+			s->used = ++p->stamp;
+			return s;
+		}
+		if ((!p->bank || p->bank->shared != s) && (!victim || s->used < victim->used))
+			victim = s;
+	}
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct tlb_bank *b = &p->banks[i];
+
+		if (b->shared != victim)
+			continue;
+		b->shared = NULL;
+		b->valid = false;
+		for (unsigned k = 0; k < REGIME_COUNT; k++) {
+			if (p->banks_now[k] == b)
+				p->banks_now[k] = NULL;
+		}
+	}
+	victim->valid = true;
+	victim->ttbr = ttbr;
+	victim->used = ++p->stamp;
+	shared_clear(p, victim);
+	return victim;
+}
+
+static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint64_t t0 = cpu->sys[CPU_TTBR0_EL1] & ~TTBR_CNP, t1 = cpu->sys[CPU_TTBR1_EL1] & ~TTBR_CNP;
+	struct shared_space *shared = NULL;
+	struct tlb_bank *victim = NULL;
+
+	if (!(cpu->sys[CPU_SCTLR_EL1] & SCTLR_M))
+		t0 = t1 = 0;
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct tlb_bank *b = &p->banks[i];
+
+		if (b->valid && b->regime == regime && b->ttbr[0] == t0 && b->ttbr[1] == t1)
+			return b;
+	}
+	if (regime != REGIME_EL0)
+		shared = shared_find(p, ttbr_base(t1));
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct tlb_bank *b = &p->banks[i];
+
+		if (b != p->bank &&
+		    (!victim || (!b->valid && victim->valid) || (b->valid == victim->valid && b->used < victim->used)))
+			victim = b;
+	}
+	for (unsigned i = 0; i < REGIME_COUNT; i++) {
+		if (p->banks_now[i] == victim)
+			p->banks_now[i] = NULL;
+	}
+	victim->valid = true;
+	victim->regime = regime;
+	victim->ttbr[0] = t0;
+	victim->ttbr[1] = t1;
+	victim->own_hi = false;
+	victim->shared = shared;
+	bank_clear(p, victim);
+	return victim;
+}
+
+struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	if (unlikely(!p->banks_now[regime])) {
+		struct tlb_bank *b = bank_find(cpu, regime);
+
+		b->used = ++p->stamp;
+		p->banks_now[regime] = b;
+	}
+	return p->banks_now[regime];
+}
+
+static bool fp_traps(const struct cpu *cpu)
+{
+	unsigned fpen = cpu->sys[CPU_CPACR_EL1] >> 20 & 3;
+
+	return cpu_is_el0(cpu) ? fpen != 3 : !(fpen & 1);
+}
+
+/* Also computes the key of the blocks to run: all that a translation depends on but the code itself. */
+void tlb_select(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint32_t key = cpu_is_el0(cpu) ? 0 : KEY_EL1;
+
+	p->bank = tlb_bank(cpu, tlb_regime(cpu));
+	p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
+	cpu->env.tlb = p->bank->fast;
+	if (fp_traps(cpu))
+		key |= KEY_FP_TRAPS;
+	if (cpu->el2.mdscr & MDSCR_SS)
+		key |= KEY_ONE;
+	if (cpu->pstate & PSR_IL)
+		key |= KEY_ILLEGAL;
+	for (unsigned half = 0; half < 2; half++)
+		p->tag[half] = code_space(p->bank, half)->gen << 8 | key;
+}
+
+/* ---- filling */
+
+/* What a leaf of `size` bytes at va covers. */
+static void leaf_range(uint64_t va, uint64_t size, uint64_t *lo, uint64_t *hi)
+{
+	*lo = va & ~(size - 1);
+	*hi = *lo + (size - 1);
+}
+
+static void note_large(uint64_t *lo, uint64_t *hi, uint64_t va, uint64_t size)
+{
+	uint64_t first, last;
+
+	if (size <= 1u << IR_PAGE_SHIFT)
+		return;
+	leaf_range(va, size, &first, &last);
+	if (first < *lo)
+		*lo = first;
+	if (last > *hi)
+		*hi = last;
+}
+
+/* Bits 55:0 with bit 55 extended: what TLBI addresses, whatever the tag in a VA's top byte. */
+static uint64_t untag(uint64_t va)
+{
+	return (uint64_t)((int64_t)(va << 8) >> 8);
+}
+
+static unsigned log2_of(uint64_t size)
+{
+	return 63 - (unsigned)__builtin_clzll(size);
+}
+
+static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct shared_entry *e)
+{
+	unsigned i = tlb_index(va), half = half_of(va);
+	uint64_t page = va & IR_PAGE_MASK, r = e->r ? page : IR_TLB_NONE, w = e->w ? page : IR_TLB_NONE;
+	bool fast = !e->flags && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_A);
+
+	if (b->n_filled < FILLED_MAX)
+		b->filled[b->n_filled] = (uint16_t)i;
+	b->n_filled += b->n_filled <= FILLED_MAX;
+	note_large(&b->large[half].lo, &b->large[half].hi, untag(va), 1ull << e->leaf);
+	b->fast[i].r = fast ? r : IR_TLB_NONE;
+	b->fast[i].w = fast ? w : IR_TLB_NONE;
+	b->fast[i].delta = e->delta;
+	b->slow[i].r = fast ? IR_TLB_NONE : r;
+	b->slow[i].w = fast ? IR_TLB_NONE : w;
+	b->slow[i].delta = e->delta;
+	b->slow[i].flags = e->flags;
+	b->slow[i].leaf = e->leaf;
+}
+
+static struct shared_entry *shared_slot(struct shared_space *s, uint64_t va)
+{
+	uint64_t page = va >> IR_PAGE_SHIFT;
+
+	return &s->data[(page ^ page >> SHARED_BITS) & (SHARED_SIZE - 1)];
+}
+
+void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const struct stage2_range *range,
+	      uint8_t *host, bool write, uint32_t flags)
+{
+	/* The store that is being looked up has marked its page dirty, and knows it writable; a load may not. */
+	bool may_write = write || (!range->dirty && stage2_known_writable(range, x->ipa));
+	struct shared_space *s = b->shared;
+	struct shared_entry e = {
+		.page = va & IR_PAGE_MASK,
+		.delta = (uint64_t)(uintptr_t)host - va,
+		.flags = (uint8_t)flags,
+		.leaf = (uint8_t)log2_of(x->size),
+		.r = x->r,
+		.w = x->w && !range->readonly && may_write,
+	};
+
+	bank_put(cpu, b, va, &e);
+	if (s && is_kernel(va) && !x->ng && !x->el0) {
+		e.version = s->version;
+		note_large(&s->large_lo, &s->large_hi, untag(va), x->size);
+		*shared_slot(s, va) = e;
+	}
+}
+
+bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool write)
+{
+	const struct shared_entry *e;
+
+	if (!b->shared || !is_kernel(va))
+		return false;
+	e = shared_slot(b->shared, va);
+	if (e->version != b->shared->version || e->page != (va & IR_PAGE_MASK) || !(write ? e->w : e->r))
+		return false;
+	bank_put(cpu, b, va, e);
+	return true;
+}
+
+void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host)
+{
+	unsigned slot = va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1), half = half_of(va);
+	struct tlb_fetch *f = &b->fetch[slot];
+
+	if (half == HI && b->shared && !b->own_hi && x->ng) {
+		b->own_hi = true; /* nothing of this bank's is in the shared space: it was all global */
+		forget_code(cpu->priv, &b->code[HI]);
+		if (b == cpu->priv->bank)
+			tlb_select(cpu);
+	}
+	if (b->n_fetched < FILLED_MAX)
+		b->fetched[b->n_fetched] = (uint16_t)slot;
+	b->n_fetched += b->n_fetched <= FILLED_MAX;
+	note_large(&b->large[half].lo, &b->large[half].hi, untag(va), x->size);
+	tlb_code_seen(b, va);
+	f->va = va & IR_PAGE_MASK;
+	f->host = host - (va & ~IR_PAGE_MASK);
+	f->ipa = x->ipa & IR_PAGE_MASK;
+	f->leaf = log2_of(x->size);
+}
+
+/* ---- flushing */
+
 void tlb_flush_all(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		bank_drop(p, &p->banks[i]);
+	for (unsigned i = 0; i < SHARED_SPACES; i++)
+		shared_clear(p, &p->shared[i]);
 }
 
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid)
@@ -234,26 +409,73 @@ void tlb_flush_asid(struct cpu *cpu, uint64_t asid)
 	}
 }
 
+/* Does the leaf that page came from cover va too? */
+static bool same_leaf(uint64_t page, uint64_t va, uint32_t leaf)
+{
+	return (untag(page) ^ untag(va)) >> leaf == 0;
+}
+
+/* Entries of other pages that came from one leaf with va. */
+static void bank_flush_leaf(struct tlb_bank *b, uint64_t va)
+{
+	for (unsigned i = 0; i < IR_TLB_SIZE; i++) {
+		uint64_t page = b->fast[i].r != IR_TLB_NONE   ? b->fast[i].r
+				: b->fast[i].w != IR_TLB_NONE ? b->fast[i].w
+				: b->slow[i].r != IR_TLB_NONE ? b->slow[i].r
+							      : b->slow[i].w;
+		if (page != IR_TLB_NONE && same_leaf(page, va, b->slow[i].leaf))
+			clear_entry(b, i);
+	}
+	for (unsigned i = 0; i < FETCH_SIZE; i++) {
+		struct tlb_fetch *f = &b->fetch[i];
+
+		if (f->va != IR_TLB_NONE && same_leaf(f->va, va, f->leaf))
+			f->va = IR_TLB_NONE;
+	}
+}
+
+static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
+{
+	unsigned idx = tlb_index(va), half = half_of(va);
+	struct tlb_fetch *f = &b->fetch[va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
+	uint64_t page = va & IR_PAGE_MASK;
+
+	clear_entry(b, idx);
+	f->va = IR_TLB_NONE;
+	/* A large leaf's code may have left the fetch TLB and still be in the jump cache. */
+	if (page >= b->large[half].lo && page <= b->large[half].hi) {
+		bank_flush_leaf(b, va);
+		new_generation(p, &b->code[half]);
+	} else if (code_was_seen(&b->code[half], va)) {
+		new_generation(p, &b->code[half]);
+	}
+}
+
+static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t va)
+{
+	uint64_t page = va & IR_PAGE_MASK;
+	bool large = page >= s->large_lo && page <= s->large_hi;
+
+	shared_slot(s, va)->version = 0;
+	for (unsigned i = 0; large && i < SHARED_SIZE; i++) {
+		if (same_leaf(s->data[i].page, va, s->data[i].leaf))
+			s->data[i].version = 0;
+	}
+	if (large || code_was_seen(&s->code, va))
+		new_generation(p, &s->code);
+}
+
 void tlb_flush_va(struct cpu *cpu, uint64_t va)
 {
 	struct cpu_priv *p = cpu->priv;
-	unsigned idx = tlb_index(va), half = va >> 55 & 1;
-	uint64_t page_lo = va & IR_PAGE_MASK;
 
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		struct tlb_bank *b = &p->banks[i];
-		struct tlb_fetch *f = &b->fetch[va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
-
-		if (!b->valid)
-			continue;
-		if (page_lo >= b->large[half].lo && page_lo <= b->large[half].hi) {
-			bank_drop(p, b);
-			continue;
-		}
-		clear_entry(b, idx);
-		f->va = IR_TLB_NONE;
-		if (b->code_seen[idx / 64] >> (idx % 64) & 1)
-			generation(p, b);
+		if (p->banks[i].valid)
+			bank_flush_va(p, &p->banks[i], va);
+	}
+	for (unsigned i = 0; half_of(va) == HI && i < SHARED_SPACES; i++) {
+		if (p->shared[i].valid)
+			shared_flush_va(p, &p->shared[i], va);
 	}
 }
 
@@ -261,15 +483,13 @@ void tlb_new_generation(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	/* What was seen stays: the fetch entries do, and blocks may be found through them without a new walk. */
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		struct tlb_bank *b = &p->banks[i];
-
-		if (!b->valid)
-			continue;
-		/* code_seen stays: the fetch entries do, and blocks may be found through them without a new walk. */
-		b->gen = p->gen_next++;
+		new_generation(p, &p->banks[i].code[0]);
+		new_generation(p, &p->banks[i].code[HI]);
 	}
-	p->attn |= ATTN_REGIME;
+	for (unsigned i = 0; i < SHARED_SPACES; i++)
+		new_generation(p, &p->shared[i].code);
 }
 
 void tlb_address_space_changed(struct cpu *cpu)

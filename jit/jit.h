@@ -21,12 +21,12 @@ struct jit_jump {
 
 /*
  * What code looks at between two blocks: it goes on by itself while *attn and env->kick are 0 and the entry of the
- * next pc matches *tag. Otherwise it comes back with IR_RET_BR. The entry of a pc is number
+ * next pc matches its tag. Otherwise it comes back with IR_RET_BR. The entry of a pc is number
  * (pc >> 2 ^ pc >> (2 + jump_bits)) modulo 1 << jump_bits. All of it stays where it is for the life of the jit.
  */
 struct jit_dispatch {
 	const uint32_t *attn;
-	const uint64_t *tag;
+	const uint64_t *tag; /* by bit 63 of the pc */
 	const struct jit_jump *jump;
 	unsigned jump_bits;
 };

@@ -297,7 +297,7 @@ static void go_to(struct jit *j, const struct ir_insn *op, uint32_t start)
 		return;
 	}
 	e = from_tag(j, &j->d.jump[slot]);
-	as_rm(a, X_MOV | X_W, RDX, RCX, 0);
+	as_rm(a, X_MOV | X_W, RDX, RCX, 8 * (int32_t)(pc >> 63));
 	as_rm(a, X_CMP | X_W, RAX, RCX, e + JUMP(pc));
 	jcc_to(j, CC_NE, j->leave);
 	as_rm(a, X_CMP | X_W, RDX, RCX, e + JUMP(tag));
@@ -327,7 +327,8 @@ static void go_to_rax(struct jit *j, const struct ir_insn *op)
 	as_alu_ri(a, false, ALU_AND, RDX, (int32_t)(((1u << j->d.jump_bits) - 1) << 2));
 	as_rx8(a, X_CMP | X_W, RAX, RCX, RDX, e + JUMP(pc));
 	jcc_to(j, CC_NE, j->leave);
-	as_rm(a, X_MOV | X_W, RSI, RCX, 0);
+	as_shift_ri(a, true, SH_SHR, RAX, 63);
+	as_rx8(a, X_MOV | X_W, RSI, RCX, RAX, 0);
 	as_rx8(a, X_CMP | X_W, RSI, RCX, RDX, e + JUMP(tag));
 	jcc_to(j, CC_NE, j->leave);
 	as_rx8(a, 0xffu, 4, RCX, RDX, e + JUMP(code));

@@ -658,6 +658,55 @@ static void two_address_spaces_do_not_see_each_other(void **state)
 	machine_free(&m);
 }
 
+static void a_global_page_of_the_upper_half_is_dropped_in_every_address_space(void **state)
+{
+	struct machine m;
+	uint64_t a, b, pte, high;
+
+	machine_new(&m, 1);
+	a = machine_mmu(&m, m.cpu);
+	b = machine_mmu(&m, m.cpu);
+	high = 0xffffff8000000000 | PAGE;	  /* 39 bits of VA in both halves, one table for both */
+	m.cpu->sys[CPU_TCR_EL1] &= ~(1ull << 23); /* EPD1 */
+	m.cpu->sys[CPU_TTBR1_EL1] = a;
+	cpu_sys_changed(m.cpu);
+	machine_map(&m, a, PAGE, DATA, PTE_AF);
+	pte = machine_pte(&m, a, PAGE);
+	machine_map(&m, a, RAM + 0x10000, pte & ~0xfffull, PTE_AF);
+	machine_map(&m, b, RAM + 0x10000, pte & ~0xfffull, PTE_AF);
+	machine_write(&m, DATA, 1);
+	machine_write(&m, DATA + 0x1000, 2);
+	LOAD(&m, CODE,
+	     {
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd5182009, /* msr ttbr0_el1, x9 */
+		     0xd5033fdf, /* isb */
+		     0xf9400141, /* ldr x1, [x10] */
+		     0xf9000162, /* str x2, [x11] */
+		     0xd5088767, /* tlbi vaae1, x7 */
+		     0xd5033f9f, /* dsb sy */
+		     0xf9400143, /* ldr x3, [x10] */
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400144, /* ldr x4, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	m.cpu->env.x[2] = (DATA + 0x1000) | PTE_AF | PTE_V;
+	m.cpu->env.x[7] = high >> 12 & 0xfffffffffff;
+	m.cpu->env.x[8] = a | 1ull << 48;
+	m.cpu->env.x[9] = b | 2ull << 48;
+	m.cpu->env.x[10] = high;
+	m.cpu->env.x[11] = RAM + 0x10000 + (pte & 0xfff);
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->env.x[0], 1);
+	assert_int_equal(m.cpu->env.x[1], 1);
+	assert_int_equal(m.cpu->env.x[3], 2);
+	assert_int_equal(m.cpu->env.x[4], 2);
+	machine_free(&m);
+}
+
 static void sixteen_and_sixty_four_kib_granules_walk(void **state)
 {
 	for (unsigned page = 14; page <= 16; page += 2) {
@@ -733,6 +782,7 @@ int main(void)
 		cmocka_unit_test(a_changed_descriptor_is_seen_after_tlbi),
 		cmocka_unit_test(tlbi_of_one_address_drops_all_of_a_block_mapping),
 		cmocka_unit_test(two_address_spaces_do_not_see_each_other),
+		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
 		cmocka_unit_test(sixteen_and_sixty_four_kib_granules_walk),
 		cmocka_unit_test(translate_answers_without_side_effects),
 	};
