@@ -4,6 +4,7 @@
  * checked, except that nothing is mapped outside of the two areas.
  */
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,11 @@ static enum ir_ret run(const struct ir_block *block)
 
 static void fill_tlb(bool fast)
 {
+	static int filled = -1;
+
+	if (filled == fast)
+		return;
+	filled = fast;
 	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
 		tlb[i] = (struct ir_tlbe){.r = IR_TLB_NONE, .w = IR_TLB_NONE};
 	for (uint64_t va = DATA; fast && va < DATA + DATA_SIZE; va += 1u << IR_PAGE_SHIFT) {
@@ -158,8 +164,14 @@ struct result engine_run(const struct state *s, const uint32_t *insns, unsigned 
 		.b = builder, .pc = s->pc, .features = features, .el = engine_el, .fp_traps = engine_fp_traps};
 	struct result r = {.outcome = DONE};
 	struct ir_block block;
+	uint8_t *slot = flat(s->pc, 4 * n + 4);
+	const uint32_t end = SLOT_END;
 
-	memset(&env, 0, sizeof(env));
+	if (slot) {
+		memcpy(slot, insns, 4 * n);
+		memcpy(slot + 4 * n, &end, 4);
+	}
+	memset(&env, 0, offsetof(struct ir_env, t)); /* the values behind it are the interpreter's, and many */
 	memcpy(env.x, s->x, sizeof(env.x));
 	memcpy(env.v, s->v, sizeof(env.v));
 	env.pc = s->pc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs one instruction on the IR interpreter and on an oracle (Unicorn, in process), from the same random state, with
- * flat memory and no PE around it. differential.c compares; the rules_*.c files say what is special about which row.
+ * Runs one instruction on the IR interpreter and on an oracle, from the same random state, with flat memory and no PE
+ * around it. fuzz.c compares; the rules_*.c files say what is special about which row, and which oracle knows it.
  */
 #ifndef PAWL_TESTS_ISA_HARNESS_H
 #define PAWL_TESTS_ISA_HARNESS_H
@@ -16,6 +16,7 @@
 /* Guest addresses. The code area is so large that every literal load stays in it. */
 enum { CODE = 0x10000000, CODE_SIZE = 4 << 20, CODE_PC = CODE + (2 << 20), DATA = 0x20000000, DATA_SIZE = 256 << 10 };
 enum { MAX_BLOCK = 32 };	/* instructions of one run */
+enum { MAX_TRIALS = 64 };	/* that an oracle gets at once */
 #define NOWHERE 0x7000000000ull /* nothing is mapped here, nor anywhere near */
 
 struct state {
@@ -65,10 +66,30 @@ extern bool engine_has_pe;
 extern struct call engine_call;
 extern unsigned engine_calls;
 
-/* The oracle. */
-extern uint8_t *oracle_data, *oracle_code;
-bool oracle_start(void);
-struct result oracle_run(const struct state *s, const uint32_t *insns, unsigned n);
+/*
+ * A comparison: the instructions, the state before them, and what came of it on both sides. Behind the instructions in
+ * memory is a BRK, on both sides, so that a literal load of it reads the same.
+ */
+struct trial {
+	struct state in;
+	uint32_t insns[MAX_BLOCK];
+	unsigned n, row;
+	bool fast;
+	uint64_t seed;
+	struct result us, them;
+};
+#define SLOT_END 0xd4200000u
+
+/* An oracle: somebody else's implementation over memory of its own, data and code. */
+struct oracle {
+	const char *name;
+	bool (*start)(struct oracle *o); /* false: it is not there */
+	/* Runs all of them in turn, filling in `them`. False: it is broken. */
+	bool (*run)(struct oracle *o, struct trial *t, unsigned n);
+	uint8_t *data, *code;
+	const char *command; /* qemu: how to start it */
+};
+extern struct oracle oracle_unicorn, oracle_qemu;
 
 /* Random numbers: splitmix64, so that a seed means the same everywhere. */
 extern uint64_t rng_state;
@@ -93,6 +114,8 @@ union ir_v128 random_v(void); /* favours boundary values of integers and of all 
 struct rule {
 	const char *rows;
 	const char *skip;				 /* never compared, and why */
+	const char *unicorn;				 /* not compared with Unicorn, and why */
+	const char *qemu;				 /* not compared with QEMU, and why */
 	bool (*unpredictable)(uint32_t insn);		 /* this word is CONSTRAINED UNPREDICTABLE: not compared */
 	void (*prepare)(struct state *s, uint32_t insn); /* make the state suit the instruction */
 	uint32_t (*before)(uint32_t insn);		 /* an instruction to run first, in the same block; 0 none */

@@ -23,22 +23,17 @@ static void no_flush_to_zero(struct state *s, uint32_t insn)
 	s->fpcr &= ~(1u << 24);
 }
 
-/* The oracle also accumulates the exceptions of the upper half of 64-bit vectors. */
-static bool is_64_bit(uint32_t insn)
-{
-	return !(insn >> 30 & 1);
-}
-
-static const char oracle_lacks[] = "the oracle does not have it";
+static const char upper_half[] = "it accumulates the exceptions of the upper half of 64-bit vectors, too";
+static const char lacks[] = "it does not have the instruction";
 
 const struct rule rules_fp[] = {
 	{.rows = "LDn_*", .prepare = aim},
 	{.rows = "STn_*", .prepare = aim},
 	{.rows = "FCVTZS_sf_h", .prepare = not_negative},
 	{.rows = "FJCVTZS", .prepare = no_flush_to_zero},
-	{.rows = "FCMLA_ve", .unpredictable = is_64_bit},
-	{.rows = "USDOT_v*", .skip = oracle_lacks},
-	{.rows = "SUDOT_ve", .skip = oracle_lacks},
-	{.rows = "*MMLA_v", .skip = oracle_lacks},
+	{.rows = "FCMLA_ve", .unicorn = upper_half},
+	{.rows = "USDOT_v*", .unicorn = lacks},
+	{.rows = "SUDOT_ve", .unicorn = lacks},
+	{.rows = "*MMLA_v", .unicorn = lacks},
 	{.rows = NULL},
 };
