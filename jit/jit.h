@@ -33,6 +33,10 @@ struct jit_dispatch {
 
 /* env is the only one that the code will run on. d may be NULL: come back after each block. NULL: *why says why not. */
 struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char **why);
+/* Which instructions of the host are used. jit_new chooses the most; a test may ask for less, before the first block. */
+enum jit_level { JIT_SSE41, JIT_AVX2, JIT_AVX512 };
+enum jit_level jit_level(const struct jit *j);
+void jit_set_level(struct jit *j, enum jit_level level);
 void jit_free(struct jit *j);
 
 /*

@@ -29,6 +29,13 @@ bool jit_is_full(const struct jit *j)
 
 void jit_reset(struct jit *j) {}
 
+enum jit_level jit_level(const struct jit *j)
+{
+	return JIT_SSE41;
+}
+
+void jit_set_level(struct jit *j, enum jit_level level) {}
+
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
 {
 	abort();

@@ -19,6 +19,23 @@ static bool host_ok(void)
 	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LAHF_LM);
 }
 
+/* SSE4.1 is taken for granted. The levels have what came with them in all hosts that have them. */
+static void host_features(struct jit *j)
+{
+	unsigned a, b, c, d;
+
+	j->has_aes = __builtin_cpu_supports("aes");
+	j->has_clmul = __builtin_cpu_supports("pclmul");
+	j->has_sse42 = __builtin_cpu_supports("sse4.2");
+	j->has_sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !j->has_sse42)
+		return;
+	j->level = JIT_AVX2;
+	if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
+		j->level = JIT_AVX512;
+}
+
 static const void *rx(const struct jit *j, const uint8_t *at)
 {
 	return j->mem.rx + (at - j->mem.rw);
@@ -54,6 +71,7 @@ static void trampolines(struct jit *j)
 	j->leave = leave(j, IR_RET_BR);
 	j->leave_exit = leave(j, IR_RET_EXIT);
 	j->leave_trap = leave(j, IR_RET_TRAP);
+	vec_shared(j);
 	j->start = as_here(a);
 }
 
@@ -80,9 +98,25 @@ struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char
 		j->d = *d;
 		j->chain = true;
 	}
+	host_features(j);
 	trampolines(j);
 	jit_reset(j);
 	return j;
+}
+
+enum jit_level jit_level(const struct jit *j)
+{
+	return j->level;
+}
+
+void jit_set_level(struct jit *j, enum jit_level level)
+{
+	if (level < j->level)
+		j->level = level;
+	if (level == JIT_SSE41)
+		j->has_aes = j->has_clmul = j->has_sha = j->has_sse42 = false;
+	trampolines(j);
+	jit_reset(j);
 }
 
 void jit_free(struct jit *j)

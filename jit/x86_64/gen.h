@@ -44,9 +44,14 @@ struct val {
 	bool lazy;	      /* made again where it is used: flags, and conditions for branches */
 };
 
-struct vval { /* a vector value: always in memory */
-	uint16_t last;
-	uint8_t home; /* guest register that holds it now, NO_HOME: its slot does */
+struct vval { /* a vector value; vregalloc.c */
+	uint16_t def, last, uses;
+	int8_t reg;    /* NO_REG */
+	uint8_t home;  /* guest register that holds it now, NO_HOME */
+	bool slot;     /* its slot holds it */
+	bool fused;    /* made by its only user */
+	uint8_t part;  /* the register holds the low 1 << part bytes of it, and zeros above */
+	uint8_t clean; /* all of its bits above 1 << clean bytes are 0 */
 };
 
 /* The way around the soft TLB, behind the block. */
@@ -55,9 +60,17 @@ struct stub {
 	uint16_t op;
 	uint16_t regs[16]; /* values in registers at that time */
 	uint16_t slots;	   /* registers whose value is also in its slot */
-	uint8_t vhome[2];  /* of the vector operands b and c */
-	int8_t dst[2];	   /* registers that the results go to */
+	int8_t dst[2];	   /* registers that the results go to, of the class that they are */
+	uint16_t vregs[14];
+	int32_t vmem[14]; /* where those values are in memory; 0: nowhere */
 };
+
+/* The way around the instructions of a vector operation, also behind the block. */
+struct vstub {
+	uint32_t from, back; /* labels */
+	uint64_t what;	     /* what_of() in vec.c */
+};
+enum { VSTUBS = 2 * IR_MAX_OPS, VSTUB_QC = 0xff };
 
 struct exit { /* a conditional branch that is taken */
 	uint32_t from;
@@ -71,6 +84,9 @@ struct jit {
 	struct jit_dispatch d;
 	bool chain;
 	const void *enter, *leave, *leave_trap, *leave_exit;
+	uint32_t consts, vop_thunk; /* vec.c */
+	enum jit_level level;
+	bool has_aes, has_clmul, has_sha, has_sse42;
 
 	/* the compilation at hand */
 	struct as as;
@@ -82,9 +98,12 @@ struct jit {
 	uint32_t pinned;   /* registers of the op at hand */
 	uint16_t home[33]; /* value that a guest register holds as far as known, 0 */
 	uint16_t homev[32];
-	unsigned n_stubs, n_exits;
+	uint16_t vregs[14]; /* value in an xmm register, 0: free */
+	uint32_t vpinned;
+	unsigned n_stubs, n_exits, n_vstubs;
 	struct stub stubs[IR_MAX_OPS];
 	struct exit exits[IR_MAX_OPS];
+	struct vstub vstubs[VSTUBS];
 };
 
 /* ---- regalloc.c */
@@ -97,16 +116,11 @@ int reg_copy(struct jit *j, uint16_t d, uint16_t a);	   /* for d, holding a; a k
 void reg_slot(struct jit *j, uint16_t n);		   /* the slot holds the value, for C code to read */
 void reg_is_home(struct jit *j, uint16_t n, unsigned reg); /* guest register reg holds the value from now on */
 void reg_lose_home(struct jit *j, unsigned reg);	   /* guest register reg is about to change */
-void reg_lose_vhome(struct jit *j, unsigned reg);
-void reg_before_call(struct jit *j); /* caller-saved registers are about to be lost */
-void reg_end_op(struct jit *j);	     /* values whose last use this was */
+void reg_before_call(struct jit *j);			   /* caller-saved registers are about to be lost */
+void reg_end_op(struct jit *j);				   /* values whose last use this was */
 static inline bool reg_dies(const struct jit *j, uint16_t n)
 {
 	return j->x[n].last <= j->i;
-}
-static inline int32_t reg_vloc(const struct jit *j, uint16_t n)
-{
-	return j->v[n].home == NO_HOME ? SLOT_V(n) : ENV_V(j->v[n].home);
 }
 
 /* ---- select.c */
@@ -114,5 +128,18 @@ static inline int32_t reg_vloc(const struct jit *j, uint16_t n)
 bool select_block(struct jit *j, uint32_t sp_mask);
 /* NZCV of flags n, packed as in env, to a scratch register (rax if in doubt; clobbers rax and EFLAGS). */
 void select_pack(struct jit *j, uint16_t n, int scratch);
+
+/* ---- vec.c: vector ops, at j->i */
+
+void vec_shared(struct jit *j); /* what is in front of all blocks */
+void vec_op(struct jit *j);	/* IR_vop */
+void vec_get(struct jit *j);
+void vec_put(struct jit *j);
+void vec_from_x(struct jit *j);
+void vec_to_x(struct jit *j);
+void vec_ins_x(struct jit *j);
+void vec_load(struct jit *j, int d, int32_t disp, unsigned size); /* from [rax + disp]; may change rdx */
+void vec_store(struct jit *j, int s, int32_t disp, unsigned size);
+void vec_stubs(struct jit *j); /* behind the block */
 
 #endif

@@ -4,7 +4,7 @@
  * until it is dead or something else needs the register. Because guest registers are stored when they are put,
  * nothing has to be written back where a block ends or traps.
  */
-#include "gen.h"
+#include "vgen.h"
 
 static uint64_t imm_of(const struct jit *j, uint16_t n)
 {
@@ -57,12 +57,10 @@ void reg_begin(struct jit *j)
 
 	for (unsigned n = 0; n < blk->n_x; n++)
 		j->x[n] = (struct val){.reg = NO_REG, .home = NO_HOME};
-	for (unsigned n = 0; n < blk->n_v; n++)
-		j->v[n] = (struct vval){.home = NO_HOME};
+	vreg_begin(j);
 	j->x[0].cst = true;
 	memset(j->regs, 0, sizeof(j->regs));
 	memset(j->home, 0, sizeof(j->home));
-	memset(j->homev, 0, sizeof(j->homev));
 	for (unsigned i = blk->n_ops; i-- > 0;) {
 		const struct ir_insn *op = &blk->ops[i];
 		const struct ir_opinfo *info = &ir_opinfo[op->op];
@@ -79,6 +77,10 @@ void reg_begin(struct jit *j)
 			if (d->lazy)
 				at = d->last;
 		}
+		if (info->n_res && info->res[0] == IR_CLASS_V)
+			vreg_note_def(j, op->dst, i);
+		if (info->n_res == 2 && info->res[1] == IR_CLASS_V)
+			vreg_note_def(j, op->c, i);
 		if (info->n_res == 2 && info->res[1] != IR_CLASS_V) {
 			j->x[op->c].def = (uint16_t)i;
 			if (j->x[op->c].last < i)
@@ -97,8 +99,7 @@ void reg_begin(struct jit *j)
 			uint16_t n = ir_arg(op, k);
 
 			if (info->arg[k] == IR_CLASS_V) {
-				if (j->v[n].last < i)
-					j->v[n].last = (uint16_t)i;
+				vreg_note_use(j, n, i);
 			} else {
 				use(j, n, at,
 				    k == 0 && (op->op == IR_brcond || op->op == IR_select || op->op == IR_fl_select));
@@ -274,20 +275,6 @@ void reg_lose_home(struct jit *j, unsigned reg)
 	}
 	v->home = NO_HOME;
 	j->home[reg] = 0;
-}
-
-void reg_lose_vhome(struct jit *j, unsigned reg)
-{
-	uint16_t n = j->homev[reg];
-
-	if (!n)
-		return;
-	if (j->v[n].last > j->i) {
-		as_rm(&j->as, X_MOVUPS, 0, RBP, ENV_V(reg));
-		as_rm(&j->as, X_MOVUPS_ST, 0, RBP, SLOT_V(n));
-	}
-	j->v[n].home = NO_HOME;
-	j->homev[reg] = 0;
 }
 
 void reg_before_call(struct jit *j)

@@ -4,9 +4,7 @@
  * ir/memory.h; an op without host instructions here becomes a call of that definition. Flags are not kept: a compare is
  * made again where its flags are used, by a condition or by the put that packs them.
  */
-#include "gen.h"
-
-#include "vec.h"
+#include "vgen.h"
 
 _Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of TLB_INDEX");
 enum { TLB_SHIFT = 7, TLB_MASK = (IR_TLB_SIZE - 1) * 32 };
@@ -360,14 +358,6 @@ static void leave_if_trapped(struct jit *j, const struct ir_insn *op)
 	as_land(a, on);
 }
 
-static void v_to_slot(struct jit *j, uint16_t n, uint8_t home)
-{
-	if (home == NO_HOME)
-		return;
-	as_rm(&j->as, X_MOVUPS, 0, RBP, ENV_V(home));
-	as_rm(&j->as, X_MOVUPS_ST, 0, RBP, SLOT_V(n));
-}
-
 /* Any op, by a function that has the interpreter's view of values. */
 static void by_call(struct jit *j, ir_mem_fn *fn)
 {
@@ -380,10 +370,8 @@ static void by_call(struct jit *j, ir_mem_fn *fn)
 
 		if (info->arg[k] == IR_CLASS_X) {
 			reg_slot(j, n);
-		} else if (info->arg[k] == IR_CLASS_V && j->v[n].home != NO_HOME) {
-			v_to_slot(j, n, j->v[n].home);
-			j->homev[j->v[n].home] = 0;
-			j->v[n].home = NO_HOME;
+		} else if (info->arg[k] == IR_CLASS_V) {
+			vreg_slot(j, n);
 		}
 	}
 	if (op->op == IR_casp) {
@@ -395,6 +383,7 @@ static void by_call(struct jit *j, ir_mem_fn *fn)
 		reg_lose_home(j, HOME_NZCV);
 	}
 	reg_before_call(j);
+	vreg_before_call(j);
 	if (info->flags & IR_OPF_TRAP || op->op == IR_fence)
 		set_pc(j, pc_of(j, op));
 	call_op(j, op, fn);
@@ -402,8 +391,12 @@ static void by_call(struct jit *j, ir_mem_fn *fn)
 		leave_if_trapped(j, op);
 	if (info->n_res && info->res[0] != IR_CLASS_V)
 		j->x[op->dst].slot = true;
+	else if (info->n_res)
+		j->v[op->dst].slot = true;
 	if (info->n_res == 2 && info->res[1] != IR_CLASS_V)
 		j->x[op->c].slot = true;
+	else if (info->n_res == 2)
+		j->v[op->c].slot = true;
 	if (op->op == IR_casp)
 		j->x[ir_casp_old1(op)].slot = true;
 }
@@ -454,66 +447,6 @@ static void full_fence(struct jit *j)
 		as_8(&j->as, lock_or[i]);
 }
 
-/* Operations of two operands that are one SSE2 instruction: xmm0 = first op second. 0: not one of them. */
-static unsigned sse_op(unsigned id, unsigned size, bool *swap)
-{
-	static const uint8_t add[] = {0xfc, 0xfd, 0xfe, 0xd4}, sub[] = {0xf8, 0xf9, 0xfa, 0xfb};
-	static const uint8_t eq[] = {0x74, 0x75, 0x76};
-	unsigned op = 0;
-
-	*swap = false;
-	switch (id) {
-	case IR_VOP_vand: op = 0xdb; break;
-	case IR_VOP_vorr: op = 0xeb; break;
-	case IR_VOP_veor: op = 0xef; break;
-	case IR_VOP_vbic: /* PANDN inverts its first */
-		op = 0xdf;
-		*swap = true;
-		break;
-	case IR_VOP_add: op = size < 4 ? add[size] : 0; break;
-	case IR_VOP_sub: op = size < 4 ? sub[size] : 0; break;
-	case IR_VOP_cmeq: op = size < 3 ? eq[size] : 0; break;
-	default: break;
-	}
-	return op ? op | X_66 | X_0F : 0;
-}
-
-static bool sse(struct jit *j)
-{
-	const struct ir_insn *op = cur(j);
-	struct as *a = &j->as;
-	bool swap;
-	unsigned host = sse_op((unsigned)op->imm, ir_vd_size(op->aux), &swap);
-
-	if (!host || op->aux & IR_VD_SCALAR)
-		return false;
-	/* Operands in memory have no alignment to rely on, so both are loaded. */
-	as_rm(a, X_MOVUPS, 0, RBP, reg_vloc(j, swap ? op->b : op->a));
-	as_rm(a, X_MOVUPS, 1, RBP, reg_vloc(j, swap ? op->a : op->b));
-	as_rr(a, host, 0, 1);
-	if (!(op->aux & IR_VD_Q))
-		as_rr(a, 0x7eu | X_F3 | X_0F, 0, 0); /* movq: zeros above */
-	as_rm(a, X_MOVUPS_ST, 0, RBP, SLOT_V(op->dst));
-	return true;
-}
-
-static void do_vop(struct jit *j)
-{
-	const struct ir_insn *op = cur(j);
-	struct as *a = &j->as;
-
-	if (sse(j))
-		return;
-	reg_before_call(j);
-	as_rm(a, X_LEA | X_W, RDI, RBP, -ENV_BIAS);
-	as_rm(a, X_LEA | X_W, RSI, RBP, SLOT_V(op->dst));
-	as_rm(a, X_LEA | X_W, RDX, RBP, reg_vloc(j, op->a));
-	as_rm(a, X_LEA | X_W, RCX, RBP, reg_vloc(j, op->b));
-	as_rm(a, X_LEA | X_W, R8, RBP, reg_vloc(j, op->c));
-	as_mov_ri(a, R9, op->aux);
-	as_call(a, (const void *)(uintptr_t)ir_vop_table[op->imm]);
-}
-
 /* ---- memory */
 
 /* rax = host address of the access, or on to a stub. */
@@ -524,7 +457,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	struct as *a = &j->as;
 	int base = reg_use(j, op->a);
 
-	*s = (struct stub){.op = (uint16_t)j->i, .vhome = {NO_HOME, NO_HOME}, .dst = {NO_REG, NO_REG}};
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}};
 	if (is_s32((int64_t)op->imm)) {
 		as_rm(a, X_LEA | X_W, RAX, base, (int32_t)op->imm);
 	} else {
@@ -547,6 +480,13 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned r = 0; r < 16; r++)
 		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
+	memcpy(s->vregs, j->vregs, sizeof(s->vregs));
+	for (unsigned r = 0; r < 14; r++) {
+		int32_t at;
+
+		if (s->vregs[r] && vreg_mem(j, s->vregs[r], &at))
+			s->vmem[r] = at;
+	}
 	return s;
 }
 
@@ -576,6 +516,35 @@ static ir_mem_fn *slow_function(unsigned op)
 	}
 }
 
+static bool is_operand(const struct ir_insn *op, unsigned cls, uint16_t n)
+{
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+
+	for (unsigned k = 0; k < info->n_arg; k++) {
+		if (info->arg[k] == cls && ir_arg(op, k) == n)
+			return true;
+	}
+	return false;
+}
+
+/* xmm registers are lost in the call; a part of a value is only in a register if all of it is in memory. */
+static void stub_vregs(struct jit *j, const struct stub *s, bool after)
+{
+	const struct ir_insn *op = &j->blk->ops[s->op];
+
+	for (int r = 0; r < 14; r++) {
+		uint16_t n = s->vregs[r];
+		bool lives = n && j->v[n].last > s->op;
+
+		if (after) {
+			if (lives)
+				v2m(j, V_MOVAPS, r, RBP, s->vmem[r] ? s->vmem[r] : SLOT_V(n));
+		} else if (n && (is_operand(op, IR_CLASS_V, n) ? s->vmem[r] != SLOT_V(n) : lives && !s->vmem[r])) {
+			v2m(j, V_MOVAPS_ST, r, RBP, SLOT_V(n));
+		}
+	}
+}
+
 static void stub_emit(struct jit *j, const struct stub *s)
 {
 	const struct ir_insn *op = &j->blk->ops[s->op];
@@ -585,37 +554,40 @@ static void stub_emit(struct jit *j, const struct stub *s)
 	as_land(a, s->from);
 	for (int r = 0; r < 16; r++) {
 		uint16_t n = s->regs[r];
-		bool operand = false;
 
 		if (!n || s->slots >> r & 1)
 			continue;
-		for (unsigned k = 0; k < info->n_arg; k++)
-			operand |= info->arg[k] == IR_CLASS_X && ir_arg(op, k) == n;
-		if (operand || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
+		if (is_operand(op, IR_CLASS_X, n) || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
 			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(n));
 	}
 	for (unsigned k = 0; k < info->n_arg; k++) {
 		uint16_t n = ir_arg(op, k);
 		uint64_t imm;
 
-		if (info->arg[k] == IR_CLASS_V) {
-			v_to_slot(j, n, s->vhome[k - 1]);
-		} else if (n && const_of(j, n, &imm)) {
+		if (info->arg[k] == IR_CLASS_X && n && const_of(j, n, &imm)) {
 			as_mov_ri(a, RAX, imm);
 			as_rm(a, X_MOV_ST | X_W, RAX, RBP, SLOT_X(n));
 		}
 	}
+	stub_vregs(j, s, false);
 	set_pc(j, pc_of(j, op));
 	call_op(j, op, slow_function(op->op));
 	leave_if_trapped(j, op);
+	stub_vregs(j, s, true);
 	for (int r = 0; r < 16; r++) {
 		if (s->regs[r] && CALLER_SAVED >> r & 1 && j->x[s->regs[r]].last > s->op)
 			as_rm(a, X_MOV | X_W, r, RBP, SLOT_X(s->regs[r]));
 	}
-	if (s->dst[0] != NO_REG)
-		as_rm(a, X_MOV | X_W, s->dst[0], RBP, SLOT_X(op->dst));
-	if (s->dst[1] != NO_REG)
-		as_rm(a, X_MOV | X_W, s->dst[1], RBP, SLOT_X(op->c));
+	if (info->n_res && info->res[0] == IR_CLASS_V) {
+		v2m(j, V_MOVAPS, s->dst[0], RBP, SLOT_V(op->dst));
+		if (s->dst[1] != NO_REG)
+			v2m(j, V_MOVAPS, s->dst[1], RBP, SLOT_V(op->c));
+	} else {
+		if (s->dst[0] != NO_REG)
+			as_rm(a, X_MOV | X_W, s->dst[0], RBP, SLOT_X(op->dst));
+		if (s->dst[1] != NO_REG)
+			as_rm(a, X_MOV | X_W, s->dst[1], RBP, SLOT_X(op->c));
+	}
 	as_link(a, as_jmp(a), s->back);
 }
 
@@ -655,32 +627,6 @@ static void store_value(struct jit *j, struct opnd o, int32_t disp, unsigned siz
 		as_mov_mi(&j->as, size, RAX, disp, o.v);
 	else
 		store_elem(j, o.reg, disp, size);
-}
-
-static void load_v(struct jit *j, uint16_t n, int32_t disp, unsigned size)
-{
-	struct as *a = &j->as;
-
-	if (size == 4) {
-		as_rm(a, X_MOVUPS, 0, RAX, disp);
-	} else {
-		load_elem(j, RDX, disp, size);
-		as_rr(a, 0x6eu | X_66 | X_0F | X_W, 0, RDX); /* movq: zeros above */
-	}
-	as_rm(a, X_MOVUPS_ST, 0, RBP, SLOT_V(n));
-}
-
-static void store_v(struct jit *j, uint16_t n, int32_t disp, unsigned size)
-{
-	struct as *a = &j->as;
-
-	if (size == 4) {
-		as_rm(a, X_MOVUPS, 0, RBP, reg_vloc(j, n));
-		as_rm(a, X_MOVUPS_ST, 0, RAX, disp);
-	} else {
-		as_rm(a, X_MOV | X_W, RDX, RBP, reg_vloc(j, n));
-		store_elem(j, RDX, disp, size);
-	}
 }
 
 static void memory(struct jit *j)
@@ -741,25 +687,38 @@ static void memory(struct jit *j)
 		store_value(j, c, (int32_t)bytes, size);
 		break;
 	case IR_loadv:
+		reg_use(j, op->a);
+		d = vreg_def(j, op->dst, size < 3 ? 2 : size);
+		j->vregs[d] = 0;
 		s = host_address(j, false, aligned, bytes);
-		load_v(j, op->dst, 0, size);
+		j->vregs[d] = op->dst;
+		s->dst[0] = (int8_t)d;
+		vec_load(j, d, 0, size);
 		break;
 	case IR_loadpv:
+		reg_use(j, op->a);
+		d = vreg_def(j, op->dst, size < 3 ? 2 : size);
+		d2 = vreg_def(j, op->c, size < 3 ? 2 : size);
+		j->vregs[d] = j->vregs[d2] = 0;
 		s = host_address(j, false, false, 2 * bytes);
-		load_v(j, op->dst, 0, size);
-		load_v(j, op->c, (int32_t)bytes, size);
+		j->vregs[d] = op->dst;
+		j->vregs[d2] = op->c;
+		s->dst[0] = (int8_t)d;
+		s->dst[1] = (int8_t)d2;
+		vec_load(j, d, 0, size);
+		vec_load(j, d2, (int32_t)bytes, size);
 		break;
 	case IR_storev:
+		d = vreg_use(j, op->b);
 		s = host_address(j, true, aligned, bytes);
-		s->vhome[0] = j->v[op->b].home;
-		store_v(j, op->b, 0, size);
+		vec_store(j, d, 0, size);
 		break;
 	default: /* storepv */
+		d = vreg_use(j, op->b);
+		d2 = vreg_use(j, op->c);
 		s = host_address(j, true, false, 2 * bytes);
-		s->vhome[0] = j->v[op->b].home;
-		s->vhome[1] = j->v[op->c].home;
-		store_v(j, op->b, 0, size);
-		store_v(j, op->c, (int32_t)bytes, size);
+		vec_store(j, d, 0, size);
+		vec_store(j, d2, (int32_t)bytes, size);
 		break;
 	}
 	stub_done(j, s);
@@ -995,55 +954,6 @@ static void put_flags(struct jit *j)
 	as_rm(&j->as, X_MOV_ST, RDX, RBP, ENV(nzcv));
 }
 
-static void put_v(struct jit *j)
-{
-	const struct ir_insn *op = cur(j);
-	int32_t from = reg_vloc(j, op->a);
-
-	if (from == ENV_V(op->x))
-		return;
-	reg_lose_vhome(j, op->x);
-	as_rm(&j->as, X_MOVUPS, 0, RBP, from);
-	as_rm(&j->as, X_MOVUPS_ST, 0, RBP, ENV_V(op->x));
-}
-
-/* ---- vectors made of integers */
-
-static void v_from(struct jit *j)
-{
-	const struct ir_insn *op = cur(j);
-	struct as *a = &j->as;
-
-	as_rm(a, X_MOV_ST | X_W, reg_use(j, op->a), RBP, SLOT_V(op->dst));
-	if (op->op == IR_v_from_xx)
-		as_rm(a, X_MOV_ST | X_W, reg_use(j, op->b), RBP, SLOT_V(op->dst) + 8);
-	else
-		as_mov_mi(a, 3, RBP, SLOT_V(op->dst) + 8, 0);
-}
-
-static void x_from_v(struct jit *j)
-{
-	static const uint32_t zero[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | X_W};
-	static const uint32_t sign[] = {X_MOVSX8 | X_W, X_MOVSX16 | X_W, X_MOVSXD, X_MOV | X_W};
-	const struct ir_insn *op = cur(j);
-	unsigned size = op->aux & 3;
-	int d = reg_def(j, op->dst);
-
-	as_rm(&j->as, (op->aux >> 4 & 1 ? sign : zero)[size], d, RBP, reg_vloc(j, op->a) + (int32_t)(op->x << size));
-}
-
-static void v_ins_x(struct jit *j)
-{
-	static const uint32_t st[] = {X_MOV_ST8, X_MOV_ST | X_66, X_MOV_ST, X_MOV_ST | X_W};
-	const struct ir_insn *op = cur(j);
-	unsigned size = op->aux & 3;
-	int x = reg_use(j, op->b);
-
-	as_rm(&j->as, X_MOVUPS, 0, RBP, reg_vloc(j, op->a));
-	as_rm(&j->as, X_MOVUPS_ST, 0, RBP, SLOT_V(op->dst));
-	as_rm(&j->as, st[size], x, RBP, SLOT_V(op->dst) + (int32_t)(op->x << size));
-}
-
 /* ---- a block */
 
 static void get(struct jit *j)
@@ -1059,11 +969,7 @@ static void get(struct jit *j)
 		reg_lose_home(j, HOME_NZCV);
 		reg_is_home(j, op->dst, HOME_NZCV);
 		break;
-	default:
-		reg_lose_vhome(j, op->x);
-		j->v[op->dst].home = op->x;
-		j->homev[op->x] = op->dst;
-		break;
+	default: vec_get(j); break;
 	}
 }
 
@@ -1093,7 +999,7 @@ static void select_op(struct jit *j, uint32_t start)
 	case IR_getv: get(j); return;
 	case IR_putx: put_x(j); return;
 	case IR_putf: put_flags(j); return;
-	case IR_putv: put_v(j); return;
+	case IR_putv: vec_put(j); return;
 
 	case IR_add64: binary(j, ALU_ADD, true, true); return;
 	case IR_add32: binary(j, ALU_ADD, false, true); return;
@@ -1220,10 +1126,10 @@ static void select_op(struct jit *j, uint32_t start)
 		return;
 
 	case IR_v_from_x:
-	case IR_v_from_xx: v_from(j); return;
-	case IR_x_from_v: x_from_v(j); return;
-	case IR_v_ins_x: v_ins_x(j); return;
-	case IR_vop: do_vop(j); return;
+	case IR_v_from_xx: vec_from_x(j); return;
+	case IR_x_from_v: vec_to_x(j); return;
+	case IR_v_ins_x: vec_ins_x(j); return;
+	case IR_vop: vec_op(j); return;
 	default: a->full = true; return; /* not an op of ops.def */
 	}
 }
@@ -1233,7 +1139,7 @@ bool select_block(struct jit *j, uint32_t sp_mask)
 	uint32_t start = as_here(&j->as);
 
 	reg_begin(j);
-	j->n_stubs = j->n_exits = 0;
+	j->n_stubs = j->n_exits = j->n_vstubs = 0;
 	j->pinned = 0;
 	if (sp_mask) {
 		as_rm(&j->as, 0xf7u, 0, RBP, ENV_X(31));
@@ -1243,6 +1149,7 @@ bool select_block(struct jit *j, uint32_t sp_mask)
 	for (j->i = 0; j->i < j->blk->n_ops; j->i++) {
 		select_op(j, start);
 		reg_end_op(j);
+		vreg_end_op(j);
 	}
 	for (unsigned i = 0; i < j->n_exits; i++) {
 		as_land(&j->as, j->exits[i].from);
@@ -1250,5 +1157,6 @@ bool select_block(struct jit *j, uint32_t sp_mask)
 	}
 	for (unsigned i = 0; i < j->n_stubs; i++)
 		stub_emit(j, &j->stubs[i]);
+	vec_stubs(j);
 	return !j->as.full;
 }

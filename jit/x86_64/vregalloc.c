@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registers for the vector values of one block, in the same forward walk as regalloc.c: a value is loaded when it is
+ * first used, and stays until it is dead or something else needs the register. A put stores at once, so that nothing
+ * has to be written back where a block ends or traps.
+ *
+ * Scalar operations leave the upper part of their first operand in the result, where it has to be zero. So a value in
+ * memory that a scalar operation uses is loaded in part, with zeros above, and what is known to be zero is remembered.
+ */
+#include "vgen.h"
+
+enum { WHOLE = 4 };
+
+void vreg_begin(struct jit *j)
+{
+	for (unsigned n = 0; n < j->blk->n_v; n++)
+		j->v[n] = (struct vval){.reg = NO_REG, .home = NO_HOME, .part = WHOLE, .clean = WHOLE};
+	memset(j->vregs, 0, sizeof(j->vregs));
+	memset(j->homev, 0, sizeof(j->homev));
+	j->vpinned = 0;
+}
+
+void vreg_note_def(struct jit *j, uint16_t n, unsigned at)
+{
+	j->v[n].def = (uint16_t)at;
+	if (j->v[n].last < at)
+		j->v[n].last = (uint16_t)at;
+}
+
+void vreg_note_use(struct jit *j, uint16_t n, unsigned at)
+{
+	j->v[n].uses++;
+	if (j->v[n].last < at)
+		j->v[n].last = (uint16_t)at;
+}
+
+bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at)
+{
+	const struct vval *v = &j->v[n];
+
+	*at = v->home != NO_HOME ? ENV_V(v->home) : SLOT_V(n);
+	return v->home != NO_HOME || v->slot;
+}
+
+static void spill(struct jit *j, uint16_t n)
+{
+	int32_t at;
+
+	if (vreg_mem(j, n, &at))
+		return;
+	v2m(j, V_MOVAPS_ST, j->v[n].reg, RBP, at);
+	j->v[n].slot = true;
+}
+
+static void release(struct jit *j, uint16_t n)
+{
+	if (j->v[n].reg != NO_REG)
+		j->vregs[j->v[n].reg] = 0;
+	j->v[n].reg = NO_REG;
+	j->v[n].part = WHOLE;
+}
+
+/* A free register for value n, else the one whose value is not needed for longest. */
+static int alloc(struct jit *j, uint16_t n)
+{
+	int best = NO_REG;
+
+	for (int r = 0; r < 14; r++) {
+		if (j->vpinned >> r & 1)
+			continue;
+		if (!j->vregs[r]) {
+			best = r;
+			break;
+		}
+		if (best == NO_REG || j->v[j->vregs[r]].last > j->v[j->vregs[best]].last)
+			best = r;
+	}
+	if (j->vregs[best]) {
+		uint16_t old = j->vregs[best];
+
+		if (j->v[old].last > j->i)
+			spill(j, old);
+		release(j, old);
+	}
+	j->vregs[best] = n;
+	j->v[n].reg = (int8_t)best;
+	j->vpinned |= 1u << best;
+	return best;
+}
+
+int vreg_use(struct jit *j, uint16_t n)
+{
+	struct vval *v = &j->v[n];
+	int32_t at;
+	int r = v->reg;
+
+	if (r != NO_REG)
+		j->vpinned |= 1u << r;
+	if (r != NO_REG && v->part == WHOLE)
+		return r;
+	if (r == NO_REG)
+		r = alloc(j, n);
+	vreg_mem(j, n, &at);
+	v2m(j, V_MOVAPS, r, RBP, at);
+	v->part = WHOLE;
+	return r;
+}
+
+int vreg_use_low(struct jit *j, uint16_t n, unsigned size, bool *clean)
+{
+	struct vval *v = &j->v[n];
+	int32_t at;
+
+	if (v->reg != NO_REG && (v->part == WHOLE || v->part >= size)) {
+		j->vpinned |= 1u << v->reg;
+		*clean = v->part == WHOLE ? v->clean <= size : v->part == size || v->clean <= size;
+		return v->reg;
+	}
+	*clean = true;
+	if (v->reg != NO_REG)
+		j->vpinned |= 1u << v->reg;
+	else
+		alloc(j, n);
+	vreg_mem(j, n, &at);
+	v2m(j, size == 2 ? V_MOVSS_LD : V_MOVQ, v->reg, RBP, at);
+	v->part = v->clean <= size ? WHOLE : (uint8_t)size;
+	return v->reg;
+}
+
+int vreg_def(struct jit *j, uint16_t n, unsigned clean)
+{
+	j->v[n].clean = (uint8_t)clean;
+	j->v[n].part = WHOLE;
+	return alloc(j, n);
+}
+
+void vreg_slot(struct jit *j, uint16_t n)
+{
+	struct vval *v = &j->v[n];
+	int r = T1;
+
+	if (v->slot)
+		return;
+	if (v->reg != NO_REG && v->part == WHOLE)
+		r = v->reg;
+	else
+		v2m(j, V_MOVAPS, T1, RBP, ENV_V(v->home));
+	v2m(j, V_MOVAPS_ST, r, RBP, SLOT_V(n));
+	v->slot = true;
+}
+
+void vreg_is_home(struct jit *j, uint16_t n, unsigned reg)
+{
+	if (j->v[n].home != NO_HOME)
+		j->homev[j->v[n].home] = 0;
+	j->v[n].home = (uint8_t)reg;
+	j->homev[reg] = n;
+}
+
+void vreg_lose_home(struct jit *j, unsigned reg)
+{
+	uint16_t n = j->homev[reg];
+
+	if (!n)
+		return;
+	if (j->v[n].last > j->i && !j->v[n].slot)
+		vreg_use(j, n);
+	else if (j->v[n].reg != NO_REG && j->v[n].part != WHOLE && !j->v[n].slot)
+		release(j, n);
+	j->v[n].home = NO_HOME;
+	j->homev[reg] = 0;
+}
+
+void vreg_before_call(struct jit *j)
+{
+	for (int r = 0; r < 14; r++) {
+		uint16_t n = j->vregs[r];
+
+		if (!n)
+			continue;
+		if (j->v[n].last > j->i)
+			spill(j, n);
+		release(j, n);
+	}
+}
+
+void vreg_end_op(struct jit *j)
+{
+	for (int r = 0; r < 14; r++) {
+		if (j->vregs[r] && vreg_dies(j, j->vregs[r]))
+			release(j, j->vregs[r]);
+	}
+	j->vpinned = 0;
+}
