@@ -23,6 +23,14 @@ struct command {
 
 static const struct command commands[] = {
 	{"run", cmd_run, "--kernel IMAGE [OPTION]...", "boot a machine", "See pawl-run(1) for its options.\n"},
+	{"control", cmd_control, "SOCKET COMMAND [ARGUMENT]", "tell a running machine something",
+	 "SOCKET is what the machine was given with --control. Commands:\n\n"
+	 "  status          what the machine is doing\n"
+	 "  pause, resume   stop the virtual CPUs and the guest's time; go on\n"
+	 "  reset           push the reset button\n"
+	 "  powerdown       push the power button: the guest may shut down\n"
+	 "  quit            end the machine\n"
+	 "  gdb ADDR        listen for gdb\n"},
 	{"exec", cmd_exec, "[--engine interp|jit] [--] PROGRAM [ARGUMENT]...", "run a program that uses /dev/kvm",
 	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be dynamically linked, for this machine.\n\n"
 	 "  --engine interp|jit  how guest instructions are run\n"},

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <pawl/pawl.h>
 
@@ -29,6 +30,10 @@ enum option_id {
 	OPT_SMP,
 	OPT_GDB,
 	OPT_GDB_WAIT,
+	OPT_CONTROL,
+	OPT_TIMEOUT,
+	OPT_PIDFILE,
+	OPT_NO_REBOOT,
 	OPT_DUMP_DTB,
 	OPT_KVM,
 	OPT_CPU,
@@ -51,6 +56,10 @@ static const struct option {
 	[OPT_SMP] = {"smp", 's', "N", "number of vcpus (default 1)"},
 	[OPT_GDB] = {"gdb", 0, "ADDR", "gdb server: PORT, HOST:PORT, unix:PATH or a path"},
 	[OPT_GDB_WAIT] = {"gdb-wait", 0, NULL, "do not start before a debugger says so"},
+	[OPT_CONTROL] = {"control", 0, "PATH", "unix socket for 'pawl control': status, pause, quit, ..."},
+	[OPT_TIMEOUT] = {"timeout", 0, "TIME", "end with status 124 after TIME: seconds, or 5m, 1h"},
+	[OPT_PIDFILE] = {"pidfile", 0, "FILE", "write the process id to FILE once all is set up"},
+	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset ends the machine, with status 3"},
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use the kernel's KVM device at PATH, on an arm64 host"},
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; help lists them"},
@@ -202,6 +211,32 @@ static bool parse_size(const char *text, uint64_t *size)
 	return true;
 }
 
+/* Seconds, with a fraction, or a suffix s, m, h. Milliseconds; false: something else. */
+static bool parse_time(const char *text, uint64_t *ms)
+{
+	double unit = 1000, n;
+	char *end;
+
+	if ((text[0] < '0' || text[0] > '9') && text[0] != '.')
+		return false;
+	n = strtod(text, &end);
+	switch (*end) {
+	case 's': end++; break;
+	case 'm':
+		unit = 60 * 1000;
+		end++;
+		break;
+	case 'h':
+		unit = 3600 * 1000;
+		end++;
+		break;
+	}
+	if (*end || !(n * unit >= 1 && n * unit < 1e15))
+		return false;
+	*ms = (uint64_t)(n * unit);
+	return true;
+}
+
 static int configure(struct machine_config *config, const struct arguments *a)
 {
 	uint64_t n;
@@ -217,7 +252,14 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.smp = 1,
 		.held = a->given[OPT_GDB_WAIT],
 		.verbose = a->given[OPT_VERBOSE],
+		.no_reboot = a->given[OPT_NO_REBOOT],
+		.control = a->value[OPT_CONTROL],
 	};
+	if (a->given[OPT_TIMEOUT] && !parse_time(a->value[OPT_TIMEOUT], &config->timeout_ms))
+		return cli_usage_error("run", "--timeout: '%s' is not a time such as 30, 2.5s, 10m or 1h",
+				       a->value[OPT_TIMEOUT]);
+	if (a->given[OPT_CONTROL] && !a->value[OPT_CONTROL][0])
+		return cli_usage_error("run", "--control: the path is empty");
 	if (a->given[OPT_MEMORY]) {
 		if (!parse_size(a->value[OPT_MEMORY], &config->memory))
 			return cli_usage_error("run", "--memory: '%s' is not a size such as 512M or 2G",
@@ -256,31 +298,77 @@ static int configure(struct machine_config *config, const struct arguments *a)
 	return 0;
 }
 
-static int run(const struct machine_config *config, const char *gdb_address)
+/* ---- the gdb server, which --gdb starts, or the control socket later */
+
+struct debugger {
+	struct gdb_server *server; /* NULL: none */
+	bool held;
+};
+
+static int listen_gdb(void *arg, struct machine *m, const char *address, struct vmm_error *err)
 {
-	struct gdb_server *server = NULL;
+	struct debugger *d = arg;
+	char text[256];
+
+	if (d->server)
+		return vmm_fail(err, "a gdb server is listening already");
+	d->server = gdb_server_start(address, &machine_gdb_ops, m, d->held, text, sizeof(text));
+	return d->server ? 0 : vmm_fail(err, "--gdb: %s", text);
+}
+
+/* ---- --pidfile */
+
+/* Complete when it appears: whoever waits for it may read it at once. */
+static int write_pidfile(const char *path, struct vmm_error *err)
+{
+	char name[4096];
+	FILE *f;
+	int bad;
+
+	if (snprintf(name, sizeof(name), "%s.%d", path, (int)getpid()) >= (int)sizeof(name))
+		return vmm_fail(err, "--pidfile: the path is too long");
+	f = fopen(name, "we");
+	if (!f)
+		return vmm_fail(err, "--pidfile: %s: %s", path, strerror(errno));
+	bad = fprintf(f, "%d\n", (int)getpid()) < 0;
+	bad |= fclose(f);
+	if (bad || rename(name, path)) {
+		vmm_fail(err, "--pidfile: %s: %s", path, strerror(errno));
+		unlink(name);
+		return -1;
+	}
+	return 0;
+}
+
+static int run(struct machine_config *config, const char *gdb_address, const char *pidfile)
+{
+	struct debugger debugger = {.held = config->held};
 	struct vmm_error err;
-	struct machine *m = machine_create(config, &err);
+	struct machine *m;
 	int status;
 
-	if (!m) {
-		cli_error("run", "%s", err.text);
-		return MACHINE_FAILED;
-	}
-	if (gdb_address) {
-		char text[256];
-
-		server = gdb_server_start(gdb_address, &machine_gdb_ops, m, config->held, text, sizeof(text));
-		if (!server) {
-			cli_error("run", "--gdb: %s", text);
-			machine_destroy(m);
-			return MACHINE_FAILED;
-		}
-	}
+	config->listen_gdb = listen_gdb;
+	config->listen_gdb_arg = &debugger;
+	m = machine_create(config, &err);
+	if (!m)
+		goto fail;
+	if (gdb_address && listen_gdb(&debugger, m, gdb_address, &err))
+		goto fail;
+	debugger.held = false; /* one that starts later finds them running */
+	if (pidfile && write_pidfile(pidfile, &err))
+		goto fail;
 	status = machine_run(m);
-	gdb_server_stop(server, status);
+	if (pidfile)
+		unlink(pidfile);
+	gdb_server_stop(debugger.server, status);
 	machine_destroy(m);
 	return status;
+fail:
+	cli_error("run", "%s", err.text);
+	gdb_server_stop(debugger.server, MACHINE_FAILED);
+	if (m)
+		machine_destroy(m);
+	return MACHINE_FAILED;
 }
 
 int cmd_run(int argc, char **argv)
@@ -310,5 +398,5 @@ int cmd_run(int argc, char **argv)
 		cli_error("run", "%s", strerror(errno));
 		return MACHINE_FAILED;
 	}
-	return run(&config, a.value[OPT_GDB]);
+	return run(&config, a.value[OPT_GDB], a.value[OPT_PIDFILE]);
 }

@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=arm64-apt.sh
 . "$here/arm64-apt.sh"
 
-packages=(libcmocka-dev libcmocka0 libfdt-dev libfdt1 zlib1g-dev zlib1g libzstd-dev libzstd1)
+packages=(libcmocka-dev libcmocka0 libfdt-dev libfdt1 zlib1g-dev zlib1g libzstd-dev libzstd1 libjansson-dev libjansson4)
 
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 mkdir -p "$1"

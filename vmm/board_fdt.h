@@ -20,7 +20,7 @@ struct fdt_config {
 };
 
 /* phandles, for references between nodes */
-enum { FDT_PHANDLE_GIC = 1, FDT_PHANDLE_CLOCK, FDT_PHANDLE_CPU0 };
+enum { FDT_PHANDLE_GIC = 1, FDT_PHANDLE_CLOCK, FDT_PHANDLE_GPIO, FDT_PHANDLE_CPU0 };
 
 /* cells of an interrupt specifier with GICv3 */
 enum { FDT_IRQ_SPI = 0, FDT_IRQ_PPI = 1, FDT_IRQ_EDGE = 1, FDT_IRQ_LEVEL = 4 };
@@ -31,7 +31,11 @@ enum { FDT_IRQ_SPI = 0, FDT_IRQ_PPI = 1, FDT_IRQ_EDGE = 1, FDT_IRQ_LEVEL = 4 };
  */
 int fdt_build(void *buf, size_t size, const struct fdt_config *config, struct vmm_error *err);
 
-/* For the device rows' fdt functions: the properties that every AMBA device on SPI n has. */
+/* For the device rows' fdt functions: a node with nothing but compatible and reg. */
+void fdt_plain_device(void *fdt, const struct board_device *dev, const char *name, const char *compatible);
+/* The properties that every AMBA device on SPI n has. */
+void fdt_amba_begin(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,
+		    const char *clock_names, size_t clock_names_size); /* fdt_end_node() follows */
 void fdt_amba_device(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,
 		     const char *clock_names, size_t clock_names_size);
 

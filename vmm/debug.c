@@ -190,7 +190,7 @@ static int target_ram(void *target, unsigned i, uint64_t *ipa, uint64_t *size)
 
 static void target_kill(void *target)
 {
-	machine_end(target, MACHINE_QUIT);
+	machine_cut(target, MACHINE_QUIT);
 }
 
 const struct gdb_target_ops machine_gdb_ops = {

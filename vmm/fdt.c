@@ -157,8 +157,8 @@ static void chosen(void *fdt, const struct fdt_config *c)
 	fdt_end_node(fdt);
 }
 
-void fdt_amba_device(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,
-		     const char *clock_names, size_t clock_names_size)
+void fdt_amba_begin(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,
+		    const char *clock_names, size_t clock_names_size)
 {
 	char compatible[48];
 	int n = snprintf(compatible, sizeof(compatible), "arm,%s%carm,primecell", name, 0);
@@ -170,6 +170,20 @@ void fdt_amba_device(void *fdt, const struct board_device *dev, const char *name
 	CELLS(fdt, "interrupts", FDT_IRQ_SPI, dev->spi, FDT_IRQ_LEVEL);
 	cells(fdt, "clocks", clock, n_clocks);
 	fdt_property(fdt, "clock-names", clock_names, (int)clock_names_size);
+}
+
+void fdt_amba_device(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,
+		     const char *clock_names, size_t clock_names_size)
+{
+	fdt_amba_begin(fdt, dev, name, n_clocks, clock_names, clock_names_size);
+	fdt_end_node(fdt);
+}
+
+void fdt_plain_device(void *fdt, const struct board_device *dev, const char *name, const char *compatible)
+{
+	node_at(fdt, name, dev->ipa);
+	fdt_property_string(fdt, "compatible", compatible);
+	CELLS(fdt, "reg", hi(dev->ipa), lo(dev->ipa), hi(dev->size), lo(dev->size));
 	fdt_end_node(fdt);
 }
 

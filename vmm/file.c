@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads a kernel or initrd into memory. No seeking, so that a pipe or <(command) does as well as a file. */
+/*
+ * Reads a kernel or initrd into memory. No seeking of what cannot seek, so that a pipe or <(command) does as well as a
+ * file. What a reset will need again stays open: the file system may be out of reach by then (sandbox.c).
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,15 +13,13 @@
 
 #include "machine.h"
 
-int file_read(const char *path, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err)
+/* All bytes from here to the end, malloc'ed. */
+static int read_all(int fd, const char *path, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err)
 {
 	size_t cap = 0, n = 0;
 	uint8_t *p = NULL;
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return vmm_fail(err, "%s: %s", path, strerror(errno));
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= limit)
 		cap = (size_t)st.st_size + 1; /* one more, to see the end without growing */
 	else
@@ -40,7 +41,6 @@ int file_read(const char *path, uint64_t limit, uint8_t **data, size_t *size, st
 			break;
 		}
 		if (!got) {
-			close(fd);
 			*data = p;
 			*size = n;
 			return 0;
@@ -52,7 +52,45 @@ int file_read(const char *path, uint64_t limit, uint8_t **data, size_t *size, st
 			break;
 		}
 	}
-	close(fd);
 	free(p);
 	return -1;
+}
+
+int source_open(struct source *s, const char *path, uint64_t limit, struct vmm_error *err)
+{
+	struct stat st;
+	int rc = 0;
+
+	*s = (struct source){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .open = true};
+	if (s->fd < 0)
+		return vmm_fail(err, "%s: %s", path, strerror(errno));
+	if (!fstat(s->fd, &st) && S_ISREG(st.st_mode))
+		return 0;
+	rc = read_all(s->fd, path, limit, &s->data, &s->size, err);
+	close(s->fd);
+	s->fd = -1;
+	return rc;
+}
+
+int source_read(struct source *s, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err)
+{
+	if (s->fd < 0) {
+		*data = malloc(s->size ? s->size : 1);
+		if (!*data)
+			return vmm_fail(err, "%s: no memory for a copy", s->path);
+		memcpy(*data, s->data, s->size);
+		*size = s->size;
+		return 0;
+	}
+	if (lseek(s->fd, 0, SEEK_SET))
+		return vmm_fail(err, "%s: %s", s->path, strerror(errno));
+	return read_all(s->fd, s->path, limit, data, size, err);
+}
+
+void source_close(struct source *s)
+{
+	if (s->open && s->fd >= 0)
+		close(s->fd);
+	free(s->data);
+	memset(s, 0, sizeof(*s));
 }

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-enum { LOOP_MAX = 16 };
+enum { LOOP_MAX = 64 };
 
 struct loop {
 	bool stop;

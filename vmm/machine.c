@@ -13,27 +13,15 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
-
-#include <libfdt.h>
 
 #include <pawl/pawl.h>
 
 #include "board_fdt.h"
 
-/* ---- the memory map */
-
-enum {
-	GIC_DIST = 0x08000000,
-	GIC_DIST_SIZE = 0x10000,
-	GIC_REDIST = 0x080a0000,
-	GIC_REDIST_SIZE = 0x20000 /* per vcpu */
-};
-enum { GIC_N_INTIDS = 288 /* 256 SPIs */ };
-#define RAM_BASE UINT64_C(0x40000000)
+/* ---- the memory map: this table, and machine.h's BOARD_* */
 
 const struct board_device board_devices[] = {
 	{.name = "uart",
@@ -44,6 +32,10 @@ const struct board_device board_devices[] = {
 	 .fdt = pl011_fdt,
 	 .stdout_name = "pl011"},
 	{.name = "rtc", .ipa = 0x09010000, .size = 0x1000, .spi = 2, .create = pl031_create, .fdt = pl031_fdt},
+	{.name = "gpio", .ipa = 0x09030000, .size = 0x1000, .spi = 7, .create = pl061_create, .fdt = pl061_fdt},
+	/* QEMU's board has nothing at these two */
+	{.name = "exit port", .ipa = 0x090e0000, .size = 0x1000, .create = exit_port_create, .fdt = exit_port_fdt},
+	{.name = "panic notifier", .ipa = 0x090f0000, .size = 0x1000, .create = pvpanic_create, .fdt = pvpanic_fdt},
 };
 const unsigned board_n_devices = sizeof(board_devices) / sizeof(board_devices[0]);
 _Static_assert(sizeof(board_devices) / sizeof(board_devices[0]) <= MACHINE_MAX_DEVICES, "a device too many");
@@ -172,9 +164,74 @@ void machine_end(struct machine *m, int status)
 		abort(); /* an eventfd far from its limit takes a 1 */
 }
 
+void machine_cut(struct machine *m, int status)
+{
+	pthread_mutex_lock(&m->lock);
+	m->hurry |= !m->ended;
+	pthread_mutex_unlock(&m->lock);
+	machine_end(m, status);
+}
+
+void machine_panicked(struct machine *m)
+{
+	struct gdb_stop stop = {.kind = GDB_STOP_FAULT, .text = "the guest's kernel has panicked"};
+
+	for (unsigned i = 0; i < m->n_vcpus; i++) {
+		if (!pthread_equal(m->vcpus[i].thread, pthread_self()))
+			continue;
+		stop.vcpu = i;
+		if (debug_report(&m->vcpus[i], &stop))
+			return;
+	}
+	machine_message(m, "%s", stop.text);
+	machine_end(m, MACHINE_PANICKED);
+}
+
+void machine_freeze(struct machine *m, unsigned why)
+{
+	pthread_mutex_lock(&m->lock);
+	m->frozen |= why;
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		if (!m->vcpus[i].stopped)
+			vcpu_kick_locked(&m->vcpus[i]);
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		while (m->vcpus[i].started && !m->vcpus[i].stopped)
+			pthread_cond_wait(&m->stopped_cond, &m->lock);
+	pthread_mutex_unlock(&m->lock);
+	if (why & FREEZE_PAUSE && vcpus_get_counter(m, &m->paused_cnt))
+		m->paused_cnt = 0;
+}
+
+void machine_thaw(struct machine *m, unsigned why)
+{
+	/* A pause takes no time in the guest, or its watchdogs would bark. */
+	if (why & FREEZE_PAUSE && m->paused_cnt)
+		vcpus_set_counter(m, m->paused_cnt);
+	pthread_mutex_lock(&m->lock);
+	m->frozen &= ~why;
+	pthread_cond_broadcast(&m->resume_cond);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void machine_want_reset(struct machine *m)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&m->lock);
+	if (!m->reset_wanted) {
+		m->reset_wanted = true;
+		m->frozen |= FREEZE_RESET;
+		for (unsigned i = 0; i < m->n_vcpus; i++)
+			vcpu_kick_locked(&m->vcpus[i]);
+		if (write(m->reset_fd, &one, sizeof(one)) < 0)
+			abort(); /* an eventfd at 0 takes a 1 */
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
 static void console_quit(void *arg)
 {
-	machine_end(arg, MACHINE_QUIT);
+	machine_cut(arg, MACHINE_QUIT);
 }
 
 static void console_failed(void *arg, const char *text)
@@ -185,80 +242,13 @@ static void console_failed(void *arg, const char *text)
 
 /* ---- making it */
 
-static int check_memory(const struct machine_config *config, struct vmm_error *err)
+int machine_check_memory(const struct machine_config *config, struct vmm_error *err)
 {
 	if (config->memory & 0xffff || !config->memory)
 		return vmm_fail(err, "guest memory must be a multiple of 64 KiB");
-	if (config->memory > (UINT64_C(1) << 52) - RAM_BASE)
+	if (config->memory > (UINT64_C(1) << 52) - BOARD_RAM)
 		return vmm_fail(err, "more guest memory than an address can name");
 	return 0;
-}
-
-/* Reads the files that the configuration names, and plans where they go. The results are the caller's to free. */
-struct payload {
-	uint8_t *kernel, *initrd;
-	size_t kernel_size, initrd_size;
-	struct image image;
-};
-
-static void payload_free(struct payload *p)
-{
-	image_free(&p->image);
-	free(p->kernel);
-	free(p->initrd);
-}
-
-static int payload_read(struct payload *p, struct boot_plan *plan, const struct machine_config *config,
-			struct vmm_error *err)
-{
-	struct boot_ram ram = {RAM_BASE, config->memory};
-	struct vmm_error inner;
-
-	memset(p, 0, sizeof(*p));
-	if (config->kernel) {
-		if (file_read(config->kernel, config->memory, &p->kernel, &p->kernel_size, err))
-			return -1;
-		if (image_parse(&p->image, p->kernel, p->kernel_size, config->memory, &inner))
-			return vmm_fail(err, "%s: %.400s", config->kernel, inner.text);
-	}
-	if (config->initrd) {
-		if (file_read(config->initrd, config->memory, &p->initrd, &p->initrd_size, err))
-			return -1;
-		if (!p->initrd_size)
-			return vmm_fail(err, "%s: empty", config->initrd);
-	}
-	if (boot_plan(plan, config->kernel ? &p->image : NULL, p->initrd_size, ram, &inner))
-		return vmm_fail(err, "%s: %.400s",
-				config->kernel	 ? config->kernel
-				: config->initrd ? config->initrd
-						 : "guest",
-				inner.text);
-	return 0;
-}
-
-static int build_tree(void *buf, const struct machine_config *config, const struct boot_plan *plan,
-		      const uint64_t *mpidr, struct vmm_error *err)
-{
-	struct fdt_config tree = {
-		.devices = board_devices,
-		.n_devices = board_n_devices,
-		.ram = RAM_BASE,
-		.ram_size = config->memory,
-		.n_cpus = config->smp,
-		.mpidr = mpidr,
-		.gic_dist = GIC_DIST,
-		.gic_dist_size = GIC_DIST_SIZE,
-		.gic_redist = GIC_REDIST,
-		.gic_redist_size = (uint64_t)config->smp * GIC_REDIST_SIZE,
-		.initrd = plan->initrd,
-		.initrd_size = plan->initrd_size,
-		.bootargs = config->append,
-	};
-
-	if (getrandom(&tree.kaslr_seed, sizeof(tree.kaslr_seed), 0) != sizeof(tree.kaslr_seed) ||
-	    getrandom(tree.rng_seed, sizeof(tree.rng_seed), 0) != sizeof(tree.rng_seed))
-		return vmm_fail(err, "no random numbers: %s", strerror(errno));
-	return fdt_build(buf, BOOT_DTB_SIZE, &tree, err);
 }
 
 static int kvm_error(const char *what, struct vmm_error *err)
@@ -336,9 +326,9 @@ static int gic_set(struct machine *m, uint32_t group, uint64_t attr, const void 
 static int create_gic(struct machine *m, struct vmm_error *err)
 {
 	struct kvm_create_device create = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
-	uint32_t n_intids = GIC_N_INTIDS;
-	uint64_t dist = GIC_DIST, redist = GIC_REDIST;
-	uint64_t region = (uint64_t)m->n_vcpus << 52 | GIC_REDIST; /* count, base, flags 0, index 0 */
+	uint32_t n_intids = BOARD_GIC_INTIDS;
+	uint64_t dist = BOARD_GIC_DIST, redist = BOARD_GIC_REDIST;
+	uint64_t region = (uint64_t)m->n_vcpus << 52 | BOARD_GIC_REDIST; /* count, base, flags 0, index 0 */
 
 	if (m->sys->ioctl(m->vm_fd, KVM_CREATE_DEVICE, &create))
 		return kvm_error("cannot create a GICv3", err);
@@ -379,34 +369,12 @@ static int create_ram(struct machine *m, struct vmm_error *err)
 	return 0;
 }
 
-static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error *err)
-{
-	uint64_t mpidr[MACHINE_MAX_VCPUS];
-	uint8_t *tree = machine_ram(m, m->plan.dtb, BOOT_DTB_SIZE);
-
-	for (unsigned i = 0; i < m->n_vcpus; i++)
-		mpidr[i] = m->vcpus[i].mpidr;
-	boot_load(&m->plan, &p->image, m->host_ram, m->ram);
-	if (p->initrd)
-		memcpy(m->host_ram + (m->plan.initrd - m->ram.ipa), p->initrd, p->initrd_size);
-	if (build_tree(tree, &m->config, &m->plan, mpidr, err))
-		return -1;
-#if defined(__aarch64__)
-	/* The guest starts with its caches off or not yet coherent with the host's. */
-	__builtin___clear_cache((char *)m->host_ram + (m->plan.kernel - m->ram.ipa),
-				(char *)m->host_ram + (m->plan.kernel_end - m->ram.ipa));
-	__builtin___clear_cache((char *)tree, (char *)tree + fdt_totalsize(tree));
-#endif
-	return 0;
-}
-
 struct machine *machine_create(const struct machine_config *config, struct vmm_error *err)
 {
 	struct console_events events = {.quit = console_quit, .failed = console_failed};
 	struct machine *m;
-	struct payload p = {0};
 
-	if (check_memory(config, err))
+	if (machine_check_memory(config, err))
 		return NULL;
 	m = calloc(1, sizeof(*m));
 	if (!m) {
@@ -415,28 +383,29 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 	}
 	m->config = *config;
 	m->sys = config->sys;
-	m->kvm_fd = m->vm_fd = m->gic_fd = m->signal_fd = -1;
-	m->ram = (struct boot_ram){RAM_BASE, config->memory};
+	m->kvm_fd = m->vm_fd = m->gic_fd = m->signal_fd = m->timer_fd = -1;
+	m->ram = (struct boot_ram){BOARD_RAM, config->memory};
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->stopped_cond, NULL);
 	pthread_cond_init(&m->resume_cond, NULL);
 	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->loop = loop_create();
-	if (m->end_fd < 0 || m->event_fd < 0 || !m->loop) {
+	if (m->end_fd < 0 || m->event_fd < 0 || m->reset_fd < 0 || !m->loop) {
 		vmm_fail(err, "cannot make the event loop: %s", strerror(errno));
 		goto fail;
 	}
 	events.arg = m;
 	m->console = console_create(&events, err);
-	if (!m->console || payload_read(&p, &m->plan, config, err) || create_ram(m, err) || create_vm(m, err) ||
-	    vcpus_create(m, err) || create_gic(m, err) || create_devices(m, err) || fill_ram(m, &p, err) ||
-	    vcpus_set_entry(m, err))
+	if (!m->console || sources_open(&m->files, config, err) || create_ram(m, err) || create_vm(m, err) ||
+	    vcpus_create(m, err) || create_gic(m, err) || create_devices(m, err) || machine_load(m, err))
 		goto fail;
-	payload_free(&p);
+	clock_gettime(CLOCK_MONOTONIC, &m->started);
+	if (config->control && !(m->control = control_start(m, config->control, err)))
+		goto fail;
 	return m;
 fail:
-	payload_free(&p);
 	machine_destroy(m);
 	return NULL;
 }
@@ -455,6 +424,7 @@ static void sys_close(struct machine *m, int fd)
 
 void machine_destroy(struct machine *m)
 {
+	control_stop(m->control);
 	if (m->console)
 		console_destroy(m->console);
 	vcpus_destroy(m);
@@ -468,62 +438,16 @@ void machine_destroy(struct machine *m)
 	sys_close(m, m->kvm_fd);
 	if (m->host_ram)
 		munmap(m->host_ram, m->ram.size);
+	sources_close(&m->files);
 	if (m->loop)
 		loop_destroy(m->loop);
 	close_fd(m->end_fd);
 	close_fd(m->event_fd);
+	close_fd(m->reset_fd);
 	pthread_cond_destroy(&m->stopped_cond);
 	pthread_cond_destroy(&m->resume_cond);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
-}
-
-int machine_dump_dtb(const struct machine_config *config, const char *path, struct vmm_error *err)
-{
-	struct boot_plan plan;
-	struct payload p;
-	uint64_t mpidr[MACHINE_MAX_VCPUS];
-	uint8_t *tree = NULL;
-	struct stat st;
-	int fd, rc = -1;
-
-	/* As KVM numbers them; see KVM_CREATE_VCPU */
-	for (unsigned i = 0; i < config->smp; i++)
-		mpidr[i] = (i & 0xf) | (uint64_t)(i >> 4 & 0xff) << 8 | (uint64_t)(i >> 12 & 0xff) << 16;
-	if (check_memory(config, err))
-		return -1;
-	if (payload_read(&p, &plan, config, err))
-		goto out;
-	tree = malloc(BOOT_DTB_SIZE);
-	if (!tree) {
-		vmm_fail(err, "no memory for the device tree");
-		goto out;
-	}
-	if (build_tree(tree, config, &plan, mpidr, err))
-		goto out;
-	fdt_pack(tree);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0) {
-		kvm_error(path, err);
-		goto out;
-	}
-	rc = 0;
-	for (size_t done = 0, size = fdt_totalsize(tree); done < size && !rc;) {
-		ssize_t n = write(fd, tree + done, size - done);
-
-		if (n < 0)
-			rc = kvm_error(path, err);
-		else
-			done += (size_t)n;
-	}
-	if (close(fd) && !rc)
-		rc = kvm_error(path, err);
-	if (rc && !stat(path, &st) && S_ISREG(st.st_mode)) /* a device or a pipe is not ours to remove */
-		unlink(path);
-out:
-	free(tree);
-	payload_free(&p);
-	return rc;
 }
 
 /* ---- the main thread */
@@ -533,6 +457,50 @@ static void on_end(void *arg)
 	struct machine *m = arg;
 
 	loop_stop(m->loop);
+}
+
+static void on_reset(void *arg)
+{
+	struct machine *m = arg;
+	struct vmm_error err;
+	uint64_t n;
+
+	if (read(m->reset_fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	machine_freeze(m, FREEZE_RESET); /* it is; waits until they have stopped */
+	pthread_mutex_lock(&m->lock);
+	m->reset_wanted = false;
+	pthread_mutex_unlock(&m->lock);
+	if (atomic_load(&m->quit))
+		return;
+	if (machine_reset(m, &err)) {
+		machine_message(m, "%s", err.text);
+		machine_end(m, MACHINE_FAILED);
+		return;
+	}
+	machine_thaw(m, FREEZE_RESET);
+	control_reset_done(m->control);
+}
+
+static void on_timeout(void *arg)
+{
+	struct machine *m = arg;
+
+	machine_message(m, "the machine has not ended in %" PRIu64 ".%03u seconds (--timeout)",
+			m->config.timeout_ms / 1000, (unsigned)(m->config.timeout_ms % 1000));
+	machine_cut(m, MACHINE_TIMED_OUT);
+}
+
+static bool start_timer(struct machine *m)
+{
+	struct itimerspec at = {
+		.it_value = {(time_t)(m->config.timeout_ms / 1000), (long)(m->config.timeout_ms % 1000) * 1000000}};
+
+	if (!m->config.timeout_ms)
+		return true;
+	m->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return m->timer_fd >= 0 && !timerfd_settime(m->timer_fd, 0, &at, NULL) &&
+	       loop_add(m->loop, m->timer_fd, on_timeout, m);
 }
 
 static void on_signal(void *arg)
@@ -548,7 +516,7 @@ static void on_signal(void *arg)
 		console_resume(m->console);
 		return;
 	}
-	machine_end(m, MACHINE_SIGNALLED + (int)info.ssi_signo);
+	machine_cut(m, MACHINE_SIGNALLED + (int)info.ssi_signo);
 }
 
 /* Those that end or stop us, unless the caller of the program wants them ignored (nohup). */
@@ -569,7 +537,7 @@ static void drain(struct machine *m)
 {
 	struct pollfd pfd[2] = {{.fd = console_drained(m->console), .events = POLLIN},
 				{.fd = m->signal_fd, .events = POLLIN}};
-	bool patient = m->status < MACHINE_QUIT;
+	bool patient = !m->hurry; /* the vcpus and whoever else sets it are gone, but for a debugger, who may */
 
 	while (poll(pfd, 2, patient ? -1 : 1000) < 0 && errno == EINTR)
 		;
@@ -588,8 +556,9 @@ int machine_run(struct machine *m)
 	sigaction(SIGPIPE, &ignore, &old_pipe);
 	m->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->signal_fd < 0 || !loop_add(m->loop, m->signal_fd, on_signal, m) ||
-	    !loop_add(m->loop, m->end_fd, on_end, m)) {
-		machine_message(m, "cannot listen for signals: %s", strerror(errno));
+	    !loop_add(m->loop, m->end_fd, on_end, m) || !loop_add(m->loop, m->reset_fd, on_reset, m) ||
+	    !start_timer(m)) {
+		machine_message(m, "cannot listen for signals and timers: %s", strerror(errno));
 		machine_end(m, MACHINE_FAILED);
 	} else {
 		console = !console_start(m->console, &err);
@@ -605,7 +574,8 @@ int machine_run(struct machine *m)
 	if (console)
 		drain(m);
 	close_fd(m->signal_fd);
-	m->signal_fd = -1;
+	close_fd(m->timer_fd);
+	m->signal_fd = m->timer_fd = -1;
 	sigaction(SIGPIPE, &old_pipe, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_mutex_lock(&m->lock);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <pawl/kvm.h>
 
@@ -31,6 +32,11 @@ struct device;
 struct device_ops {
 	uint32_t (*read)(struct device *dev, uint64_t off, unsigned len);
 	void (*write)(struct device *dev, uint64_t off, unsigned len, uint32_t val);
+	/*
+	 * The board's reset line: registers as after power-on, interrupt output low, no work in flight. NULL if there
+	 * is nothing to reset. Main thread, all vcpus stopped.
+	 */
+	void (*reset)(struct device *dev);
 	void (*free)(struct device *dev);
 };
 
@@ -57,6 +63,16 @@ struct board_device {
 	const char *stdout_name; /* FDT node name, if this is where the console is */
 };
 
+/* The memory map, as far as it is no row of the table; intro of machine.c */
+#define BOARD_RAM UINT64_C(0x40000000)
+enum {
+	BOARD_GIC_DIST = 0x08000000,
+	BOARD_GIC_DIST_SIZE = 0x10000,
+	BOARD_GIC_REDIST = 0x080a0000,
+	BOARD_GIC_REDIST_SIZE = 0x20000, /* per vcpu */
+	BOARD_GIC_INTIDS = 288		 /* 256 SPIs */
+};
+
 extern const struct board_device board_devices[]; /* machine.c */
 extern const unsigned board_n_devices;
 
@@ -77,14 +93,30 @@ struct vcpu {
 	atomic_bool attention;
 
 	/* under m->lock */
-	bool hold;    /* a debugger wants it stopped */
+	bool hold;    /* a debugger wants it stopped; apart from machine.frozen */
 	bool stopped; /* out of KVM_RUN, owing nothing */
 	bool exited;  /* the thread is at its end */
 	bool event;   /* stop is to be fetched */
 	struct gdb_stop stop;
 };
 
-enum { MACHINE_MAX_VCPUS = 123 /* the redistributors' window */, MACHINE_MAX_DEVICES = 8, MACHINE_WARNED_PAGES = 64 };
+enum { MACHINE_MAX_VCPUS = 123 /* the redistributors' window */, MACHINE_MAX_DEVICES = 16, MACHINE_WARNED_PAGES = 64 };
+
+/* Why all vcpus are stopped: bits of machine.frozen. A debugger's hold is apart from them. */
+enum { FREEZE_PAUSE = 1, FREEZE_RESET = 2, FREEZE_WORK = 4 /* a short while, for something that needs them still */ };
+
+/* A file that is read again at a reset: a regular one stays open, of anything else the bytes are kept. */
+struct source {
+	const char *path;
+	bool open; /* source_open() has been called */
+	int fd;
+	uint8_t *data;
+	size_t size;
+};
+
+struct sources {
+	struct source kernel, initrd;
+};
 
 struct irq_wire { /* set_irq's argument: an SPI of the in-kernel GIC */
 	struct machine *m;
@@ -98,6 +130,7 @@ struct machine {
 	size_t run_size; /* bytes of a vcpu's mapping */
 	struct boot_ram ram;
 	uint8_t *host_ram;
+	struct sources files;
 	struct boot_plan plan;
 	struct device *devices[MACHINE_MAX_DEVICES]; /* by row of board_devices */
 	struct irq_wire wires[MACHINE_MAX_DEVICES];
@@ -110,16 +143,31 @@ struct machine {
 	pthread_cond_t stopped_cond, resume_cond;
 	/* under lock */
 	bool ended; /* status is what the machine ended with */
+	bool hurry; /* see machine_cut() */
 	int status;
 	bool attached; /* a debugger: failures are its events */
 	unsigned n_events;
+	unsigned frozen;   /* FREEZE_* bits */
+	bool reset_wanted; /* the main thread is to do it */
 	uint64_t warned[MACHINE_WARNED_PAGES];
 	unsigned n_warned;
 
 	atomic_bool quit; /* vcpu threads: leave */
 	int end_fd;	  /* eventfd: the machine has ended */
 	int event_fd;	  /* eventfd: not 0 while n_events is not 0 */
+	int reset_fd;	  /* eventfd: reset_wanted has been set */
 	int signal_fd;	  /* main thread, in machine_run() */
+	int timer_fd;	  /* main thread: --timeout */
+
+	/* main thread only */
+	struct control *control;
+	struct {
+		void (*press)(void *arg); /* NULL: the board has none */
+		void *arg;
+	} power_button;
+	uint64_t paused_cnt; /* the guest's counter when FREEZE_PAUSE began, 0 if KVM does not tell */
+	unsigned n_resets;
+	struct timespec started;
 };
 
 /* ---- machine.c */
@@ -129,18 +177,56 @@ void machine_mmio(struct machine *m, uint64_t ipa, uint8_t *data, unsigned len, 
 uint8_t *machine_ram(struct machine *m, uint64_t ipa, uint64_t len);
 /* The machine is over; the first caller's status counts. Any thread. */
 void machine_end(struct machine *m, int status);
+/* The same where a person or a program outside has asked for it: does not wait for a reader of the console that is stuck. */
+void machine_cut(struct machine *m, int status);
+/* The guest's kernel has panicked, says a device that it told: on a vcpu's thread. */
+void machine_panicked(struct machine *m);
+/*
+ * Stop all vcpus outside KVM_RUN, and let them go again when no FREEZE_* bit is left and no debugger holds them. Main
+ * thread. A debugger that stops and resumes meanwhile does not make them run.
+ */
+void machine_freeze(struct machine *m, unsigned why);
+void machine_thaw(struct machine *m, unsigned why);
+/* Have the main thread reset the machine; all vcpus stop soon. Any thread. */
+void machine_want_reset(struct machine *m);
+/* 0, or -1 with a message: no board has that much, or such a size. */
+int machine_check_memory(const struct machine_config *config, struct vmm_error *err);
+
+/* ---- load.c */
+int sources_open(struct sources *files, const struct machine_config *config, struct vmm_error *err);
+void sources_close(struct sources *files);
+/* Read the files, put kernel, initrd and tree into RAM, set the first vcpu's registers. Main thread, vcpus stopped. */
+int machine_load(struct machine *m, struct vmm_error *err);
+
+/* ---- machine.c */
 /* To standard error, under the program's name, at the start of a line also when the terminal is raw. Any thread. */
 __attribute__((format(printf, 2, 3))) void machine_message(struct machine *m, const char *fmt, ...);
 
 /* ---- vcpu.c */
 /* Make the vcpus in their state of power-on: the first enters the kernel, the others wait for PSCI CPU_ON. */
 int vcpus_create(struct machine *m, struct vmm_error *err);
+/* Again in that state, all of them stopped. */
+int vcpus_reset(struct machine *m, struct vmm_error *err);
+/* The guest's virtual counter: 0, or -1 if KVM does not give it. */
+int vcpus_get_counter(struct machine *m, uint64_t *cnt);
+int vcpus_set_counter(struct machine *m, uint64_t cnt);
 int vcpus_set_entry(struct machine *m, struct vmm_error *err);
 int vcpus_start(struct machine *m, struct vmm_error *err);
 /* Any thread, m->lock held: have the vcpu look at its state; it leaves KVM_RUN soon. */
 void vcpu_kick_locked(struct vcpu *vcpu);
 void vcpus_join(struct machine *m);
 void vcpus_destroy(struct machine *m);
+
+/* ---- reset.c */
+/* What the board's reset button does, on the main thread. -1: the machine cannot go on. */
+int machine_reset(struct machine *m, struct vmm_error *err);
+
+/* ---- control.c */
+struct control;
+/* Listen on a unix socket for JSON lines; NULL with a message. */
+struct control *control_start(struct machine *m, const char *path, struct vmm_error *err);
+void control_stop(struct control *c);	    /* NULL is allowed */
+void control_reset_done(struct control *c); /* likewise: tells the clients */
 
 /* ---- debug.c */
 /*
@@ -150,13 +236,22 @@ void vcpus_destroy(struct machine *m);
 bool debug_report(struct vcpu *vcpu, const struct gdb_stop *stop);
 
 /* ---- file.c */
-/* The whole file, malloc'ed; also a pipe. -1 with a message if it cannot be read or is larger than limit. */
-int file_read(const char *path, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err);
+/* *s has been zero; source_close() also after a failure. A pipe is read here, up to limit bytes. */
+int source_open(struct source *s, const char *path, uint64_t limit, struct vmm_error *err);
+/* The whole file, malloc'ed. -1 with a message if it cannot be read or is larger than limit. */
+int source_read(struct source *s, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err);
+void source_close(struct source *s);
 
 /* ---- devices */
 struct device *pl011_create(struct machine *m);
 void pl011_fdt(void *fdt, const struct board_device *dev);
 struct device *pl031_create(struct machine *m);
 void pl031_fdt(void *fdt, const struct board_device *dev);
+struct device *pl061_create(struct machine *m);
+void pl061_fdt(void *fdt, const struct board_device *dev);
+struct device *exit_port_create(struct machine *m);
+void exit_port_fdt(void *fdt, const struct board_device *dev);
+struct device *pvpanic_create(struct machine *m);
+void pvpanic_fdt(void *fdt, const struct board_device *dev);
 
 #endif

@@ -245,14 +245,31 @@ static void pl011_free(struct device *dev)
 	free(dev);
 }
 
-static const struct device_ops pl011_ops = {.read = pl011_read, .write = pl011_write, .free = pl011_free};
+static void reset_registers(struct pl011 *u)
+{
+	u->rx_head = u->rx_count = 0;
+	u->ilpr = u->ibrd = u->fbrd = u->lcr_h = u->imsc = u->ris = u->dmacr = u->rsr = 0;
+	u->cr = CR_TXE | CR_RXE;
+	u->ifls = 0x12;
+	u->modem = modem_lines(u);
+	u->idle_polls = 0;
+}
+
+static void pl011_reset(struct device *dev)
+{
+	struct pl011 *u = (struct pl011 *)dev;
+
+	reset_registers(u);
+	update(u);
+}
+
+static const struct device_ops pl011_ops = {
+	.read = pl011_read, .write = pl011_write, .reset = pl011_reset, .free = pl011_free};
 
 void pl011_init(struct pl011 *u)
 {
 	u->dev.ops = &pl011_ops;
-	u->cr = CR_TXE | CR_RXE;
-	u->ifls = 0x12;
-	u->modem = modem_lines(u);
+	reset_registers(u);
 }
 
 unsigned pl011_room(struct pl011 *u)

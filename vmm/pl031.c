@@ -96,7 +96,18 @@ static void pl031_free(struct device *dev)
 	free(dev);
 }
 
-static const struct device_ops pl031_ops = {.read = pl031_read, .write = pl031_write, .free = pl031_free};
+/* The count goes on: the clock is not behind the board's reset. */
+static void pl031_reset(struct device *dev)
+{
+	struct pl031 *r = (struct pl031 *)dev;
+
+	r->match = r->load = 0;
+	r->imsc = r->ris = 0;
+	device_irq(dev, false);
+}
+
+static const struct device_ops pl031_ops = {
+	.read = pl031_read, .write = pl031_write, .reset = pl031_reset, .free = pl031_free};
 
 void pl031_init(struct pl031 *r)
 {
@@ -156,7 +167,8 @@ static void board_rtc_free(struct device *dev)
 	free(b);
 }
 
-static const struct device_ops board_rtc_ops = {.read = pl031_read, .write = pl031_write, .free = board_rtc_free};
+static const struct device_ops board_rtc_ops = {
+	.read = pl031_read, .write = pl031_write, .reset = pl031_reset, .free = board_rtc_free};
 
 struct device *pl031_create(struct machine *m)
 {

@@ -39,10 +39,45 @@ static int vcpu_reg(struct vcpu *v, unsigned long request, uint64_t id, uint64_t
 	return v->m->sys->ioctl(v->fd, request, &reg);
 }
 
-int vcpus_create(struct machine *m, struct vmm_error *err)
+static int vcpu_init(struct vcpu *v, struct vmm_error *err)
 {
 	struct kvm_vcpu_init init;
 
+	memset(&init, 0, sizeof(init));
+	if (v->m->sys->ioctl(v->m->vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
+		return vmm_fail(err, "KVM_ARM_PREFERRED_TARGET: %s", strerror(errno));
+	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	if (v->index)
+		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+	if (v->m->sys->ioctl(v->fd, KVM_ARM_VCPU_INIT, &init))
+		return vmm_fail(err, "cannot initialise vcpu %u: %s", v->index, strerror(errno));
+	return 0;
+}
+
+int vcpus_reset(struct machine *m, struct vmm_error *err)
+{
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		if (vcpu_init(&m->vcpus[i], err))
+			return -1;
+	return 0;
+}
+
+int vcpus_get_counter(struct machine *m, uint64_t *cnt)
+{
+	return vcpu_reg(&m->vcpus[0], KVM_GET_ONE_REG, KVM_REG_ARM_TIMER_CNT, cnt);
+}
+
+/* The offset is the VM's in newer kernels, and the vcpu's in older ones. */
+int vcpus_set_counter(struct machine *m, uint64_t cnt)
+{
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		if (vcpu_reg(&m->vcpus[i], KVM_SET_ONE_REG, KVM_REG_ARM_TIMER_CNT, &cnt))
+			return -1;
+	return 0;
+}
+
+int vcpus_create(struct machine *m, struct vmm_error *err)
+{
 	m->vcpus = calloc(m->config.smp, sizeof(*m->vcpus));
 	if (!m->vcpus)
 		return vmm_fail(err, "no memory for %u vcpus", m->config.smp);
@@ -61,14 +96,8 @@ int vcpus_create(struct machine *m, struct vmm_error *err)
 		if (run == MAP_FAILED)
 			return vmm_fail(err, "cannot map kvm_run of vcpu %u: %s", i, strerror(errno));
 		v->run = run;
-		memset(&init, 0, sizeof(init));
-		if (m->sys->ioctl(m->vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
-			return vmm_fail(err, "KVM_ARM_PREFERRED_TARGET: %s", strerror(errno));
-		init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
-		if (i)
-			init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
-		if (m->sys->ioctl(v->fd, KVM_ARM_VCPU_INIT, &init))
-			return vmm_fail(err, "cannot initialise vcpu %u: %s", i, strerror(errno));
+		if (vcpu_init(v, err))
+			return -1;
 		if (vcpu_reg(v, KVM_GET_ONE_REG, MPIDR_EL1, &v->mpidr))
 			return vmm_fail(err, "cannot read MPIDR_EL1 of vcpu %u: %s", i, strerror(errno));
 		v->mpidr &= ((UINT64_C(1) << MPIDR_AFFINITY_BITS) - 1) & ~UINT64_C(0xff000000); /* Aff3..Aff0 */
@@ -88,7 +117,7 @@ int vcpus_set_entry(struct machine *m, struct vmm_error *err)
 
 /* ---- the loop */
 
-/* Stopped, until nobody holds it. False: the machine is over. */
+/* Stopped, until nobody holds it nor the machine is frozen. False: the machine is over. */
 static bool park(struct vcpu *v)
 {
 	struct machine *m = v->m;
@@ -97,7 +126,7 @@ static bool park(struct vcpu *v)
 	pthread_mutex_lock(&m->lock);
 	v->stopped = true;
 	pthread_cond_broadcast(&m->stopped_cond);
-	while (v->hold && !atomic_load(&m->quit))
+	while ((v->hold || m->frozen) && !atomic_load(&m->quit))
 		pthread_cond_wait(&m->resume_cond, &m->lock);
 	go_on = !atomic_load(&m->quit);
 	if (go_on) {
@@ -168,7 +197,11 @@ static void system_event(struct vcpu *v)
 	switch (v->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN: machine_end(v->m, MACHINE_POWERED_OFF); break;
 	case KVM_SYSTEM_EVENT_RESET:
-		machine_message(v->m, "the guest asks for a reset, which ends the machine here");
+		if (!v->m->config.no_reboot) {
+			machine_want_reset(v->m);
+			break;
+		}
+		machine_message(v->m, "the guest asks for a reset, which ends the machine (--no-reboot)");
 		machine_end(v->m, MACHINE_RESET);
 		break;
 	case KVM_SYSTEM_EVENT_CRASH:

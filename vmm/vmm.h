@@ -21,12 +21,17 @@
 /** How a machine ended; exit statuses of `pawl run` (pawl-run(1)). */
 enum machine_status {
 	MACHINE_POWERED_OFF = 0,
-	MACHINE_FAILED = 1,	/**< something of the host's failed: a file, memory, KVM, the console */
-	MACHINE_RESET = 3,	/**< the guest asked for a reset */
-	MACHINE_CRASHED = 4,	/**< a vcpu cannot go on: KVM_RUN failed */
-	MACHINE_QUIT = 5,	/**< the user ended it: the console's quit key, the debugger's kill */
-	MACHINE_SIGNALLED = 128 /**< plus the number of the signal that ended it */
+	MACHINE_FAILED = 1,   /**< something of the host's failed: a file, memory, KVM, the console */
+	MACHINE_RESET = 3,    /**< the guest asked for a reset, and there is to be none */
+	MACHINE_CRASHED = 4,  /**< a vcpu cannot go on: KVM_RUN failed */
+	MACHINE_QUIT = 5,     /**< the user ended it: the console's quit key, the debugger's kill, the control socket */
+	MACHINE_PANICKED = 6, /**< the guest's kernel said so */
+	/** 0..255, whatever the guest has written to the exit port */
+	MACHINE_TIMED_OUT = 124, /**< as timeout(1) has it */
+	MACHINE_SIGNALLED = 128	 /**< plus the number of the signal that ended it */
 };
+
+struct machine;
 
 struct machine_config {
 	const struct kvm_sys *sys;
@@ -39,9 +44,16 @@ struct machine_config {
 	unsigned smp;	      /**< vcpus, 1..machine_max_vcpus() */
 	bool held;	      /**< the vcpus wait for the debugger's resume() */
 	bool verbose;
+	bool no_reboot;	     /**< a reset ends the machine */
+	uint64_t timeout_ms; /**< the machine ends after that time; 0: never */
+	const char *control; /**< path of the control socket, or NULL */
+	/**
+	 * The control socket's "gdb" command: have a debugger's server listen at address, all vcpus stopped. Main
+	 * thread. 0, or -1 with a message.
+	 */
+	int (*listen_gdb)(void *arg, struct machine *m, const char *address, struct vmm_error *err);
+	void *listen_gdb_arg;
 };
-
-struct machine;
 
 unsigned machine_max_vcpus(void);
 

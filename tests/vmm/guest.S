@@ -49,6 +49,28 @@ begin:
 	call	SYSTEM_OFF
 #elif defined(GUEST_RESET)
 	call	SYSTEM_RESET
+#elif defined(GUEST_REBOOT)		/* RAM behind the image counts; a reset three times, then off */
+	adr	x1, text
+	bl	print
+	movz	x20, #0x4030, lsl #16
+	ldr	w0, [x20]
+	add	w0, w0, #1
+	str	w0, [x20]
+	cmp	w0, #3
+	b.hi	1f
+	call	SYSTEM_RESET
+1:	call	SYSTEM_OFF
+#elif defined(GUEST_STATUS)
+	movz	x20, #0x090e, lsl #16
+	mov	w0, #0x12a
+	str	w0, [x20]
+1:	b	1b
+#elif defined(GUEST_PANIC)
+	movz	x20, #0x090f, lsl #16
+	ldrb	w0, [x20]
+	and	w0, w0, #1		/* if it can be told */
+	strb	w0, [x20]
+1:	b	1b
 #elif defined(GUEST_PAIR)			/* no syndrome describes this access */
 	mov	w0, #'!'
 	str	w0, [x19]

@@ -33,13 +33,22 @@ guest() {
 	fi
 }
 
-for name in HELLO RESET PAIR ECHO HOLES LOOP; do
+for name in HELLO RESET REBOOT STATUS PANIC PAIR ECHO HOLES LOOP; do
 	elf $name
 done
 
 guest 0 hello "" "$dir/HELLO"
 guest 0 hello "" --memory 4M --smp 3 "$dir/HELLO"
-guest 3 "" "" "$dir/RESET"
+guest 3 "" "" --no-reboot "$dir/RESET"
+guest 0 "hello
+hello
+hello
+hello" "" --smp 2 "$dir/REBOOT"
+guest 42 "" "" "$dir/STATUS"
+guest 6 "" "" "$dir/PANIC"
+grep -q 'kernel has panicked' "$dir/err" || { echo "not ok: the panic's message:"; cat "$dir/err"; failed=1; }
+guest 124 hello "" --timeout 0.3 "$dir/LOOP"
+grep -q 'not ended in 0.300 seconds' "$dir/err" || { echo "not ok: the timeout's message:"; cat "$dir/err"; failed=1; }
 guest 4 "!" "" "$dir/PAIR"
 grep -q 'PC 0x401000.*, instruction a9400660' "$dir/err" || { echo "not ok: the fault's message:"; cat "$dir/err"; failed=1; }
 guest 0 "what is typed early comes back, all of it, q" "what is typed early comes back, all of it, q" "$dir/ECHO"

@@ -46,7 +46,7 @@ static struct fake_vcpu {
 	bool owed;
 	uint64_t pc, x0, last_read;
 } vcpus[N_VCPUS];
-static atomic_int n_open, irq_line_calls;
+static atomic_int n_open, n_inits, irq_line_calls;
 static uint64_t redist_region;
 static int fail_request; /* this request fails with EPERM */
 static uint8_t *guest_ram;
@@ -138,6 +138,7 @@ static int fake_ioctl(int fd, unsigned long request, void *arg)
 			redist_region = *(uint64_t *)(uintptr_t)a->addr;
 		return 0;
 	}
+	case KVM_ARM_VCPU_INIT: n_inits++; return 0;
 	case KVM_IRQ_LINE: irq_line_calls++; return 0;
 	case KVM_GET_ONE_REG:
 	case KVM_SET_ONE_REG: {
@@ -201,7 +202,7 @@ static int setup(void **state)
 	memset(vcpus, 0, sizeof(vcpus));
 	for (unsigned i = 0; i < N_VCPUS; i++)
 		vcpus[i].script = forever;
-	n_open = irq_line_calls = 0;
+	n_open = n_inits = irq_line_calls = 0;
 	fail_request = 0;
 	memcpy(image + 56, "ARM\x64", 4);
 	image[16] = 128;
@@ -358,7 +359,75 @@ static void a_reset_has_a_status_of_its_own(void **state)
 {
 	static const struct step script[] = {{EVENT, KVM_SYSTEM_EVENT_RESET, 0}};
 
+	config.no_reboot = true;
 	assert_int_equal(run_to_end(script), MACHINE_RESET);
+}
+
+static void a_reset_puts_the_machine_back_to_its_start(void **state)
+{
+	static const struct step script[] = {{MMIO_WRITE, 0x09000030, 0x101}, /* UARTCR */
+					     {EVENT, KVM_SYSTEM_EVENT_RESET, 0},
+					     {MMIO_READ, 0x09000030, 0},
+					     {EVENT, KVM_SYSTEM_EVENT_SHUTDOWN, 0}};
+
+	vcpus[0].pc = 0;
+	assert_int_equal(run_to_end(script), MACHINE_POWERED_OFF);
+	assert_int_equal((uint32_t)vcpus[0].last_read, 0x300);
+	assert_int_equal(vcpus[0].pc, 0x40200000);
+	assert_int_equal(n_inits, 2 * N_VCPUS);
+}
+
+static void a_reset_that_fails_ends_the_machine(void **state)
+{
+	static const struct step script[] = {{EVENT, KVM_SYSTEM_EVENT_RESET, 0}};
+
+	vcpus[0].script = script;
+	create();
+	fail_request = (int)KVM_ARM_VCPU_INIT;
+	assert_int_equal(machine_run(machine), MACHINE_FAILED);
+	machine_destroy(machine);
+	assert_int_equal(n_open, 0);
+}
+
+static void the_exit_port_gives_the_status_modulo_256(void **state)
+{
+	static const struct step script[] = {
+		{MMIO_WRITE, 0x090e0004, 9}, {MMIO_WRITE, 0x090e0000, 0x10007}, {WAIT, 0, 0}};
+
+	assert_int_equal(run_to_end(script), 7);
+}
+
+static void a_panic_has_a_status_of_its_own_and_a_crash_kernel_none(void **state)
+{
+	static const struct step script[] = {{MMIO_WRITE, 0x090f0000, 2}, {MMIO_WRITE, 0x090f0000, 1}, {WAIT, 0, 0}};
+
+	assert_int_equal(run_to_end(script), MACHINE_PANICKED);
+}
+
+static void a_panic_is_an_event_while_a_debugger_is_attached(void **state)
+{
+	static const struct step script[] = {{MMIO_WRITE, 0x090f0000, 1}, {WAIT, 0, 0}};
+	struct pollfd pfd;
+	struct gdb_stop stop;
+
+	vcpus[0].script = script;
+	config.held = true;
+	start();
+	machine_gdb_ops.attach(machine);
+	machine_gdb_ops.resume(machine, (bool[]){true, false});
+	pfd = (struct pollfd){.fd = machine_gdb_ops.fd(machine), .events = POLLIN};
+	assert_int_equal(poll(&pfd, 1, -1), 1);
+	assert_int_equal(machine_gdb_ops.next_stop(machine, &stop), 1);
+	assert_int_equal(stop.kind, GDB_STOP_FAULT);
+	assert_int_equal(stop.vcpu, 0);
+	assert_non_null(strstr(stop.text, "panicked"));
+	finish();
+}
+
+static void a_machine_that_does_not_end_is_ended_by_its_timeout(void **state)
+{
+	config.timeout_ms = 20;
+	assert_int_equal(run_to_end(forever), MACHINE_TIMED_OUT);
 }
 
 static void a_failed_KVM_RUN_is_a_crash(void **state)
@@ -658,6 +727,12 @@ int main(void)
 		T(files_that_are_not_there_are_named),
 		T(a_power_off_is_status_0),
 		T(a_reset_has_a_status_of_its_own),
+		T(a_reset_puts_the_machine_back_to_its_start),
+		T(a_reset_that_fails_ends_the_machine),
+		T(the_exit_port_gives_the_status_modulo_256),
+		T(a_panic_has_a_status_of_its_own_and_a_crash_kernel_none),
+		T(a_panic_is_an_event_while_a_debugger_is_attached),
+		T(a_machine_that_does_not_end_is_ended_by_its_timeout),
 		T(a_failed_KVM_RUN_is_a_crash),
 		T(a_signal_is_128_and_its_number),
 		T(output_before_the_end_is_never_lost),

@@ -59,6 +59,11 @@ for smp in 0 124 9999 99999999999999999999 x -1 "" 1.5; do
 	refused 2 "--smp: '$smp' is not a number from 1 to" --kernel x --smp "$smp"
 done
 refused 2 "unknown engine 'warp'" --kernel x --engine warp
+for time in "" x -1 0 1d 5mm nan 1e99; do
+	refused 2 "--timeout: '$time' is not a time" --kernel x --timeout "$time"
+done
+refused 2 "--control: the path is empty" --kernel x --control ""
+refused 2 "--no-reboot takes no argument" --kernel x --no-reboot=1
 refused 2 "exclude each other" --kernel x --engine interp --kvm /dev/kvm
 
 refused 1 "/nonexistent: No such file or directory" --kernel /nonexistent
@@ -98,6 +103,10 @@ ln -s /dev/full "$dir/full"
 [ -L "$dir/full" ] || { echo "not ok: a failed --dump-dtb removes what is no file"; failed=1; }
 refused 1 "no KVM device" --kernel "$kernel" --kvm /dev/null
 refused 1 "--gdb: " --kernel "$kernel" --gdb 256.0.0.1:notaport
+refused 1 "--control: /nonexistent/c: No such file" --kernel "$kernel" --control /nonexistent/c
+refused 1 "longer than the 107 bytes" --kernel "$kernel" --control "$dir/$(printf 'x%.0s' $(seq 200))"
+refused 1 "--control: $kernel: Address already in use" --kernel "$kernel" --control "$kernel"
+refused 1 "--pidfile: /nonexistent/p: No such file" --kernel "$kernel" --pidfile /nonexistent/p
 refused 1 "/nonexistent/dtb: No such file or directory" --kernel "$kernel" --dump-dtb /nonexistent/dtb
 
 # The tree, with dtc's opinion if there is one.

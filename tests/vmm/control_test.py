@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""control_test.py PAWL: the control socket, as a program and as `pawl control` see it, and --pidfile. The guest counts in
+memory and on the console, so that whether it runs can be told without a clock."""
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+PAWL = sys.argv[1]
+WRAPPER = os.environ.get("MESON_EXE_WRAPPER", "").split()  # a cross build's emulator
+PATIENCE = 60  # seconds, then it hangs
+FAILED = []
+
+
+def image(*words):
+    """An Image whose program is words, at offset 64."""
+    head = struct.pack("<IIQQQQQQII", 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, 0x644D5241, 0)
+    return head + struct.pack("<%dI" % len(words), *words)
+
+
+# mov x0, #0x9000000; mov w1, #'x'; str w1, [x0]; then yield for ever
+GUEST = image(0xD2A12000, 0x52800F01, 0xB9000001, 0xD503203F, 0x17FFFFFF)
+
+
+def check(what, have, want):
+    if have != want:
+        print("not ok: %s: %r, not %r" % (what, have, want))
+        FAILED.append(what)
+
+
+class Control:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, text):
+        self.socket.sendall(text)
+
+    def line(self):
+        text = self.file.readline()
+        return json.loads(text) if text else None
+
+    def event(self, name):
+        while True:
+            line = self.line()
+            if line is None or line.get("event") == name:
+                return line
+
+    def answer(self):
+        while True:
+            line = self.line()
+            if line is None or "event" not in line:
+                return line
+
+    def ask(self, **request):
+        self.send(json.dumps(request).encode() + b"\n")
+        return self.answer()
+
+
+def start(directory, *args):
+    pidfile = os.path.join(directory, "pid")
+    p = subprocess.Popen(WRAPPER + [PAWL, "run", "--kernel", os.path.join(directory, "guest"), "--memory", "16M",
+                                    "--control", os.path.join(directory, "control"), "--pidfile", pidfile, *args],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not os.path.exists(pidfile) and p.poll() is None:
+        time.sleep(0.01)
+    if p.poll() is not None:
+        raise SystemExit("not ok: it ended: %r" % (p.communicate(),))
+    with open(pidfile) as f:
+        check("the pidfile", int(f.read()), p.pid)
+    return p
+
+
+def ended(what, p, status):
+    try:
+        p.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        p.communicate()
+    check(what, p.returncode, status)
+
+
+def commands(directory, p):
+    c = Control(os.path.join(directory, "control"))
+    status = c.ask(command="status", id=7)
+    check("ok and id", (status["ok"], status["id"]), (True, 7))
+    check("status", (status["state"], status["vcpus"], status["memory"], status["pid"], status["resets"], status["debugger"]),
+          ("running", 2, 16 << 20, p.pid, 0, False))
+    check("pause", c.ask(command="pause"), {"ok": True})
+    check("paused", c.ask(command="status")["state"], "paused")
+    check("pause again", c.ask(command="pause"), {"ok": True})
+    check("resume", c.ask(command="resume"), {"ok": True})
+    check("running", c.ask(command="status")["state"], "running")
+
+    check("reads before the reset", p.stdout.read(1), b"x")
+    check("reset", c.ask(command="reset"), {"ok": True})
+    check("the event", c.event("reset"), {"event": "reset"})
+    check("the guest starts again", p.stdout.read(1), b"x")
+    check("resets are counted", c.ask(command="status")["resets"], 1)
+
+    # a reset while it is paused leaves it paused, at its first instruction
+    c.ask(command="pause")
+    c.ask(command="reset")
+    c.event("reset")
+    check("paused after a reset", c.ask(command="status")["state"], "paused")
+    c.ask(command="resume")
+    check("and goes on", p.stdout.read(1), b"x")
+    check("powerdown", c.ask(command="powerdown"), {"ok": True})
+
+    for text, words in ((b"rubbish\n", "not JSON"), (b"[1]\n", "a request is"), (b'{"command":1}\n', "a request is"),
+                        (b'{"command":"dance"}\n', "unknown command 'dance'"), (b'{"command":"gdb"}\n', "address"),
+                        (b"\0\0\n", "not JSON"), (b'{"command":"gdb","address":"nowhere.invalid:0:1"}\n', "gdb")):
+        c.send(text)
+        answer = c.answer()
+        check("the answer to %r has %r: %r" % (text, words, answer), (answer["ok"], words in answer["error"]), (False, True))
+    c.send(b"\n  \n")
+    c.send(b'{"command":"sta')
+    c.send(b'tus"}\n{"command":"status"}\n')
+    check("two in three pieces", (c.answer()["ok"], c.answer()["ok"]), (True, True))
+    long = Control(os.path.join(directory, "control"))
+    long.send(b"x" * 10000)
+    check("a line without an end", long.answer()["error"], "the line is too long")
+
+    # many clients, some of which never read
+    quiet = [Control(os.path.join(directory, "control")) for _ in range(5)]
+    try:
+        for _ in range(100000):
+            quiet[0].socket.setblocking(False)
+            quiet[0].send(b'{"command":"help"}\n' * 50)
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+        pass
+    check("another client meanwhile", c.ask(command="status")["ok"], True)
+    for q in quiet:
+        q.socket.close()
+    return c
+
+
+def gdb(c, directory):
+    path = os.path.join(directory, "gdb")
+    check("gdb", c.ask(command="gdb", address="unix:" + path), {"ok": True})
+    check("gdb twice", "already" in c.ask(command="gdb", address="unix:" + path)["error"], True)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(PATIENCE)
+        s.connect(path)
+        s.sendall(b"$?#3f")
+        got = b""
+        while b"T05" not in got:
+            got += s.recv(100)
+        check("a debugger is there", c.ask(command="status")["debugger"], True)
+
+
+def by_command(directory):
+    def control(*args):
+        done = subprocess.run(WRAPPER + [PAWL, "control", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    path = os.path.join(directory, "control")
+    status = control(path, "status")
+    check("pawl control status", (status[0], "state: running\n" in status[1], status[2]), (0, True, ""))
+    check("pawl control pause", control(path, "pause"), (0, "", ""))
+    check("pawl control resume", control(path, "resume"), (0, "", ""))
+    check("an unknown command", control(path, "dance"), (1, "", "pawl control: unknown command 'dance'\n"))
+    check("no command", control(path)[0], 2)
+    check("an argument too many", control(path, "status", "x")[0], 2)
+    check("no socket", control(path + "x", "status"), (1, "", "pawl control: %sx: No such file or directory\n" % path))
+    check("pawl control quit", control(path, "quit"), (0, "", ""))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "guest"), "wb") as f:
+            f.write(GUEST)
+        p = start(directory, "--smp", "2")
+        c = commands(directory, p)
+        gdb(c, directory)
+        by_command(directory)
+        check("the last event", c.event("end"), {"event": "end", "status": 5})
+        ended("quit", p, 5)
+        check("nothing is left", sorted(os.listdir(directory)), ["guest"])
+
+        p = start(directory)
+        second = subprocess.run(WRAPPER + [PAWL, "run", "--kernel", os.path.join(directory, "guest"), "--control",
+                                           os.path.join(directory, "control")], stdin=subprocess.DEVNULL, capture_output=True,
+                                timeout=PATIENCE, check=False)
+        check("a socket in use", (second.returncode, b"Address already in use" in second.stderr), (1, True))
+        p.send_signal(signal.SIGKILL)
+        ended("killed", p, -signal.SIGKILL)
+        os.unlink(os.path.join(directory, "pid"))
+        p = start(directory)  # takes the place of a socket that nobody listens at
+        check("a socket that was left behind", Control(os.path.join(directory, "control")).ask(command="quit"), {"ok": True})
+        ended("quit", p, 5)
+    if not FAILED:
+        print("all as it should be")
+    return bool(FAILED)
+
+
+sys.exit(main())

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket: a unix stream socket that takes a JSON object per line and answers each with one, RFC 8259.
+ * pawl-run(1), "CONTROL SOCKET", is its documentation. It runs on the main thread's loop. Nothing here waits for a client:
+ * one that does not read its answers is disconnected.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "machine.h"
+
+enum { MAX_CLIENTS = 8, LINE_MAX_BYTES = 4096 };
+
+struct client {
+	struct control *control;
+	int fd;	    /* -1: a free place */
+	int passed; /* a descriptor that came with the bytes, or -1: the next command's */
+	char line[LINE_MAX_BYTES];
+	size_t len;
+};
+
+struct control {
+	struct machine *m;
+	int listen_fd;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool bound; /* path is ours to remove */
+	struct client clients[MAX_CLIENTS];
+};
+
+/* ---- clients */
+
+static void client_close(struct client *cl)
+{
+	if (cl->fd < 0)
+		return;
+	loop_remove(cl->control->m->loop, cl->fd);
+	close(cl->fd);
+	if (cl->passed >= 0)
+		close(cl->passed);
+	cl->fd = cl->passed = -1;
+}
+
+/* Takes the object. */
+static void client_send(struct client *cl, json_t *object)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	size_t len = text ? strlen(text) : 0;
+
+	json_decref(object);
+	if (text && cl->fd >= 0) {
+		text[len] = '\n'; /* in place of the NUL */
+		if (send(cl->fd, text, len + 1, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len + 1)
+			client_close(cl);
+	}
+	free(text);
+}
+
+static void event(struct control *c, const char *name)
+{
+	for (unsigned i = 0; i < MAX_CLIENTS; i++)
+		if (c->clients[i].fd >= 0)
+			client_send(&c->clients[i], json_pack("{ss}", "event", name));
+}
+
+/* ---- commands: each returns an object to be completed by "ok", or NULL with a message */
+
+static json_t *do_status(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	struct machine *m = cl->control->m;
+	struct timespec now;
+	bool attached;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&m->lock);
+	attached = m->attached;
+	pthread_mutex_unlock(&m->lock);
+	return json_pack("{ss ss si si sI sb si sf}", "state", m->frozen & FREEZE_PAUSE ? "paused" : "running",
+			 "version", PAWL_VERSION, "pid", (int)getpid(), "vcpus", (int)m->n_vcpus, "memory",
+			 (json_int_t)m->ram.size, "debugger", (int)attached, "resets", (int)m->n_resets, "seconds",
+			 (double)(now.tv_sec - m->started.tv_sec) +
+				 (double)(now.tv_nsec - m->started.tv_nsec) / 1000000000);
+}
+
+static json_t *do_pause(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	if (!(cl->control->m->frozen & FREEZE_PAUSE)) {
+		machine_freeze(cl->control->m, FREEZE_PAUSE);
+		event(cl->control, "pause");
+	}
+	return json_object();
+}
+
+static json_t *do_resume(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	if (cl->control->m->frozen & FREEZE_PAUSE) {
+		machine_thaw(cl->control->m, FREEZE_PAUSE);
+		event(cl->control, "resume");
+	}
+	return json_object();
+}
+
+static json_t *do_reset(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	machine_want_reset(cl->control->m);
+	return json_object();
+}
+
+static json_t *do_powerdown(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	struct machine *m = cl->control->m;
+
+	if (!m->power_button.press) {
+		vmm_fail(err, "this machine has no power button");
+		return NULL;
+	}
+	m->power_button.press(m->power_button.arg);
+	return json_object();
+}
+
+static json_t *do_quit(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	machine_cut(cl->control->m, MACHINE_QUIT);
+	return json_object();
+}
+
+static json_t *do_gdb(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	struct machine *m = cl->control->m;
+	const char *address = json_string_value(json_object_get(request, "address"));
+	int rc;
+
+	if (!address || !address[0]) {
+		vmm_fail(err, "gdb needs an \"address\", a string");
+		return NULL;
+	}
+	if (!m->config.listen_gdb) {
+		vmm_fail(err, "there is no gdb server here");
+		return NULL;
+	}
+	machine_freeze(m, FREEZE_WORK);
+	rc = m->config.listen_gdb(m->config.listen_gdb_arg, m, address, err);
+	machine_thaw(m, FREEZE_WORK);
+	return rc ? NULL : json_object();
+}
+
+static json_t *do_help(struct client *cl, json_t *request, struct vmm_error *err);
+
+static const struct command {
+	const char *name;
+	json_t *(*run)(struct client *cl, json_t *request, struct vmm_error *err);
+	const char *help;
+} commands[] = {
+	{"status", do_status, "what the machine is doing"},
+	{"pause", do_pause, "stop the virtual CPUs and the guest's time"},
+	{"resume", do_resume, "let them go on"},
+	{"reset", do_reset, "push the reset button"},
+	{"powerdown", do_powerdown, "push the power button: the guest may shut down"},
+	{"quit", do_quit, "end the machine, with status 5"},
+	{"gdb", do_gdb, "listen for gdb at \"address\""},
+	{"help", do_help, "this list"},
+};
+
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static json_t *do_help(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	json_t *list = json_object();
+
+	for (int i = 0; i < N_COMMANDS; i++)
+		json_object_set_new(list, commands[i].name, json_string(commands[i].help));
+	return json_pack("{so}", "commands", list);
+}
+
+static json_t *obey(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	const char *name = json_string_value(json_object_get(request, "command"));
+
+	if (!name) {
+		vmm_fail(err, "a request is an object with a \"command\", a string");
+		return NULL;
+	}
+	for (int i = 0; i < N_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return commands[i].run(cl, request, err);
+	vmm_fail(err, "unknown command '%.40s'", name);
+	return NULL;
+}
+
+/* One line, without its end. */
+static void client_line(struct client *cl, const char *text, size_t len)
+{
+	struct vmm_error err = {"no memory"};
+	json_error_t where;
+	json_t *request, *answer = NULL, *id;
+
+	if (strspn(text, " \t\r") >= len)
+		return;
+	request = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+	if (request)
+		answer = obey(cl, request, &err);
+	else
+		vmm_fail(&err, "not JSON: %s, at byte %d", where.text, where.position);
+	if (answer)
+		json_object_set_new(answer, "ok", json_true());
+	else
+		answer = json_pack("{sb ss}", "ok", 0, "error", err.text);
+	id = json_object_get(request, "id");
+	if (id)
+		json_object_set(answer, "id", id);
+	json_decref(request);
+	client_send(cl, answer);
+	if (cl->passed >= 0) { /* nobody has taken it */
+		close(cl->passed);
+		cl->passed = -1;
+	}
+}
+
+static void client_readable(void *arg)
+{
+	struct client *cl = arg;
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {cl->line + cl->len, sizeof(cl->line) - cl->len};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof(control.space)};
+	ssize_t n = recvmsg(cl->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *cmsg = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	char *end;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		client_close(cl);
+		return;
+	}
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
+	    cmsg->cmsg_len >= CMSG_LEN(sizeof(int))) {
+		if (cl->passed >= 0)
+			close(cl->passed);
+		memcpy(&cl->passed, CMSG_DATA(cmsg), sizeof(int));
+	}
+	cl->len += (size_t)n;
+	while (cl->fd >= 0 && (end = memchr(cl->line, '\n', cl->len))) {
+		size_t used = (size_t)(end - cl->line) + 1;
+
+		client_line(cl, cl->line, used - 1);
+		cl->len -= used;
+		memmove(cl->line, end + 1, cl->len);
+	}
+	if (cl->fd >= 0 && cl->len == sizeof(cl->line)) {
+		client_send(cl, json_pack("{sb ss}", "ok", 0, "error", "the line is too long"));
+		client_close(cl);
+	}
+}
+
+static void client_arrives(void *arg)
+{
+	struct control *c = arg;
+	int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (unsigned i = 0; i < MAX_CLIENTS; i++) {
+		struct client *cl = &c->clients[i];
+
+		if (cl->fd >= 0)
+			continue;
+		if (!loop_add(c->m->loop, fd, client_readable, cl))
+			break;
+		cl->fd = fd;
+		cl->len = 0;
+		return;
+	}
+	close(fd); /* all places are taken */
+}
+
+/* ---- life */
+
+/* A socket file that nobody listens at any more: left by a process that was killed. */
+static bool stale(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+	bool yes;
+
+	if (fd < 0)
+		return false;
+	yes = !lstat(addr->sun_path, &st) && S_ISSOCK(st.st_mode) &&
+	      connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) && errno == ECONNREFUSED;
+	close(fd);
+	return yes;
+}
+
+static int listen_at(struct control *c, struct vmm_error *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int rc;
+
+	memcpy(addr.sun_path, c->path, sizeof(c->path));
+	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->listen_fd < 0)
+		return vmm_fail(err, "--control: %s", strerror(errno));
+	mask = umask(077); /* whoever may connect rules the machine */
+	rc = bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr));
+	if (rc && errno == EADDRINUSE && stale(&addr) && !unlink(c->path))
+		rc = bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr));
+	umask(mask);
+	if (!rc) {
+		c->bound = true;
+		rc = listen(c->listen_fd, 8);
+	}
+	return rc ? vmm_fail(err, "--control: %s: %s", c->path, strerror(errno)) : 0;
+}
+
+struct control *control_start(struct machine *m, const char *path, struct vmm_error *err)
+{
+	struct control *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		vmm_fail(err, "no memory for the control socket");
+		return NULL;
+	}
+	c->m = m;
+	c->listen_fd = -1;
+	for (unsigned i = 0; i < MAX_CLIENTS; i++) {
+		c->clients[i].control = c;
+		c->clients[i].fd = c->clients[i].passed = -1;
+	}
+	if (strlen(path) >= sizeof(c->path)) {
+		vmm_fail(err, "--control: '%.40s...' is longer than the %zu bytes that a socket's path may have", path,
+			 sizeof(c->path) - 1);
+		goto fail;
+	}
+	strcpy(c->path, path);
+	if (listen_at(c, err))
+		goto fail;
+	if (!loop_add(m->loop, c->listen_fd, client_arrives, c)) {
+		vmm_fail(err, "--control: too many descriptors");
+		goto fail;
+	}
+	return c;
+fail:
+	control_stop(c);
+	return NULL;
+}
+
+void control_reset_done(struct control *c)
+{
+	if (c)
+		event(c, "reset");
+}
+
+void control_stop(struct control *c)
+{
+	if (!c)
+		return;
+	for (unsigned i = 0; i < MAX_CLIENTS; i++) {
+		if (c->clients[i].fd >= 0)
+			client_send(&c->clients[i], json_pack("{ss si}", "event", "end", "status", c->m->status));
+		client_close(&c->clients[i]);
+	}
+	if (c->listen_fd >= 0) {
+		loop_remove(c->m->loop, c->listen_fd);
+		close(c->listen_fd);
+	}
+	if (c->bound)
+		unlink(c->path);
+	free(c);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the files that the configuration names to what the first vcpu starts with: reading, unwrapping and placing kernel,
+ * initrd and device tree. It happens when the machine is made and again at each reset, and the files are read again
+ * then, so that a reset boots what was built meanwhile. RAM that is not loaded keeps its contents over a reset, as a
+ * board's does.
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libfdt.h>
+
+#include "board_fdt.h"
+
+/* What the files hold, and what was found in it. */
+struct payload {
+	uint8_t *kernel, *initrd;
+	size_t kernel_size, initrd_size;
+	struct image image;
+};
+
+static void payload_free(struct payload *p)
+{
+	image_free(&p->image);
+	free(p->kernel);
+	free(p->initrd);
+}
+
+static int payload_read(struct payload *p, struct boot_plan *plan, struct sources *files,
+			const struct machine_config *config, struct vmm_error *err)
+{
+	struct boot_ram ram = {BOARD_RAM, config->memory};
+	struct vmm_error inner;
+
+	memset(p, 0, sizeof(*p));
+	if (config->kernel) {
+		if (source_read(&files->kernel, config->memory, &p->kernel, &p->kernel_size, err))
+			return -1;
+		if (image_parse(&p->image, p->kernel, p->kernel_size, config->memory, &inner))
+			return vmm_fail(err, "%s: %.400s", config->kernel, inner.text);
+	}
+	if (config->initrd) {
+		if (source_read(&files->initrd, config->memory, &p->initrd, &p->initrd_size, err))
+			return -1;
+		if (!p->initrd_size)
+			return vmm_fail(err, "%s: empty", config->initrd);
+	}
+	if (boot_plan(plan, config->kernel ? &p->image : NULL, p->initrd_size, ram, &inner))
+		return vmm_fail(err, "%s: %.400s",
+				config->kernel	 ? config->kernel
+				: config->initrd ? config->initrd
+						 : "guest",
+				inner.text);
+	return 0;
+}
+
+int sources_open(struct sources *files, const struct machine_config *config, struct vmm_error *err)
+{
+	if (config->kernel && source_open(&files->kernel, config->kernel, config->memory, err))
+		return -1;
+	if (config->initrd && source_open(&files->initrd, config->initrd, config->memory, err))
+		return -1;
+	return 0;
+}
+
+void sources_close(struct sources *files)
+{
+	source_close(&files->kernel);
+	source_close(&files->initrd);
+}
+
+static int build_tree(void *buf, const struct machine_config *config, const struct boot_plan *plan,
+		      const uint64_t *mpidr, struct vmm_error *err)
+{
+	struct fdt_config tree = {
+		.devices = board_devices,
+		.n_devices = board_n_devices,
+		.ram = BOARD_RAM,
+		.ram_size = config->memory,
+		.n_cpus = config->smp,
+		.mpidr = mpidr,
+		.gic_dist = BOARD_GIC_DIST,
+		.gic_dist_size = BOARD_GIC_DIST_SIZE,
+		.gic_redist = BOARD_GIC_REDIST,
+		.gic_redist_size = (uint64_t)config->smp * BOARD_GIC_REDIST_SIZE,
+		.initrd = plan->initrd,
+		.initrd_size = plan->initrd_size,
+		.bootargs = config->append,
+	};
+
+	if (getrandom(&tree.kaslr_seed, sizeof(tree.kaslr_seed), 0) != sizeof(tree.kaslr_seed) ||
+	    getrandom(tree.rng_seed, sizeof(tree.rng_seed), 0) != sizeof(tree.rng_seed))
+		return vmm_fail(err, "no random numbers: %s", strerror(errno));
+	return fdt_build(buf, BOOT_DTB_SIZE, &tree, err);
+}
+
+static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error *err)
+{
+	uint64_t mpidr[MACHINE_MAX_VCPUS];
+	uint8_t *tree = machine_ram(m, m->plan.dtb, BOOT_DTB_SIZE);
+
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		mpidr[i] = m->vcpus[i].mpidr;
+	boot_load(&m->plan, &p->image, m->host_ram, m->ram);
+	if (p->initrd)
+		memcpy(m->host_ram + (m->plan.initrd - m->ram.ipa), p->initrd, p->initrd_size);
+	if (build_tree(tree, &m->config, &m->plan, mpidr, err))
+		return -1;
+#if defined(__aarch64__)
+	/* The guest starts with its caches off or not yet coherent with the host's. */
+	__builtin___clear_cache((char *)m->host_ram + (m->plan.kernel - m->ram.ipa),
+				(char *)m->host_ram + (m->plan.kernel_end - m->ram.ipa));
+	__builtin___clear_cache((char *)tree, (char *)tree + fdt_totalsize(tree));
+#endif
+	return 0;
+}
+
+int machine_load(struct machine *m, struct vmm_error *err)
+{
+	struct payload p;
+	int rc = payload_read(&p, &m->plan, &m->files, &m->config, err);
+
+	if (!rc)
+		rc = fill_ram(m, &p, err);
+	payload_free(&p);
+	return rc ? rc : vcpus_set_entry(m, err);
+}
+
+/* ---- --dump-dtb */
+
+static int save(const char *path, const uint8_t *data, size_t size, struct vmm_error *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), rc = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return vmm_fail(err, "%s: %s", path, strerror(errno));
+	for (size_t done = 0; done < size && !rc;) {
+		ssize_t n = write(fd, data + done, size - done);
+
+		if (n < 0)
+			rc = vmm_fail(err, "%s: %s", path, strerror(errno));
+		else
+			done += (size_t)n;
+	}
+	if (close(fd) && !rc)
+		rc = vmm_fail(err, "%s: %s", path, strerror(errno));
+	if (rc && !stat(path, &st) && S_ISREG(st.st_mode)) /* a device or a pipe is not ours to remove */
+		unlink(path);
+	return rc;
+}
+
+int machine_dump_dtb(const struct machine_config *config, const char *path, struct vmm_error *err)
+{
+	struct sources files = {0};
+	struct boot_plan plan;
+	struct payload p = {0};
+	uint64_t mpidr[MACHINE_MAX_VCPUS];
+	uint8_t *tree = NULL;
+	int rc = -1;
+
+	/* As KVM numbers them; see KVM_CREATE_VCPU */
+	for (unsigned i = 0; i < config->smp; i++)
+		mpidr[i] = (i & 0xf) | (uint64_t)(i >> 4 & 0xff) << 8 | (uint64_t)(i >> 12 & 0xff) << 16;
+	if (machine_check_memory(config, err) || sources_open(&files, config, err) ||
+	    payload_read(&p, &plan, &files, config, err))
+		goto out;
+	tree = malloc(BOOT_DTB_SIZE);
+	if (!tree) {
+		vmm_fail(err, "no memory for the device tree");
+		goto out;
+	}
+	if (build_tree(tree, config, &plan, mpidr, err))
+		goto out;
+	fdt_pack(tree);
+	rc = save(path, tree, fdt_totalsize(tree), err);
+out:
+	free(tree);
+	payload_free(&p);
+	sources_close(&files);
+	return rc;
+}
