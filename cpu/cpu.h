@@ -132,6 +132,11 @@ struct cpu_platform {
 	int (*icc_write)(void *opaque, uint32_t enc, uint64_t val);
 	/* The guest changed a timer's CTL or CVAL: recompute cpu_timer_line() and the next deadline. */
 	void (*timer_changed)(void *opaque);
+	/*
+	 * A page of a range with a log_tag is about to be stored to for the first time since its dirty bit, which is set
+	 * already, was clear. page: 4 KiB pages from the range's base. False: do not; the access is a fault with FSC_NO_LOG.
+	 */
+	bool (*log_dirty)(void *opaque, unsigned log_tag, uint64_t page);
 };
 
 struct cpu_timer { /* generic timer as EL1 and EL0 see it; n = CPU_TIMER_V or _P */

@@ -324,7 +324,6 @@ static inline const struct stage2 *group_stage2(struct cpu *cpu)
 uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stage2_range **range, struct fault *f);
 /* Level at which a walk ends if nothing in the range of ipa was ever mapped. */
 unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa);
-bool stage2_mark_dirty(const struct stage2_range *r, ipa_t ipa);
 bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa); /* in the host */
 
 /* stage1.c */

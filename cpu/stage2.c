@@ -61,17 +61,21 @@ unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa)
 	return fault_level(s2, ipa, stage2_find(s2, ipa));
 }
 
-bool stage2_mark_dirty(const struct stage2_range *r, ipa_t ipa)
+/* False: the store may not be made, as its page cannot be logged. */
+static bool mark_dirty(struct cpu *cpu, const struct stage2_range *r, ipa_t ipa)
 {
 	uint64_t page = (ipa - r->base) >> 12;
 	unsigned bits = 8 * sizeof(unsigned long);
 	unsigned long bit = 1ul << page % bits;
 
-	if (!r->dirty)
-		return false;
-	if (!(__atomic_load_n(&r->dirty[page / bits], __ATOMIC_RELAXED) & bit))
-		__atomic_fetch_or(&r->dirty[page / bits], bit, __ATOMIC_SEQ_CST);
-	return true;
+	if (!r->dirty || (__atomic_load_n(&r->dirty[page / bits], __ATOMIC_RELAXED) & bit))
+		return true;
+	if (__atomic_fetch_or(&r->dirty[page / bits], bit, __ATOMIC_SEQ_CST) & bit)
+		return true;
+	if (!r->log_tag || cpu->platform->log_dirty(cpu->opaque, r->log_tag, page))
+		return true;
+	__atomic_fetch_and(&r->dirty[page / bits], ~bit, __ATOMIC_SEQ_CST);
+	return false;
 }
 
 /* ---- does the host have the page? Asked of its kernel by calls that fail with EFAULT if not, and do nothing if it has. */
@@ -158,8 +162,10 @@ uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stag
 		f->fsc = FSC_UNBACKED;
 		return NULL;
 	}
-	if (write)
-		stage2_mark_dirty(r, ipa);
+	if (write && unlikely(!mark_dirty(cpu, r, ipa))) {
+		f->fsc = FSC_NO_LOG;
+		return NULL;
+	}
 	if (range)
 		*range = r;
 	return r->host + (ipa - r->base);

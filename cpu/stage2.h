@@ -18,11 +18,13 @@ struct stage2_range {
 	bool readonly;
 	/* Dirty log, or NULL: one bit per 4 KiB page, set atomically before the first store to a page since it was clear. */
 	unsigned long *dirty;
+	unsigned log_tag; /* with dirty: what cpu_platform.log_dirty is told; 0: it is not asked */
 	/*
 	 * Which pages the host is known to have, two bits per 4 KiB page: readable, writable. Set atomically when a page is
 	 * first used. A page that the host does not have is a fault with FSC_UNBACKED; one that it takes away later is not seen.
 	 */
 	unsigned long *backed;
+	void *owner; /* of whoever made the table; not for the PE */
 };
 
 struct stage2 {

@@ -65,6 +65,8 @@ enum {
 	FSC_EXTERNAL_WALK = 0x14,
 	FSC_ALIGNMENT = 0x21,
 	FSC_DEBUG = 0x22,
+	FSC_NO_LOG =
+		0x30, /* implementation defined: at stage 2, a store that cannot be logged now. Never seen by a guest */
 	FSC_UNBACKED = 0x34, /* implementation defined: at stage 2, memory that the host lacks. Never seen by a guest */
 	FSC_EXCLUSIVE = 0x35
 };

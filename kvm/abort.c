@@ -29,6 +29,8 @@ int abort_handle(struct vcpu *vcpu, uint64_t esr)
 	uint64_t far = vcpu->cpu->el2.far;
 
 	vcpu->fault_far = far;
+	if (ISS_ABT_FSC(iss) == FSC_NO_LOG) /* the dirty ring is full: the run loop says so */
+		return RESUME_GUEST;
 	if (ISS_ABT_FSC(iss) == FSC_UNBACKED)
 		return -EFAULT;
 	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION) { /* beyond the VM's IPA size */

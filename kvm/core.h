@@ -64,8 +64,11 @@ struct vm_priv {				   /* vm.c */
 
 	_Atomic uint32_t debug_policy; /* PAWL_DEBUG_*; each vcpu looks when KVM_RUN begins */
 
+	uint32_t dirty_ring_bytes; /* of each vcpu; 0: none. Under vm->lock until there are vcpus, then constant */
+
 	/* under memslots' lock: memslot.c */
 	bool manual_dirty, dirty_initially_set;
+	bool dirty_ring_bitmap; /* beside the rings: a log of what was written without a vcpu. Constant once there are slots */
 };
 
 /* ---- vcpu.c */
@@ -191,5 +194,20 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region
 int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);
 int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log);
 int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
+unsigned dirty_pages_per_bit(void); /* 4 KiB pages in one of the client's */
+
+/* ---- dirty_ring.c */
+int dirty_ring_enable(struct vm *vm, uint64_t bytes); /* vm->lock held */
+int dirty_ring_enable_bitmap(struct vm *vm);
+size_t dirty_ring_offset(void); /* in the vcpu's descriptor */
+size_t dirty_ring_file_size(const struct vm *vm);
+int dirty_ring_vcpu_create(struct vcpu *vcpu, int fd); /* 0, -errno */
+void dirty_ring_vcpu_destroy(struct vcpu *vcpu);
+bool dirty_ring_is_full(const struct vcpu *vcpu);	      /* vcpu thread */
+bool dirty_ring_log(void *vcpu, unsigned tag, uint64_t page); /* cpu_platform.log_dirty */
+/* What the hypervisor itself stores: on this thread runs a vcpu of the VM, whose ring has room; then one entry of it. */
+bool dirty_ring_here(const struct vm *vm);
+void dirty_ring_log_own(unsigned slot, uint64_t page);
+int dirty_ring_reset(struct vm *vm);
 
 #endif

@@ -73,11 +73,25 @@ void *map_descriptor(void *addr, size_t length, int prot, int flags, int fd, off
 	return (void *)syscall(SYS_mmap, addr, length, prot, flags, fd, offset);
 }
 
+static bool covers_dirty_ring(const struct vm *vm, uint64_t offset, size_t length)
+{
+	uint64_t first = dirty_ring_offset(), end = first + vm->priv->dirty_ring_bytes;
+
+	return vm->priv->dirty_ring_bytes && offset < end && length > 0 && offset + length > first;
+}
+
 /* kvm_run is the vcpu's own page; the page behind it is the VM's, the same for all its vcpus. */
 static void *map_vcpu(struct vcpu *vcpu, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	size_t page = host_page_size(), ring = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
-	char *p = map_descriptor(addr, length, prot, flags, fd, offset);
+	char *p;
+
+	if (covers_dirty_ring(vcpu->vm, (uint64_t)offset, length) &&
+	    ((prot & PROT_EXEC) || (flags & MAP_TYPE) == MAP_PRIVATE)) {
+		errno = EINVAL;
+		return MAP_FAILED;
+	}
+	p = map_descriptor(addr, length, prot, flags, fd, offset);
 
 	if (p == MAP_FAILED || (uint64_t)offset > ring || ring - (size_t)offset >= length)
 		return p;

@@ -13,7 +13,7 @@
 #include "core.h"
 #include "memslot.h"
 
-static unsigned pages_per_bit(void)
+unsigned dirty_pages_per_bit(void)
 {
 	return (unsigned)(host_page_size() >> IR_PAGE_SHIFT);
 }
@@ -26,7 +26,7 @@ static uint64_t client_pages(const struct memslot *s)
 /* The mask of our bits that stand for bit i of the client's; they never cross a word. */
 static unsigned long our_bits(uint64_t i, uint64_t *word)
 {
-	unsigned n = pages_per_bit();
+	unsigned n = dirty_pages_per_bit();
 	uint64_t bit = i * n;
 
 	*word = bit / DIRTY_WORD_BITS;
@@ -38,18 +38,26 @@ static bool client_bit(const uint64_t *map, uint64_t i)
 	return map[i / 64] >> (i % 64) & 1;
 }
 
-/* The slot's log in the client's unit, in fresh memory; clears it if asked to. */
-static uint64_t *snapshot(struct memslot *s, bool clear)
+void dirty_clear_page(struct memslot *s, uint64_t page)
+{
+	uint64_t w;
+	unsigned long mask = our_bits(page, &w);
+
+	__atomic_fetch_and(&s->dirty[w], ~mask, __ATOMIC_ACQ_REL);
+}
+
+/* A log in the client's unit, in fresh memory; clears it if asked to. */
+static uint64_t *snapshot(const struct memslot *s, unsigned long *log, bool clear)
 {
 	uint64_t words = dirty_words(s->size), pages = client_pages(s);
 	uint64_t *out = calloc((pages + 63) / 64, sizeof(*out));
 
 	if (!out)
 		return NULL;
-	if (pages_per_bit() == 1) {
+	if (dirty_pages_per_bit() == 1) {
 		for (uint64_t w = 0; w < words; w++)
-			out[w] = clear ? __atomic_exchange_n(&s->dirty[w], 0, __ATOMIC_ACQ_REL)
-				       : __atomic_load_n(&s->dirty[w], __ATOMIC_ACQUIRE);
+			out[w] = clear ? __atomic_exchange_n(&log[w], 0, __ATOMIC_ACQ_REL)
+				       : __atomic_load_n(&log[w], __ATOMIC_ACQUIRE);
 		if (pages % 64)
 			out[pages / 64] &= (1ull << pages % 64) - 1;
 		return out;
@@ -57,8 +65,8 @@ static uint64_t *snapshot(struct memslot *s, bool clear)
 	for (uint64_t i = 0; i < pages; i++) {
 		uint64_t w;
 		unsigned long mask = our_bits(i, &w);
-		unsigned long old = clear ? __atomic_fetch_and(&s->dirty[w], ~mask, __ATOMIC_ACQ_REL)
-					  : __atomic_load_n(&s->dirty[w], __ATOMIC_ACQUIRE);
+		unsigned long old = clear ? __atomic_fetch_and(&log[w], ~mask, __ATOMIC_ACQ_REL)
+					  : __atomic_load_n(&log[w], __ATOMIC_ACQUIRE);
 
 		if (old & mask)
 			out[i / 64] |= 1ull << i % 64;
@@ -66,25 +74,34 @@ static uint64_t *snapshot(struct memslot *s, bool clear)
 	return out;
 }
 
-static int logged_slot(struct vm *vm, unsigned id, struct memslot **slot)
+/* The log that the ioctls are about. With rings there is none, or one of its own. */
+static int logged_slot(struct vm *vm, unsigned id, struct memslot **slot, unsigned long **log)
 {
+	bool rings = vm->priv->dirty_ring_bytes;
+
 	*slot = memslot_by_id(vm->memslots, id);
+	if (rings && !vm->priv->dirty_ring_bitmap)
+		return -ENXIO;
 	if (id >= 32767)
 		return -EINVAL;
-	return *slot && (*slot)->dirty ? 0 : -ENOENT;
+	if (!*slot)
+		return -ENOENT;
+	*log = rings ? (*slot)->bitmap : (*slot)->dirty;
+	return *log ? 0 : -ENOENT;
 }
 
 int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log)
 {
+	unsigned long *bits;
 	struct memslot *s;
 	uint64_t *map = NULL;
 	int err;
 
 	pthread_mutex_lock(&vm->memslots->lock);
-	err = logged_slot(vm, log->slot, &s);
+	err = logged_slot(vm, log->slot, &s, &bits);
 	if (err)
 		goto out;
-	map = snapshot(s, !vm->priv->manual_dirty);
+	map = snapshot(s, bits, !vm->priv->manual_dirty);
 	if (!map) {
 		err = -ENOMEM;
 		goto out;
@@ -100,6 +117,7 @@ out:
 
 int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 {
+	unsigned long *bits;
 	struct memslot *s;
 	uint64_t *map = NULL, pages;
 	int err;
@@ -107,7 +125,7 @@ int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 	if (log->first_page % 64)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->memslots->lock);
-	err = logged_slot(vm, log->slot, &s);
+	err = logged_slot(vm, log->slot, &s, &bits);
 	if (err)
 		goto out;
 	pages = client_pages(s);
@@ -127,7 +145,7 @@ int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 		unsigned long mask = our_bits(log->first_page + i, &w);
 
 		if (client_bit(map, i))
-			__atomic_fetch_and(&s->dirty[w], ~mask, __ATOMIC_ACQ_REL);
+			__atomic_fetch_and(&bits[w], ~mask, __ATOMIC_ACQ_REL);
 	}
 	cpu_group_flush_tlbs(vm->group);
 out:

@@ -29,6 +29,7 @@ struct memslots;
 struct iobus;
 struct file;
 struct vm_priv;
+struct dirty_ring;
 
 /* Exit handlers return RESUME_GUEST, EXIT_USER (run->exit_reason is set), or a negative errno. */
 enum { EXIT_USER = 0, RESUME_GUEST = 1 };
@@ -242,6 +243,7 @@ struct vcpu {
 	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
 	bool tick_armed;	   /* vcpu thread */
 	uint32_t *ccsidr;	   /* vcpu.c: by CSSELR_EL1 */
+	struct dirty_ring *ring;   /* dirty_ring.c; NULL without KVM_CAP_DIRTY_LOG_RING_ACQ_REL */
 };
 
 struct vm {

@@ -47,6 +47,7 @@ static void slot_free(struct memslot *s)
 {
 	if (s) {
 		free(s->dirty);
+		free(s->bitmap);
 		free(s->backed);
 	}
 	free(s);
@@ -115,7 +116,9 @@ static struct stage2 *table_new(const struct vm *vm, const struct memslots *m)
 			.host = (uint8_t *)(uintptr_t)s->hva,
 			.readonly = s->flags & KVM_MEM_READONLY,
 			.dirty = s->dirty,
+			.log_tag = vm->priv->dirty_ring_bytes ? s->id + 1 : 0,
 			.backed = s->backed,
+			.owner = m->sorted[i],
 		};
 	}
 	return t;
@@ -136,14 +139,27 @@ static int publish_locked(struct vm *vm, struct memslots *m)
 	return 0;
 }
 
-static unsigned long *dirty_new(const struct vm *vm, uint64_t size)
+static unsigned long *bits_new(uint64_t size, bool set)
 {
 	uint64_t bytes = dirty_words(size) * sizeof(unsigned long);
 	unsigned long *d = calloc(1, bytes);
 
-	if (d && vm->priv->dirty_initially_set)
+	if (d && set)
 		memset(d, 0xff, bytes);
 	return d;
+}
+
+/* Begin to log a slot. 0, -ENOMEM with nothing changed */
+static int log_begin(const struct vm *vm, struct memslot *s)
+{
+	const struct vm_priv *p = vm->priv;
+
+	s->dirty = bits_new(s->size, p->dirty_initially_set && !p->dirty_ring_bytes);
+	if (s->dirty && p->dirty_ring_bitmap && !(s->bitmap = bits_new(s->size, p->dirty_initially_set))) {
+		free(s->dirty);
+		s->dirty = NULL;
+	}
+	return s->dirty ? 0 : -ENOMEM;
 }
 
 static void insert_sorted(struct memslots *m, struct memslot *s)
@@ -201,9 +217,7 @@ static int slot_create(struct vm *vm, struct memslots *m, const struct memslot *
 		return -ENOMEM;
 	*s = *want;
 	s->backed = calloc(stage2_backed_words(s->size), sizeof(*s->backed));
-	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES)
-		s->dirty = dirty_new(vm, s->size);
-	if (!s->backed || ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) && !s->dirty)) {
+	if (!s->backed || ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) && log_begin(vm, s) != 0)) {
 		slot_free(s);
 		return -ENOMEM;
 	}
@@ -240,10 +254,10 @@ static int slot_change(struct vm *vm, struct memslots *m, struct memslot *s, con
 	int err;
 
 	if (want->flags & KVM_MEM_LOG_DIRTY_PAGES) {
-		if (!s->dirty && !(s->dirty = dirty_new(vm, s->size)))
+		if (!s->dirty && log_begin(vm, s) != 0)
 			return -ENOMEM;
 	} else {
-		s->dirty = NULL;
+		s->dirty = s->bitmap = NULL;
 	}
 	remove_sorted(m, s);
 	s->gpa = want->gpa;
@@ -252,14 +266,18 @@ static int slot_change(struct vm *vm, struct memslots *m, struct memslot *s, con
 	err = publish_locked(vm, m);
 	if (err) {
 		remove_sorted(m, s);
-		if (s->dirty != before.dirty)
+		if (s->dirty != before.dirty) {
 			free(s->dirty);
+			free(s->bitmap);
+		}
 		*s = before;
 		insert_sorted(m, s);
 		return err;
 	}
-	if (s->dirty != before.dirty)
+	if (s->dirty != before.dirty) {
 		free(before.dirty);
+		free(before.bitmap);
+	}
 	return 0;
 }
 
@@ -349,11 +367,33 @@ int vm_read_guest(struct vm *vm, ipa_t ipa, void *buf, uint64_t len)
 	return err;
 }
 
-static void mark_dirty(const struct stage2_range *r, ipa_t ipa, uint64_t len)
+static bool set_bit(unsigned long *map, uint64_t n) /* was it clear? */
+{
+	unsigned long bit = 1ul << n % DIRTY_WORD_BITS;
+
+	return !(__atomic_fetch_or(&map[n / DIRTY_WORD_BITS], bit, __ATOMIC_SEQ_CST) & bit);
+}
+
+/* With rings, what no vcpu writes has only the bitmap to go to. */
+static void mark_page(struct vm *vm, const struct stage2_range *r, uint64_t page)
+{
+	struct memslot *s = r->owner;
+
+	if (!r->log_tag) {
+		set_bit(r->dirty, page);
+	} else if (!dirty_ring_here(vm)) {
+		if (s->bitmap)
+			set_bit(s->bitmap, page);
+	} else if (set_bit(r->dirty, page)) {
+		dirty_ring_log_own(s->id, page);
+	}
+}
+
+static void mark_dirty(struct vm *vm, const struct stage2_range *r, ipa_t ipa, uint64_t len)
 {
 	for (uint64_t page = (ipa - r->base) >> IR_PAGE_SHIFT;
 	     r->dirty && page <= (ipa - r->base + len - 1) >> IR_PAGE_SHIFT; page++)
-		__atomic_fetch_or(&r->dirty[page / DIRTY_WORD_BITS], 1ul << page % DIRTY_WORD_BITS, __ATOMIC_RELEASE);
+		mark_page(vm, r, page);
 }
 
 int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
@@ -372,7 +412,7 @@ int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
 			err = -EFAULT;
 			break;
 		}
-		mark_dirty(r, ipa, n);
+		mark_dirty(vm, r, ipa, n);
 		memcpy(dst, src, n);
 		src += n;
 		ipa += n;

@@ -15,7 +15,8 @@ struct memslot {
 	uint32_t flags; /* KVM_MEM_* */
 	ipa_t gpa;
 	uint64_t size, hva;    /* bytes; address in this process */
-	unsigned long *dirty;  /* a bit per 4 KiB; NULL: not logged */
+	unsigned long *dirty;  /* a bit per 4 KiB; NULL: not logged. With dirty rings: pages that are in one */
+	unsigned long *bitmap; /* with dirty rings and KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP: the log */
 	unsigned long *backed; /* stage2_range.backed */
 };
 
@@ -36,6 +37,8 @@ static inline uint64_t dirty_words(uint64_t size)
 {
 	return ((size >> 12) + DIRTY_WORD_BITS - 1) / DIRTY_WORD_BITS;
 }
+
+void dirty_clear_page(struct memslot *s, uint64_t page); /* dirty.c; page of the client's size */
 
 struct memslot *memslot_by_id(struct memslots *m, unsigned id); /* lock held */
 

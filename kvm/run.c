@@ -25,6 +25,10 @@ static int run_guest(struct vcpu *vcpu)
 			if (ret != RESUME_GUEST)
 				return ret;
 		}
+		if (__builtin_expect(vcpu->ring != NULL, 0) && dirty_ring_is_full(vcpu)) {
+			vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+			return EXIT_USER;
+		}
 		if (!vcpu->vm->vgic && timer_update_user_level(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return -EINTR;

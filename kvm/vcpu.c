@@ -16,11 +16,12 @@
 enum { FEATURES_KNOWN = 0x1ff, FEATURES_SUPPORTED = 1u << KVM_ARM_VCPU_PSCI_0_2 | 1u << KVM_ARM_VCPU_PMU_V3 };
 enum { N_CCSIDR = 14, CCSIDR_DEFAULT = 2 /* 64-byte lines; one set, one way */ };
 
-static const struct cpu_platform platform_no_gic = {.timer_changed = timer_changed};
+static const struct cpu_platform platform_no_gic = {.timer_changed = timer_changed, .log_dirty = dirty_ring_log};
 static const struct cpu_platform platform_gicv3 = {
 	.icc_read = vgic_icc_read,
 	.icc_write = vgic_icc_write,
 	.timer_changed = timer_changed,
+	.log_dirty = dirty_ring_log,
 };
 
 static void vcpu_use_platform(struct vcpu *vcpu)
@@ -50,6 +51,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 		vgic_vcpu_destroy(vcpu);
 	pmu_vcpu_destroy(vcpu);
 	pvtime_vcpu_destroy(vcpu);
+	dirty_ring_vcpu_destroy(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, 2 * host_page_size());
 	if (vcpu->cpu)
@@ -129,7 +131,7 @@ static long create_locked(struct vm *vm, unsigned id)
 	if (err)
 		return err;
 	/* The client learns the number only when we return: nobody uses the object before it is ready. */
-	fd = file_new(&vcpu_file_ops, vcpu, 2 * host_page_size(), true);
+	fd = file_new(&vcpu_file_ops, vcpu, dirty_ring_file_size(vm), true);
 	if (fd < 0) {
 		vcpu_cancel_timers(vcpu);
 		vcpu_destroy(vcpu);
@@ -138,6 +140,8 @@ static long create_locked(struct vm *vm, unsigned id)
 	vcpu->fd = (int)fd;
 	vm_get(vm);
 	err = map_run(vcpu, vcpu->fd);
+	if (!err)
+		err = dirty_ring_vcpu_create(vcpu, vcpu->fd);
 	if (err) {
 		file_close(vcpu->fd); /* releases nothing but the reference to the VM */
 		vcpu_cancel_timers(vcpu);

@@ -262,6 +262,8 @@ static const struct {
 	{KVM_CAP_PTP_KVM, 1},
 	{KVM_CAP_SYSTEM_EVENT_DATA, 1},
 	{KVM_CAP_ARM_SYSTEM_SUSPEND, 1},
+	{KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 65536 * sizeof(struct kvm_dirty_gfn)},
+	{KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, 1},
 	{KVM_CAP_COUNTER_OFFSET, 1},
 	{KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, 1},
 	{KVM_CAP_USER_MEMORY2, 1},
@@ -309,6 +311,12 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 	switch (cap->cap) {
 	case KVM_CAP_ARM_NISV_TO_USER: vm->nisv_to_user = true; return 0;
 	case KVM_CAP_ARM_SYSTEM_SUSPEND: vm->system_suspend = true; return 0;
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		pthread_mutex_lock(&vm->lock);
+		err = dirty_ring_enable(vm, cap->args[0]);
+		pthread_mutex_unlock(&vm->lock);
+		return err;
+	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP: return dirty_ring_enable_bitmap(vm);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: return memslot_enable_manual_dirty(vm, cap->args[0]);
 	case PAWL_CAP_DEBUG: return debug_set_policy(vm, cap->args[0]);
 	case KVM_CAP_HALT_POLL: return 0; /* a hint: nothing polls here */
@@ -440,6 +448,11 @@ static long vm_ioctl_dirty_log(struct vm *vm, void *arg)
 static long vm_ioctl_clear_dirty_log(struct vm *vm, void *arg)
 {
 	return dirty_clear_log(vm, arg);
+}
+
+static long vm_ioctl_reset_dirty_rings(struct vm *vm, void *arg)
+{
+	return dirty_ring_reset(vm);
 }
 
 static long vm_ioctl_create_irqchip(struct vm *vm, void *arg)
@@ -592,6 +605,7 @@ static const struct vm_ioctl {
 	{KVM_SET_USER_MEMORY_REGION2, 0, vm_ioctl_memory_region2},
 	{KVM_GET_DIRTY_LOG, 0, vm_ioctl_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, 0, vm_ioctl_clear_dirty_log},
+	{KVM_RESET_DIRTY_RINGS, RAW, vm_ioctl_reset_dirty_rings},
 	{KVM_CHECK_EXTENSION, RAW, vm_ioctl_check_extension},
 	{KVM_CREATE_VCPU, RAW, vm_ioctl_create_vcpu},
 	{KVM_CREATE_IRQCHIP, RAW, vm_ioctl_create_irqchip},

@@ -129,6 +129,16 @@ void machine_new(unsigned flags)
 	m.vm = (int)call(m.kvm, KVM_CREATE_VM, NULL);
 	if (m.vm < 0)
 		fail("KVM_CREATE_VM: %s", strerror(-m.vm));
+	if (flags & (WITH_RING | WITH_RING_BITMAP)) {
+		struct kvm_enable_cap cap = {.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .args = {4096}};
+
+		expect_eq(call(m.vm, KVM_ENABLE_CAP, &cap), 0);
+	}
+	if (flags & WITH_RING_BITMAP) {
+		struct kvm_enable_cap cap = {.cap = KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP};
+
+		expect_eq(call(m.vm, KVM_ENABLE_CAP, &cap), 0);
+	}
 	m.ram = add_slot(0, ENTRY, RAM_SIZE, 0);
 	m.rom = add_slot(1, READONLY, 0x1000, KVM_MEM_READONLY);
 	if (flags & WITH_NISV) {

@@ -41,7 +41,15 @@ struct machine {
 };
 extern struct machine m;
 
-enum { WITHOUT_GIC = 1, WITH_NISV = 2, WITH_PMU = 4, WITHOUT_INIT = 8, POWERED_OFF = 16 };
+enum {
+	WITHOUT_GIC = 1,
+	WITH_NISV = 2,
+	WITH_PMU = 4,
+	WITHOUT_INIT = 8,
+	POWERED_OFF = 16,
+	WITH_RING = 32,
+	WITH_RING_BITMAP = 64
+};
 
 /* Make the machine; the guest is the words up to the first 0. x10 = DATA, x11 = DEVICE, x12 = DIST, x13 = READONLY. */
 void machine_new(unsigned flags);
