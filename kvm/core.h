@@ -62,6 +62,7 @@ struct vm_priv {				   /* vm.c */
 	uint64_t impl[3];	 /* MIDR, REVIDR, AIDR */
 	pthread_mutex_t id_lock; /* writers of the above: ONE_REG on several vcpus; a leaf */
 
+	struct stats stats;	       /* under memslots->lock */
 	_Atomic uint32_t debug_policy; /* PAWL_DEBUG_*; each vcpu looks when KVM_RUN begins */
 
 	uint32_t dirty_ring_bytes; /* of each vcpu; 0: none. Under vm->lock until there are vcpus, then constant */
@@ -195,6 +196,13 @@ int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);
 int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log);
 int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
 unsigned dirty_pages_per_bit(void); /* 4 KiB pages in one of the client's */
+
+/* ---- stats.c */
+int stats_init(struct stats *s, unsigned count); /* 0, -ENOMEM */
+void stats_destroy(struct stats *s);
+int stats_vm_fd(struct vm *vm);	      /* under memslots->lock */
+int stats_vcpu_fd(struct vcpu *vcpu); /* under vcpu->mutex */
+void stats_wait(struct vcpu *vcpu, uint64_t ns);
 
 /* ---- dirty_ring.c */
 int dirty_ring_enable(struct vm *vm, uint64_t bytes); /* vm->lock held */

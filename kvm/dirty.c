@@ -107,7 +107,7 @@ int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log)
 		goto out;
 	}
 	if (!vm->priv->manual_dirty)
-		cpu_group_flush_tlbs(vm->group);
+		memslot_flush_tlbs(vm);
 	err = client_write((uintptr_t)log->dirty_bitmap, map, (client_pages(s) + 63) / 64 * 8);
 out:
 	pthread_mutex_unlock(&vm->memslots->lock);
@@ -147,7 +147,7 @@ int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 		if (client_bit(map, i))
 			__atomic_fetch_and(&bits[w], ~mask, __ATOMIC_ACQ_REL);
 	}
-	cpu_group_flush_tlbs(vm->group);
+	memslot_flush_tlbs(vm);
 out:
 	pthread_mutex_unlock(&vm->memslots->lock);
 	free(map);

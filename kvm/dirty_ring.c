@@ -187,7 +187,7 @@ int dirty_ring_reset(struct vm *vm)
 	for (unsigned i = 0; i < atomic_load(&vm->n_vcpus); i++)
 		n += reset_ring(vm, vm->vcpus[i]->ring);
 	if (n)
-		cpu_group_flush_tlbs(vm->group);
+		memslot_flush_tlbs(vm);
 	pthread_mutex_unlock(&vm->memslots->lock);
 	return (int)n;
 }

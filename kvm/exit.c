@@ -16,6 +16,7 @@ typedef int exit_fn(struct vcpu *vcpu, uint64_t esr);
 static int exit_wfx(struct vcpu *vcpu, uint64_t esr)
 {
 	vcpu_skip_instr(vcpu);
+	stat_add(vcpu, ESR_ISS(esr) & ISS_WFX_WFE ? VCPU_STAT_WFE_EXIT : VCPU_STAT_WFI_EXIT, 1);
 	if (!(ESR_ISS(esr) & ISS_WFX_WFE))
 		return vcpu_wait_for_interrupt(vcpu);
 	sched_yield(); /* the guest spins on what another vcpu has to do */
@@ -24,6 +25,7 @@ static int exit_wfx(struct vcpu *vcpu, uint64_t esr)
 
 static int exit_hvc(struct vcpu *vcpu, uint64_t esr)
 {
+	stat_add(vcpu, VCPU_STAT_HVC_EXIT, 1);
 	return hypercall_handle(vcpu, false); /* PC is past it: HVC's own preferred return */
 }
 

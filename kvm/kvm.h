@@ -179,6 +179,39 @@ void service_vm_destroy(struct vm *vm); /* stops the thread; no callback runs af
 int service_fd_add(struct vm *vm, int fd, void (*fn)(void *arg, int fd), void *arg);
 void service_fd_remove(struct vm *vm, int fd, void *arg); /* waits for a running fn */
 
+/* ---- stats.c: counters, each a value or a histogram of STAT_HIST values. Written by one thread at a time */
+struct stats {
+	uint64_t *value; /* own, or inside of file */
+	uint64_t *own;
+	void *file; /* NULL: nobody has asked yet */
+	size_t file_size;
+	unsigned count;
+	int fd; /* of file */
+};
+enum { STAT_HIST = 32 };
+enum vm_stat { VM_STAT_REMOTE_TLB_FLUSH, VM_STAT_REMOTE_TLB_FLUSH_REQUESTS, VM_STAT_COUNT };
+enum vcpu_stat {
+	VCPU_STAT_HALT_SUCCESSFUL_POLL,
+	VCPU_STAT_HALT_ATTEMPTED_POLL,
+	VCPU_STAT_HALT_POLL_INVALID,
+	VCPU_STAT_HALT_WAKEUP,
+	VCPU_STAT_HALT_POLL_SUCCESS_NS,
+	VCPU_STAT_HALT_POLL_FAIL_NS,
+	VCPU_STAT_HALT_WAIT_NS,
+	VCPU_STAT_HALT_POLL_SUCCESS_HIST,
+	VCPU_STAT_HALT_POLL_FAIL_HIST = VCPU_STAT_HALT_POLL_SUCCESS_HIST + STAT_HIST,
+	VCPU_STAT_HALT_WAIT_HIST = VCPU_STAT_HALT_POLL_FAIL_HIST + STAT_HIST,
+	VCPU_STAT_BLOCKING = VCPU_STAT_HALT_WAIT_HIST + STAT_HIST,
+	VCPU_STAT_HVC_EXIT,
+	VCPU_STAT_WFE_EXIT,
+	VCPU_STAT_WFI_EXIT,
+	VCPU_STAT_MMIO_EXIT_USER,
+	VCPU_STAT_MMIO_EXIT_KERNEL,
+	VCPU_STAT_SIGNAL_EXITS,
+	VCPU_STAT_EXITS,
+	VCPU_STAT_COUNT
+};
+
 struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H (P is the live PSTATE.SS in cpu) */
 	uint32_t control;	  /* KVM_GUESTDBG_*, 0 = off */
 	bool g;			  /* guest's own PSTATE.SS while the host steps */
@@ -212,6 +245,7 @@ struct vcpu {
 	bool pc_advance; /* an emulated instruction is to be skipped: applied at entry or on the way out (vcpu_skip_instr) */
 	struct vcpu_mmio mmio;
 	struct vcpu_debug debug;
+	struct stats stats; /* written by the vcpu thread */
 	bool sigmask_set;
 	uint64_t sigmask;
 	pthread_t thread; /* last KVM_RUN caller */
@@ -278,6 +312,12 @@ static inline void vcpu_set_reg(struct vcpu *vcpu, unsigned rt, uint64_t val)
 {
 	if (rt < 31)
 		vcpu->cpu->env.x[rt] = val;
+}
+
+/* vcpu thread in KVM_RUN */
+static inline void stat_add(struct vcpu *vcpu, unsigned stat, uint64_t n)
+{
+	vcpu->stats.value[stat] += n;
 }
 
 struct vcpu *vm_vcpu_by_id(struct vm *vm, unsigned id);

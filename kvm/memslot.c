@@ -124,6 +124,18 @@ static struct stage2 *table_new(const struct vm *vm, const struct memslots *m)
 	return t;
 }
 
+static void count_flush(struct vm *vm)
+{
+	vm->priv->stats.value[VM_STAT_REMOTE_TLB_FLUSH]++;
+	vm->priv->stats.value[VM_STAT_REMOTE_TLB_FLUSH_REQUESTS]++;
+}
+
+void memslot_flush_tlbs(struct vm *vm)
+{
+	count_flush(vm);
+	cpu_group_flush_tlbs(vm->group);
+}
+
 /* New table in, wait until no PE and no reader uses the old one, free it. m->lock held. */
 static int publish_locked(struct vm *vm, struct memslots *m)
 {
@@ -135,6 +147,7 @@ static int publish_locked(struct vm *vm, struct memslots *m)
 	m->table = t;
 	pthread_rwlock_unlock(&m->readers_lock);
 	cpu_group_set_stage2(vm->group, t);
+	count_flush(vm);
 	free(old);
 	return 0;
 }

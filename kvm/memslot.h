@@ -8,6 +8,8 @@
 
 #include "stage2.h"
 
+struct vm;
+
 enum { DIRTY_WORD_BITS = 8 * sizeof(unsigned long) };
 
 struct memslot {
@@ -38,6 +40,7 @@ static inline uint64_t dirty_words(uint64_t size)
 	return ((size >> 12) + DIRTY_WORD_BITS - 1) / DIRTY_WORD_BITS;
 }
 
+void memslot_flush_tlbs(struct vm *vm);			 /* of all PEs; lock held */
 void dirty_clear_page(struct memslot *s, uint64_t page); /* dirty.c; page of the client's size */
 
 struct memslot *memslot_by_id(struct memslots *m, unsigned id); /* lock held */

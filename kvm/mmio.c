@@ -67,8 +67,10 @@ int mmio_access(struct vcpu *vcpu, uint64_t esr, ipa_t ipa)
 		if (!op.is_write)
 			finish_read(vcpu, &op, data);
 		vcpu_skip_instr(vcpu);
+		stat_add(vcpu, VCPU_STAT_MMIO_EXIT_KERNEL, 1);
 		return RESUME_GUEST;
 	}
+	stat_add(vcpu, VCPU_STAT_MMIO_EXIT_USER, 1);
 
 	vcpu->mmio = (struct vcpu_mmio){
 		.pending = true, .is_write = op.is_write, .sse = op.sse, .sf = op.sf, .len = op.len, .rt = op.rt};

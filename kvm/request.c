@@ -194,11 +194,26 @@ static bool stopped_done(struct vcpu *vcpu)
 	return atomic_load(&vcpu->mp_state) != KVM_MP_STATE_STOPPED || atomic_load(&vcpu->vm->dead);
 }
 
+static void halt(struct vcpu *vcpu)
+{
+	uint64_t start;
+
+	if (wfi_done(vcpu))
+		return;
+	start = cpu_group_counter(vcpu->vm->group);
+	vcpu->stats.value[VCPU_STAT_BLOCKING] = 1;
+	wait_until(vcpu, wfi_done);
+	vcpu->stats.value[VCPU_STAT_BLOCKING] = 0;
+	stats_wait(vcpu, (cpu_group_counter(vcpu->vm->group) - start) * (1000000000 / CPU_CNTFRQ));
+	if (irq_pending(vcpu))
+		stat_add(vcpu, VCPU_STAT_HALT_WAKEUP, 1);
+}
+
 int vcpu_wait_for_interrupt(struct vcpu *vcpu)
 {
 	if (vcpu->debug.policy & PAWL_DEBUG_WFI_RETURNS)
 		return RESUME_GUEST;
-	wait_until(vcpu, wfi_done);
+	halt(vcpu);
 	if (vcpu->pvtime.set)
 		pvtime_record(vcpu);
 	return RESUME_GUEST; /* an interruption is found by the run loop */
@@ -210,6 +225,7 @@ int request_handle(struct vcpu *vcpu)
 	uint32_t req;
 
 	if (atomic_load(&vcpu->signal_ran)) {
+		stat_add(vcpu, VCPU_STAT_SIGNAL_EXITS, 1);
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;
 	}

@@ -34,6 +34,7 @@ static int run_guest(struct vcpu *vcpu)
 			return -EINTR;
 		}
 		vcpu_commit_pc(vcpu);
+		stat_add(vcpu, VCPU_STAT_EXITS, 1);
 		if (cpu_run(vcpu->cpu) == CPU_EXIT_TRAP) {
 			ret = exit_handle(vcpu);
 			if (ret != RESUME_GUEST)

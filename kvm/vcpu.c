@@ -57,6 +57,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	if (vcpu->cpu)
 		cpu_free(vcpu->cpu);
 	free(vcpu->ccsidr);
+	stats_destroy(&vcpu->stats);
 	pthread_mutex_destroy(&vcpu->mutex);
 	free(vcpu);
 }
@@ -73,6 +74,8 @@ static int vcpu_new(struct vm *vm, unsigned id, struct vcpu **out)
 	vcpu->index = atomic_load(&vm->n_vcpus);
 	pthread_mutex_init(&vcpu->mutex, NULL);
 	request_vcpu_init(vcpu);
+	if (stats_init(&vcpu->stats, VCPU_STAT_COUNT) != 0)
+		goto fail;
 	vcpu->ccsidr = calloc(N_CCSIDR, sizeof(*vcpu->ccsidr));
 	vcpu->cpu = cpu_new(vm->group, &platform_no_gic, vcpu);
 	if (!vcpu->cpu || !vcpu->ccsidr)
@@ -306,6 +309,11 @@ static int ioctl_reg_list(struct vcpu *vcpu, void *arg)
 	return one_reg_list(vcpu, (uintptr_t)arg);
 }
 
+static int ioctl_stats_fd(struct vcpu *vcpu, void *arg)
+{
+	return stats_vcpu_fd(vcpu);
+}
+
 static int ioctl_get_mp_state(struct vcpu *vcpu, void *arg)
 {
 	((struct kvm_mp_state *)arg)->mp_state = (uint32_t)atomic_load(&vcpu->mp_state);
@@ -416,6 +424,7 @@ static const struct vcpu_ioctl {
 	{KVM_ARM_VCPU_FINALIZE, NEEDS_INIT, ioctl_finalize},
 	{KVM_GET_REG_LIST, NEEDS_INIT | RAW, ioctl_reg_list},
 	{KVM_SET_SIGNAL_MASK, RAW, ioctl_signal_mask},
+	{KVM_GET_STATS_FD, RAW, ioctl_stats_fd},
 	{KVM_SET_DEVICE_ATTR, 0, ioctl_set_attr},
 	{KVM_GET_DEVICE_ATTR, 0, ioctl_get_attr},
 	{KVM_HAS_DEVICE_ATTR, 0, ioctl_has_attr},

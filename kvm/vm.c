@@ -14,6 +14,7 @@
 
 #include "core.h"
 #include "its.h"
+#include "memslot.h"
 #include "vgic.h"
 
 /* ---- lifetime */
@@ -48,6 +49,7 @@ static void vm_destroy(struct vm *vm)
 		munmap(p->coalesced, host_page_size());
 	if (p->coalesced_fd >= 0)
 		close(p->coalesced_fd);
+	stats_destroy(&p->stats);
 	pthread_mutex_destroy(&p->id_lock);
 	pthread_mutex_destroy(&p->coalesced_lock);
 	pthread_mutex_destroy(&vm->lock);
@@ -105,13 +107,16 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 	p->refs = 1;
 	p->generation = file_generation();
 	p->coalesced_fd = -1;
+	p->stats.fd = -1;
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_init(&p->id_lock, NULL);
 	pthread_mutex_init(&p->coalesced_lock, NULL);
 	vm->group = cpu_group_new();
 	if (!vm->group)
 		goto fail;
-	err = map_coalesced(vm);
+	err = stats_init(&p->stats, VM_STAT_COUNT);
+	if (!err)
+		err = map_coalesced(vm);
 	if (!err)
 		err = model_vm_init(vm);
 	if (!err)
@@ -260,6 +265,7 @@ static const struct {
 	 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW},
 	{KVM_CAP_STEAL_TIME, DYNAMIC},
 	{KVM_CAP_PTP_KVM, 1},
+	{KVM_CAP_BINARY_STATS_FD, 1},
 	{KVM_CAP_SYSTEM_EVENT_DATA, 1},
 	{KVM_CAP_ARM_SYSTEM_SUSPEND, 1},
 	{KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 65536 * sizeof(struct kvm_dirty_gfn)},
@@ -455,6 +461,16 @@ static long vm_ioctl_reset_dirty_rings(struct vm *vm, void *arg)
 	return dirty_ring_reset(vm);
 }
 
+static long vm_ioctl_stats_fd(struct vm *vm, void *arg)
+{
+	long fd;
+
+	pthread_mutex_lock(&vm->memslots->lock);
+	fd = stats_vm_fd(vm);
+	pthread_mutex_unlock(&vm->memslots->lock);
+	return fd;
+}
+
 static long vm_ioctl_create_irqchip(struct vm *vm, void *arg)
 {
 	int err;
@@ -606,6 +622,7 @@ static const struct vm_ioctl {
 	{KVM_GET_DIRTY_LOG, 0, vm_ioctl_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, 0, vm_ioctl_clear_dirty_log},
 	{KVM_RESET_DIRTY_RINGS, RAW, vm_ioctl_reset_dirty_rings},
+	{KVM_GET_STATS_FD, RAW, vm_ioctl_stats_fd},
 	{KVM_CHECK_EXTENSION, RAW, vm_ioctl_check_extension},
 	{KVM_CREATE_VCPU, RAW, vm_ioctl_create_vcpu},
 	{KVM_CREATE_IRQCHIP, RAW, vm_ioctl_create_irqchip},

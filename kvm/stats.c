@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KVM_GET_STATS_FD (api.rst 4.134): counters of a VM and of a vcpu, in a file that describes itself: header, name, a descriptor
+ * for each counter, values.
+ *
+ * The counters are plain memory until somebody asks. Then they move into a memfd, which every asker gets read-only: so a
+ * descriptor can be read at any offset, at any time, and outlives what it tells of.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core.h"
+
+enum { NAME_SIZE = 48, KEPT_FD_MIN = 512 };
+
+#define COUNTER (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
+#define TIME (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
+#define TIME_HIST (KVM_STATS_TYPE_LOG_HIST | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
+#define BOOLEAN (KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_BOOLEAN | KVM_STATS_BASE_POW10)
+
+struct stat_row {
+	unsigned at; /* index of its first value */
+	const char *name;
+	uint32_t flags;
+	uint16_t size; /* values */
+};
+
+/* In the order of the kernel's. Nothing polls before it sleeps, so the halt_*poll* stay 0. */
+static const struct stat_row vm_rows[] = {
+	{VM_STAT_REMOTE_TLB_FLUSH, "remote_tlb_flush", COUNTER, 1},
+	{VM_STAT_REMOTE_TLB_FLUSH_REQUESTS, "remote_tlb_flush_requests", COUNTER, 1},
+};
+static const struct stat_row vcpu_rows[] = {
+	{VCPU_STAT_HALT_SUCCESSFUL_POLL, "halt_successful_poll", COUNTER, 1},
+	{VCPU_STAT_HALT_ATTEMPTED_POLL, "halt_attempted_poll", COUNTER, 1},
+	{VCPU_STAT_HALT_POLL_INVALID, "halt_poll_invalid", COUNTER, 1},
+	{VCPU_STAT_HALT_WAKEUP, "halt_wakeup", COUNTER, 1},
+	{VCPU_STAT_HALT_POLL_SUCCESS_NS, "halt_poll_success_ns", TIME, 1},
+	{VCPU_STAT_HALT_POLL_FAIL_NS, "halt_poll_fail_ns", TIME, 1},
+	{VCPU_STAT_HALT_WAIT_NS, "halt_wait_ns", TIME, 1},
+	{VCPU_STAT_HALT_POLL_SUCCESS_HIST, "halt_poll_success_hist", TIME_HIST, STAT_HIST},
+	{VCPU_STAT_HALT_POLL_FAIL_HIST, "halt_poll_fail_hist", TIME_HIST, STAT_HIST},
+	{VCPU_STAT_HALT_WAIT_HIST, "halt_wait_hist", TIME_HIST, STAT_HIST},
+	{VCPU_STAT_BLOCKING, "blocking", BOOLEAN, 1},
+	{VCPU_STAT_HVC_EXIT, "hvc_exit_stat", COUNTER, 1},
+	{VCPU_STAT_WFE_EXIT, "wfe_exit_stat", COUNTER, 1},
+	{VCPU_STAT_WFI_EXIT, "wfi_exit_stat", COUNTER, 1},
+	{VCPU_STAT_MMIO_EXIT_USER, "mmio_exit_user", COUNTER, 1},
+	{VCPU_STAT_MMIO_EXIT_KERNEL, "mmio_exit_kernel", COUNTER, 1},
+	{VCPU_STAT_SIGNAL_EXITS, "signal_exits", COUNTER, 1},
+	{VCPU_STAT_EXITS, "exits", COUNTER, 1},
+};
+enum { N_VM_ROWS = sizeof(vm_rows) / sizeof(vm_rows[0]), N_VCPU_ROWS = sizeof(vcpu_rows) / sizeof(vcpu_rows[0]) };
+
+_Static_assert(sizeof(struct kvm_stats_header) == 24 && sizeof(struct kvm_stats_desc) == 16, "the file's layout");
+
+static size_t data_offset(unsigned n_rows)
+{
+	return sizeof(struct kvm_stats_header) + NAME_SIZE + n_rows * (sizeof(struct kvm_stats_desc) + NAME_SIZE);
+}
+
+static void describe(char *file, const char *id, const struct stat_row *rows, unsigned n_rows)
+{
+	struct kvm_stats_header head = {
+		.name_size = NAME_SIZE,
+		.num_desc = n_rows,
+		.id_offset = sizeof(head),
+		.desc_offset = sizeof(head) + NAME_SIZE,
+		.data_offset = (uint32_t)data_offset(n_rows),
+	};
+	char *at = file + head.desc_offset;
+
+	memcpy(file, &head, sizeof(head));
+	snprintf(file + head.id_offset, NAME_SIZE, "%s", id);
+	for (unsigned i = 0; i < n_rows; i++, at += sizeof(struct kvm_stats_desc) + NAME_SIZE) {
+		const struct kvm_stats_desc d = {
+			.flags = rows[i].flags,
+			.exponent = (rows[i].flags & KVM_STATS_UNIT_MASK) == KVM_STATS_UNIT_SECONDS ? -9 : 0,
+			.size = rows[i].size,
+			.offset = rows[i].at * (uint32_t)sizeof(uint64_t),
+		};
+
+		memcpy(at, &d, sizeof(d));
+		snprintf(at + sizeof(d), NAME_SIZE, "%s", rows[i].name);
+	}
+}
+
+/* Move the counters into a memfd. */
+static int publish(struct stats *s, const char *id, const struct stat_row *rows, unsigned n_rows)
+{
+	size_t data = data_offset(n_rows), size = data + s->count * sizeof(uint64_t);
+	int err, high, fd = memfd_create("kvm-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *p;
+
+	if (fd < 0)
+		return -errno;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, KEPT_FD_MIN);
+	if (high >= 0) {
+		syscall(SYS_close, fd);
+		fd = high;
+	}
+	if (ftruncate(fd, (off_t)size) != 0)
+		goto fail;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		goto fail;
+	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+	describe(p, id, rows, n_rows);
+	memcpy(p + data, s->value, s->count * sizeof(uint64_t));
+	free(s->own);
+	s->own = NULL;
+	s->value = (uint64_t *)(void *)(p + data);
+	s->file = p;
+	s->file_size = size;
+	s->fd = fd;
+	return 0;
+fail:
+	err = -errno;
+	syscall(SYS_close, fd);
+	return err;
+}
+
+static int get_fd(struct stats *s, const char *id, const struct stat_row *rows, unsigned n_rows)
+{
+	int err = s->file ? 0 : publish(s, id, rows, n_rows), fd;
+	char path[32];
+
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) /* no procfs: one that can be written to, then */
+		fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int stats_vm_fd(struct vm *vm)
+{
+	char id[NAME_SIZE];
+
+	snprintf(id, sizeof(id), "kvm-%d", (int)getpid());
+	return get_fd(&vm->priv->stats, id, vm_rows, N_VM_ROWS);
+}
+
+int stats_vcpu_fd(struct vcpu *vcpu)
+{
+	char id[NAME_SIZE];
+
+	snprintf(id, sizeof(id), "kvm-%d/vcpu-%u", (int)getpid(), vcpu->id);
+	return get_fd(&vcpu->stats, id, vcpu_rows, N_VCPU_ROWS);
+}
+
+int stats_init(struct stats *s, unsigned count)
+{
+	*s = (struct stats){.count = count, .fd = -1};
+	s->own = calloc(count, sizeof(*s->own));
+	s->value = s->own;
+	return s->own ? 0 : -ENOMEM;
+}
+
+void stats_destroy(struct stats *s)
+{
+	if (s->file) {
+		munmap(s->file, s->file_size);
+		syscall(SYS_close, s->fd);
+	}
+	free(s->own);
+}
+
+void stats_wait(struct vcpu *vcpu, uint64_t ns)
+{
+	unsigned bucket = ns ? 64 - (unsigned)__builtin_clzll(ns) : 0;
+
+	stat_add(vcpu, VCPU_STAT_HALT_WAIT_NS, ns);
+	stat_add(vcpu, VCPU_STAT_HALT_WAIT_HIST + (bucket < STAT_HIST ? bucket : STAT_HIST - 1), 1);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* KVM_GET_STATS_FD (api.rst 4.134): files that describe themselves, counters that count. */
+#include <unistd.h>
+
+#include "harness.h"
+
+static int fd = -1;
+static struct kvm_stats_header head;
+
+static void open_stats(int of)
+{
+	fd = (int)call(of, KVM_GET_STATS_FD, NULL);
+	if (fd < 0)
+		fail("KVM_GET_STATS_FD: %s", strerror(-fd));
+	expect_eq(pread(fd, &head, sizeof(head), 0), sizeof(head));
+}
+
+/* Values of the counter with that name; how many there are. */
+static unsigned values(const char *name, uint64_t *out, unsigned max)
+{
+	size_t size = sizeof(struct kvm_stats_desc) + head.name_size;
+	struct kvm_stats_desc *d = malloc(size);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < head.num_desc && !n; i++) {
+		expect_eq(pread(fd, d, size, head.desc_offset + (off_t)(i * size)), size);
+		if (strcmp(d->name, name) == 0)
+			n = d->size;
+	}
+	if (!n)
+		fail("no counter %s", name);
+	n = n < max ? n : max;
+	expect_eq(pread(fd, out, n * 8, head.data_offset + (off_t)d->offset), n * 8);
+	free(d);
+	return n;
+}
+
+static uint64_t counter(const char *name)
+{
+	uint64_t v;
+
+	expect_eq(values(name, &v, 1), 1);
+	return v;
+}
+
+/* What api.rst says of header and descriptors, for whatever counters there are. */
+static void check_file(const char *id_prefix)
+{
+	size_t size = sizeof(struct kvm_stats_desc) + head.name_size, data = 0;
+	char id[64] = "", rest[8];
+	struct kvm_stats_desc *d = malloc(size);
+
+	expect_eq(head.flags, 0);
+	expect_eq(head.name_size, 48);
+	expect_eq(head.id_offset, sizeof(head));
+	expect_eq(head.desc_offset, sizeof(head) + 48);
+	expect_eq(head.data_offset, head.desc_offset + head.num_desc * size);
+	expect_eq(pread(fd, id, 48, head.id_offset), 48);
+	expect_eq(strncmp(id, id_prefix, strlen(id_prefix)), 0);
+	for (unsigned i = 0; i < head.num_desc; i++) {
+		expect_eq(pread(fd, d, size, head.desc_offset + (off_t)(i * size)), size);
+		test_variant = d->name;
+		expect_eq(d->name[0] != 0 && memchr(d->name, 0, 48) != NULL, 1);
+		expect_eq((d->flags & KVM_STATS_TYPE_MASK) <= KVM_STATS_TYPE_MAX, 1);
+		expect_eq((d->flags & KVM_STATS_UNIT_MASK) <= KVM_STATS_UNIT_MAX, 1);
+		expect_eq((d->flags & KVM_STATS_BASE_MASK) <= KVM_STATS_BASE_MAX, 1);
+		expect_eq(d->size > 0, 1);
+		expect_eq(d->offset, data); /* none overlaps, none is missing */
+		data += d->size * 8ul;
+	}
+	test_variant = NULL;
+	free(d);
+	expect_eq(lseek(fd, 0, SEEK_END), head.data_offset + data);
+	expect_eq(pread(fd, rest, sizeof(rest), head.data_offset + (off_t)data), 0);
+}
+
+TEST(a_vms_file_describes_itself)
+{
+	char id[32];
+
+	machine_new(0);
+	open_stats(m.vm);
+	snprintf(id, sizeof(id), "kvm-%d", (int)getpid());
+	check_file(id);
+	close(fd);
+}
+
+TEST(a_vcpus_file_describes_itself_before_it_is_initialised)
+{
+	machine_new(WITHOUT_INIT);
+	open_stats(m.vcpu);
+	check_file("kvm-");
+	close(fd);
+}
+
+TEST(exits_are_counted_by_their_kind_and_before_anybody_asked)
+{
+	guest(LDR_X0_DEV, LDR_W0_DIST, HVC, 0xd503205f /* wfe */, STR_X3_DEV);
+	expect_exit(KVM_EXIT_MMIO);
+	open_stats(m.vcpu);
+	expect_eq(counter("mmio_exit_user"), 1);
+	expect_eq(counter("mmio_exit_kernel"), 0);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_eq(counter("mmio_exit_user"), 2);
+	expect_eq(counter("mmio_exit_kernel"), 1);
+	expect_eq(counter("hvc_exit_stat"), 1);
+	expect_eq(counter("wfe_exit_stat") <= 1, 1); /* whether WFE traps is the host's choice */
+	expect_eq(counter("wfi_exit_stat"), 0);
+	expect_eq(counter("exits") >= 4, 1);
+	close(fd);
+}
+
+TEST(a_wait_is_counted_and_in_one_bucket)
+{
+	uint64_t hist[64], sum = 0;
+	unsigned n;
+
+	guest_with(WITHOUT_GIC, 0xd51be309 /* msr cntv_tval_el0, x9 */, 0xd51be323 /* msr cntv_ctl_el0, x3 */, WFI,
+		   STR_X3_DEV);
+	set_reg(X(9), 62500); /* 1 ms */
+	set_reg(X(3), 1);
+	open_stats(m.vcpu);
+	expect_error(EINTR); /* the line to the client's interrupt controller */
+	expect_eq(counter("wfi_exit_stat"), 1);
+	expect_eq(counter("blocking"), 0);
+	n = values("halt_wait_hist", hist, 64);
+	for (unsigned i = 0; i < n; i++)
+		sum += hist[i];
+	expect_eq(sum <= 1, 1); /* a host that is late enough finds the timer expired already */
+	expect_eq(counter("halt_wait_ns") > 0, sum);
+	close(fd);
+}
+
+TEST(a_change_of_the_slots_is_a_flush)
+{
+	struct kvm_userspace_memory_region r = {.slot = 1};
+	uint64_t before;
+
+	machine_new(0);
+	open_stats(m.vm);
+	before = counter("remote_tlb_flush");
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
+	expect_eq(counter("remote_tlb_flush") > before, 1);
+	close(fd);
+}
+
+TEST(the_descriptor_is_read_only_of_its_own_and_outlives_the_vm)
+{
+	int other;
+
+	guest(LDR_X0_DEV);
+	open_stats(m.vcpu);
+	other = (int)call(m.vcpu, KVM_GET_STATS_FD, NULL);
+	expect_eq(other != fd, 1);
+	expect_eq(write(fd, "x", 1), -1);
+	expect_eq(errno, EBADF);
+	expect_exit(KVM_EXIT_MMIO);
+	close(other);
+	expect_eq(counter("mmio_exit_user"), 1);
+	machine_free();
+	expect_eq(counter("mmio_exit_user"), 1);
+	close(fd);
+}
