@@ -33,6 +33,7 @@ int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, co
 	return trap_el2_abort(cpu, ESR_MAKE(EC_DABT_LOWER, iss), va, (f->ipa & IR_PAGE_MASK) | (va & ~IR_PAGE_MASK));
 }
 
+/* write: not for a read-modify-write, whose read would have failed, too. */
 static int abort_alignment(struct cpu *cpu, uint64_t va, bool write, bool cm)
 {
 	const struct fault f = {.fsc = FSC_ALIGNMENT};
@@ -112,7 +113,7 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 	if (!stage1_translate(cpu, va, a->kinds, b->regime, &x, &f))
 		goto abort;
 	if (x.device && a->misaligned) {
-		abort_alignment(cpu, va, a->kinds & ACC_WRITE, a->cm);
+		abort_alignment(cpu, va, (a->kinds & ACC_WRITE) && !(a->m & IR_MEM_RMW), a->cm);
 		return NULL;
 	}
 	host = stage2_access(cpu, x.ipa, a->kinds & ACC_WRITE, &range, &f);
@@ -156,7 +157,7 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 
 		a->misaligned = a->va & (align - 1);
 		if (unlikely(a->misaligned) && ((m & (IR_MEM_ACQREL | IR_MEM_ALIGNED)) || (sctlr & SCTLR_A)))
-			return abort_alignment(cpu, a->va, a->kinds & ACC_WRITE, false);
+			return abort_alignment(cpu, a->va, (a->kinds & ACC_WRITE) && !(m & IR_MEM_RMW), false);
 	}
 
 	*lo = access_page(cpu, a, a->va, &flags);
@@ -327,12 +328,14 @@ int access_zva(struct cpu *cpu, uint64_t va)
 	return 0;
 }
 
+/* PSTATE.PAN does not apply. */
 int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa)
 {
+	enum regime regime = cpu_is_el0(cpu) ? REGIME_EL0 : REGIME_EL1;
 	struct xlate x;
 	struct fault f;
 
-	if (!stage1_translate(cpu, va, write ? ACC_WRITE : ACC_READ, tlb_regime(cpu), &x, &f) ||
+	if (!stage1_translate(cpu, va, write ? ACC_WRITE : ACC_READ, regime, &x, &f) ||
 	    !stage2_access(cpu, x.ipa, false, NULL, &f))
 		return abort_data(cpu, va, 0, true, true, &f);
 	if (write && debug_page_watched(cpu, va) &&

@@ -242,7 +242,7 @@ static bool byte_match(const struct watch_range *w, uint64_t va)
 bool debug_watchpoint(struct cpu *cpu, uint64_t va, uint64_t size, unsigned kind, bool unpriv, bool cm)
 {
 	const struct cpu_dbg_regs *d = live(cpu);
-	bool hit = false;
+	bool hit = false, by_read = false;
 	uint64_t far = 0;
 
 	if (!debug_enabled(cpu))
@@ -262,12 +262,15 @@ bool debug_watchpoint(struct cpu *cpu, uint64_t va, uint64_t size, unsigned kind
 			if (!hit || va + i < far)
 				far = va + i;
 			hit = true;
+			by_read = by_read || (wcr >> 3 & kind & ACC_READ);
 			break;
 		}
 	}
 	if (!hit)
 		return false;
+	/* WnR of a read-modify-write: 0 if its read was enough for the match. */
 	debug_exception(cpu, EC_WATCHPT_LOWER,
-			FSC_DEBUG | (kind & ACC_WRITE ? ISS_DABT_WNR : 0) | (cm ? ISS_DABT_CM : 0), far, true);
+			FSC_DEBUG | ((kind & ACC_WRITE) && !by_read ? ISS_DABT_WNR : 0) | (cm ? ISS_DABT_CM : 0), far,
+			true);
 	return true;
 }

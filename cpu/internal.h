@@ -52,6 +52,7 @@ enum {
 #define SCTLR_SPAN (1ull << 23)
 #define SCTLR_UCI (1ull << 26)
 #define SCTLR_DSSBS (1ull << 44)
+#define SCTLR_EPAN (1ull << 57)
 
 /* TCR_EL1 */
 #define TCR_T0SZ(t) ((unsigned)(t)&63)

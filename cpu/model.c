@@ -47,18 +47,17 @@ static const struct cpu_switch {
 	{ \
 #name, ISA_##name, reg, shift, value \
 	}
-	S(AES, ISAR0, 4, 1),	 S(PMULL, ISAR0, 4, 2),	  S(SHA1, ISAR0, 8, 1),
-	S(SHA256, ISAR0, 12, 1), S(SHA512, ISAR0, 12, 2), S(CRC32, ISAR0, 16, 1),
-	S(LSE, ISAR0, 20, 2),	 S(RDM, ISAR0, 28, 1),	  S(SHA3, ISAR0, 32, 1),
-	S(SM3, ISAR0, 36, 1),	 S(SM4, ISAR0, 40, 1),	  S(DOTPROD, ISAR0, 44, 1),
-	S(FHM, ISAR0, 48, 1),	 S(FLAGM, ISAR0, 52, 1),  S(FLAGM2, ISAR0, 52, 2),
-	S(DPB, ISAR1, 0, 1),	 S(JSCVT, ISAR1, 12, 1),  S(FCMA, ISAR1, 16, 1),
-	S(RCPC, ISAR1, 20, 1),	 S(RCPC2, ISAR1, 20, 2),  S(FRINTTS, ISAR1, 32, 1),
-	S(SB, ISAR1, 36, 1),	 S(I8MM, ISAR1, 52, 1),	  S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
-	S(SSBS, PFR1, 4, 1),	 S(SSBS2, PFR1, 4, 2),	  S(TGRAN16, MMFR0, 20, 1),
-	S(HAF, MMFR1, 0, 1),	 S(HDBS, MMFR1, 0, 2),	  S(HPDS, MMFR1, 12, 1),
-	S(LOR, MMFR1, 16, 1),	 S(PAN, MMFR1, 20, 1),	  S(PAN2, MMFR1, 20, 2),
-	S(UAO, MMFR2, 4, 1),
+	S(AES, ISAR0, 4, 1),	   S(PMULL, ISAR0, 4, 2),    S(SHA1, ISAR0, 8, 1),	 S(SHA256, ISAR0, 12, 1),
+	S(SHA512, ISAR0, 12, 2),   S(CRC32, ISAR0, 16, 1),   S(LSE, ISAR0, 20, 2),	 S(RDM, ISAR0, 28, 1),
+	S(SHA3, ISAR0, 32, 1),	   S(SM3, ISAR0, 36, 1),     S(SM4, ISAR0, 40, 1),	 S(DOTPROD, ISAR0, 44, 1),
+	S(FHM, ISAR0, 48, 1),	   S(FLAGM, ISAR0, 52, 1),   S(FLAGM2, ISAR0, 52, 2),	 S(DPB, ISAR1, 0, 1),
+	S(DPB2, ISAR1, 0, 2),	   S(TLBIOS, ISAR0, 56, 1),  S(TLBIRANGE, ISAR0, 56, 2), S(LVA, MMFR2, 16, 1),
+	S(EPAN, MMFR1, 20, 3),	   S(JSCVT, ISAR1, 12, 1),   S(FCMA, ISAR1, 16, 1),	 S(RCPC, ISAR1, 20, 1),
+	S(RCPC2, ISAR1, 20, 2),	   S(FRINTTS, ISAR1, 32, 1), S(SB, ISAR1, 36, 1),	 S(I8MM, ISAR1, 52, 1),
+	S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
+	S(SSBS, PFR1, 4, 1),	   S(SSBS2, PFR1, 4, 2),     S(TGRAN16, MMFR0, 20, 1),	 S(HAF, MMFR1, 0, 1),
+	S(HDBS, MMFR1, 0, 2),	   S(HPDS, MMFR1, 12, 1),    S(LOR, MMFR1, 16, 1),	 S(PAN, MMFR1, 20, 1),
+	S(PAN2, MMFR1, 20, 2),	   S(UAO, MMFR2, 4, 1),
 #undef S
 };
 enum { N_SWITCHES = sizeof(switches) / sizeof(switches[0]) };

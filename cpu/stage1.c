@@ -2,7 +2,8 @@
 /*
  * Stage 1 of the EL1&0 regime: the walk, its faults and permissions, hardware update of the access flag and the dirty
  * state. Arm ARM DDI 0487, "The VMSAv8-64 translation table format" and "Hardware management of the Access flag and
- * dirty state". 4, 16 and 64 KiB granules, 48-bit VAs and PAs. Holds no translations: that is tlb.c.
+ * dirty state". 4, 16 and 64 KiB granules; VAs and PAs of 48 bits, with the 64 KiB granule of 52 bits. Holds no
+ * translations: that is tlb.c.
  */
 #include "internal.h"
 
@@ -29,19 +30,44 @@ struct walk_params { /* what TCR_EL1 says about the half of the address space th
 	bool epd, tbi, hpd;
 };
 
+static const uint8_t size_bits[8] = {32, 36, 40, 42, 44, 48, 52, 52}; /* encoding of PARange and IPS */
+
 unsigned stage1_pa_bits(const struct cpu *cpu)
 {
-	static const uint8_t bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-
-	return bits[cpu->id[CPU_ID(7, 0)] & 7];
+	return size_bits[cpu->id[CPU_ID(7, 0)] & 7];
 }
 
-static unsigned output_bits(const struct cpu *cpu)
+/* Output addresses of that granule. */
+static unsigned output_bits(const struct cpu *cpu, unsigned page)
 {
-	static const uint8_t bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-	unsigned ips = bits[TCR_IPS(cpu->sys[CPU_TCR_EL1])], pa = stage1_pa_bits(cpu);
+	unsigned ips = size_bits[TCR_IPS(cpu->sys[CPU_TCR_EL1])], pa = stage1_pa_bits(cpu);
+	unsigned bits = ips < pa ? ips : pa;
 
-	return ips < pa ? ips : pa;
+	return bits > 48 && page != 16 ? 48 : bits;
+}
+
+/* FEAT_LPA: whether the 64 KiB granule's tables hold bits 51:48 of addresses, in places of their own. */
+static bool has_52_bit_outputs(const struct cpu *cpu, unsigned page)
+{
+	return page == 16 && stage1_pa_bits(cpu) == 52;
+}
+
+static uint64_t table_base(const struct cpu *cpu, uint64_t ttbr, unsigned page)
+{
+	/* Bits 5:2 are there with an IPS of 52 bits, else RES0 or part of the address. */
+	if (has_52_bit_outputs(cpu, page) && TCR_IPS(cpu->sys[CPU_TCR_EL1]) >= 6)
+		return (ttbr & 0x0000ffffffffffc0ull) | (ttbr & 0x3c) << 46;
+	return ttbr & 0x0000fffffffffffeull;
+}
+
+/* Address in a descriptor whose low `low` bits are not part of it. */
+static uint64_t output_address(const struct cpu *cpu, uint64_t desc, unsigned page, unsigned low)
+{
+	uint64_t base = desc & 0x0000fffffffff000ull;
+
+	if (has_52_bit_outputs(cpu, page))
+		base |= (desc & 0xf000) << 36;
+	return base & ~((1ull << low) - 1);
 }
 
 bool stage1_tbi(const struct cpu *cpu, uint64_t va)
@@ -86,8 +112,10 @@ static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
 	if (w.page == 14 && !cpu_has(cpu, ISA_TGRAN16))
 		w.page = 12; /* which of the others it is, is the implementation's choice */
 	/* Sizes out of range behave as the nearest one that is supported. */
-	if (w.tsz < 16)
+	if (w.tsz < 16 && !(w.page == 16 && cpu_has(cpu, ISA_LVA)))
 		w.tsz = 16;
+	if (w.tsz < 12)
+		w.tsz = 12;
 	if (w.tsz > 39)
 		w.tsz = 39;
 	return w;
@@ -138,7 +166,9 @@ static void rights(const struct cpu *cpu, uint64_t desc, uint64_t tables, enum r
 	x->r = true;
 	x->w = !ro;
 	x->x = !pxn && !(wxn && x->w) && !(el0 && !ro); /* what EL0 may write EL1 may not execute */
-	if (regime == REGIME_EL1_PAN && el0)
+	/* With SCTLR_EL1.EPAN also what EL0 may only execute. */
+	if (regime == REGIME_EL1_PAN &&
+	    (el0 || (!uxn && cpu_has(cpu, ISA_EPAN) && (cpu->sys[CPU_SCTLR_EL1] & SCTLR_EPAN))))
 		x->r = x->w = false;
 }
 
@@ -164,10 +194,10 @@ bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime re
 			return fault(f, FSC_TRANSLATION, 0);
 	}
 	stride = w.page - 3;
-	out = output_bits(cpu);
+	out = output_bits(cpu, w.page);
 	level = 4 - (bits - w.page + stride - 1) / stride;
 	shift = w.page + stride * (3 - level); /* of the index at this level */
-	base = w.ttbr & 0x0000fffffffffffeull;
+	base = table_base(cpu, w.ttbr, w.page);
 	if (base >> out)
 		return fault(f, FSC_ADDR_SIZE, 0);
 	base &= ~((8ull << (bits - shift)) - 1);
@@ -188,11 +218,11 @@ restart:
 		leaf = level == 3 || !(desc & DESC_TABLE);
 		if (level == 3 && !(desc & DESC_TABLE))
 			return fault(f, FSC_TRANSLATION, level);
-		/* Blocks: 4 KiB granule levels 1 and 2, the others level 2 */
-		if (leaf && level < (w.page == 12 ? 1u : 2u))
+		/* Blocks: 4 KiB granule levels 1 and 2, the others level 2, 64 KiB with 52-bit outputs level 1 too */
+		if (leaf && level < (w.page == 12 || has_52_bit_outputs(cpu, w.page) ? 1u : 2u))
 			return fault(f, FSC_TRANSLATION, level);
 		if (!leaf) {
-			base = desc & 0x0000fffffffff000ull & ~((1ull << w.page) - 1);
+			base = output_address(cpu, desc, w.page, w.page);
 			if (base >> out)
 				return fault(f, FSC_ADDR_SIZE, level);
 			if (!w.hpd)
@@ -200,7 +230,7 @@ restart:
 			continue;
 		}
 
-		base = desc & 0x0000fffffffff000ull & ~((1ull << shift) - 1);
+		base = output_address(cpu, desc, w.page, shift);
 		if (base >> out)
 			return fault(f, FSC_ADDR_SIZE, level);
 		if (!(desc & DESC_AF) && !(tcr & TCR_HA))
@@ -227,7 +257,7 @@ restart:
 					w = walk_params(cpu, va);
 					level = 4 - (bits - w.page + stride - 1) / stride;
 					shift = w.page + stride * (3 - level);
-					base = (w.ttbr & 0x0000fffffffffffeull) & ~((8ull << (bits - shift)) - 1);
+					base = table_base(cpu, w.ttbr, w.page) & ~((8ull << (bits - shift)) - 1);
 					goto restart;
 				}
 				dbm = dbm && !(acc & ACC_WRITE);
@@ -243,7 +273,7 @@ restart:
 	x->ipa = base | (va & (x->size - 1));
 	x->attr = cpu->sys[CPU_MAIR_EL1] >> (8 * (desc >> 2 & 7));
 	x->device = !(x->attr & 0xf0);
-	x->sh = x->device ? 2 : desc >> 8 & 3;
+	x->sh = x->device || x->attr == 0x44 ? 2 : desc >> 8 & 3; /* Device and Non-cacheable are outer shareable */
 	return true;
 }
 

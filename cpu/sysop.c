@@ -20,32 +20,78 @@ static int trap_to_el2(struct cpu *cpu, uint32_t enc, unsigned rt)
 
 /* ---- TLBI */
 
-static int tlbi(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
-{
-	unsigned crm = enc >> 3 & 15, op2 = enc & 7;
-	enum inval_kind kind;
-	uint64_t arg = 0;
+/* Where an operation counts. The PEs are one shareability domain: outer is inner. */
+enum tlbi_scope { TLBI_NONE, TLBI_LOCAL, TLBI_SHARED };
+struct tlbi_form {
+	enum tlbi_scope scope;
+	bool range;
+};
 
-	if ((enc >> 11 & 7) != 0 || (crm != 7 && crm != 3))
+static struct tlbi_form tlbi_form(const struct cpu *cpu, uint32_t enc)
+{
+	bool os = cpu_has(cpu, ISA_TLBIOS), range = cpu_has(cpu, ISA_TLBIRANGE);
+
+	if ((enc >> 11 & 7) != 0)
+		return (struct tlbi_form){TLBI_NONE, false};
+	switch (enc >> 3 & 15) {
+	case 1: return (struct tlbi_form){os ? TLBI_SHARED : TLBI_NONE, false};
+	case 2: return (struct tlbi_form){range ? TLBI_SHARED : TLBI_NONE, true};
+	case 3: return (struct tlbi_form){TLBI_SHARED, false};
+	case 5: return (struct tlbi_form){range ? TLBI_SHARED : TLBI_NONE, true}; /* outer shareable */
+	case 6: return (struct tlbi_form){range ? TLBI_LOCAL : TLBI_NONE, true};
+	case 7: return (struct tlbi_form){TLBI_LOCAL, false};
+	default: return (struct tlbi_form){TLBI_NONE, false};
+	}
+}
+
+static void invalidate(struct cpu *cpu, struct tlbi_form form, enum inval_kind kind, uint64_t arg)
+{
+	inval_apply(cpu, &(struct inval_list){.n = 1, .v = {{kind, arg}}});
+	if (form.scope == TLBI_SHARED)
+		group_defer(cpu, kind, arg);
+}
+
+/* BaseADDR, NUM, SCALE and TG of the argument of a range operation; many pages are all pages. */
+static void invalidate_range(struct cpu *cpu, struct tlbi_form form, uint64_t val)
+{
+	unsigned tg = val >> 46 & 3, scale = val >> 44 & 3, num = val >> 39 & 31;
+	unsigned page = 10 + 2 * tg; /* log2 of the granule; a TG of 0 is reserved */
+	uint64_t va = (uint64_t)((int64_t)(val << 27) >> 27) << page;
+	uint64_t n = ((uint64_t)num + 1) << (5 * scale + 1);
+
+	if (!tg || n > (unsigned)(INVAL_MAX / 2) >> (page - IR_PAGE_SHIFT)) {
+		invalidate(cpu, form, INVAL_TLB_ALL, 0);
+		return;
+	}
+	for (n <<= page - IR_PAGE_SHIFT; n--; va += 1ull << IR_PAGE_SHIFT)
+		invalidate(cpu, form, INVAL_TLB_VA, (uint64_t)((int64_t)(va << 8) >> 8));
+}
+
+static int tlbi(struct cpu *cpu, uint32_t enc, uint64_t val)
+{
+	const struct tlbi_form form = tlbi_form(cpu, enc);
+	unsigned op2 = enc & 7;
+
+	if (form.scope == TLBI_NONE)
 		return exception_undef(cpu);
 	switch (op2) {
-	case 0: kind = INVAL_TLB_ALL; break;
+	case 0:
 	case 2:
-		kind = INVAL_TLB_ASID;
-		arg = val >> 48;
+		if (form.range)
+			return exception_undef(cpu);
+		invalidate(cpu, form, op2 ? INVAL_TLB_ASID : INVAL_TLB_ALL, op2 ? val >> 48 : 0);
 		break;
 	case 1: /* VAE1, VAAE1, VALE1, VAALE1: in all address spaces */
 	case 3:
 	case 5:
 	case 7:
-		kind = INVAL_TLB_VA;
-		arg = (uint64_t)((int64_t)(val << 20) >> 8);
+		if (form.range)
+			invalidate_range(cpu, form, val);
+		else
+			invalidate(cpu, form, INVAL_TLB_VA, (uint64_t)((int64_t)(val << 20) >> 8));
 		break;
 	default: return exception_undef(cpu);
 	}
-	inval_apply(cpu, &(struct inval_list){.n = 1, .v = {{kind, arg}}});
-	if (crm == 3)
-		group_defer(cpu, kind, arg);
 	return retire(cpu);
 }
 
@@ -58,7 +104,7 @@ static int at(struct cpu *cpu, unsigned acc, enum regime regime, uint64_t va)
 	uint64_t par;
 
 	if (stage1_translate(cpu, va, acc | ACC_PROBE, regime, &x, &f))
-		par = (uint64_t)x.attr << 56 | (x.ipa & 0x0000fffffffff000ull) | 1u << 11 | 1u << 9 |
+		par = (uint64_t)x.attr << 56 | (x.ipa & 0x000ffffffffff000ull) | 1u << 11 | 1u << 9 |
 		      (uint64_t)x.sh << 7;
 	else if (f.stage2) /* a table that is not there is EL2's business */
 		return abort_data(cpu, va, 0, acc & ACC_WRITE, true, &f);
@@ -104,6 +150,10 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 		if (!cpu_has(cpu, ISA_DPB))
 			return exception_undef(cpu);
 		goto dc;
+	case OP(3, 7, 13, 1): /* DC CVADP */
+		if (!cpu_has(cpu, ISA_DPB2))
+			return exception_undef(cpu);
+		goto dc;
 	case OP(3, 7, 10, 1): /* DC CVAC */
 	case OP(3, 7, 11, 1): /* DC CVAU */
 	case OP(3, 7, 14, 1): /* DC CIVAC */
@@ -121,7 +171,7 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 	if ((enc == OP(0, 7, 9, 0) || enc == OP(0, 7, 9, 1)) && !cpu_has(cpu, ISA_PAN2))
 		return exception_undef(cpu);
 	if (crn == 8)
-		return tlbi(cpu, enc, rt, val);
+		return tlbi(cpu, enc, val);
 	if (crn == 11 || crn == 15)
 		return trap_to_el2(cpu, enc, rt);
 	switch (enc) {

@@ -458,7 +458,7 @@ int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
 		return 1;
 	if (r->sys < 0)
 		return r->set(cpu, r, val);
-	val &= r->mask;
+	val &= r->mask | (r->sys == CPU_SCTLR_EL1 && cpu_has(cpu, ISA_EPAN) ? SCTLR_EPAN : 0);
 	if (r->effect == FLUSH && cpu->sys[r->sys] == val)
 		return 0;
 	cpu->sys[r->sys] = val;

@@ -62,6 +62,7 @@ enum isa_feature {
 	ISA_HAF, /* hardware update of the access flag */
 	ISA_HDBS,
 	ISA_TGRAN16,
+	ISA_LVA, /* 52-bit VAs with the 64 KiB granule */
 	ISA_EPAC,
 	ISA_PAUTH2,
 	ISA_FPAC,

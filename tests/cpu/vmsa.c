@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What later architecture versions added to the MMU, and details of syndromes: EPAN, 52-bit VAs and outputs, TLBI of
+ * ranges and of the outer domain, WnR of a read-modify-write, cache maintenance under PAN, the attributes in PAR. Arm ARM
+ * DDI 0487, "The AArch64 Virtual Memory System Architecture", ESR_EL1, PAR_EL1. The rest is in mmu.c.
+ */
+#include "isa.h"
+#include "machine.h"
+
+#define DABT(iss) ESR_MAKE(EC_DABT_CUR, iss)
+
+enum { PAGE = 0x40400000 };
+
+static void with(struct machine *m, unsigned feature)
+{
+	m->cpu->features |= 1ull << feature;
+}
+
+/* One instruction on PAGE in x10 and its end; again from the start. */
+static void prepare(struct machine *m, uint32_t insn)
+{
+	LOAD(m, CODE, {insn, 0xd4000002});
+	cpu_code_changed(m->cpu);
+	m->cpu->env.pc = CODE;
+	m->cpu->env.x[10] = PAGE;
+}
+
+static void epan_keeps_el1_from_what_el0_may_only_execute(void **state)
+{
+	for (unsigned epan = 0; epan < 2; epan++) {
+		for (unsigned uxn = 0; uxn < 2; uxn++) {
+			struct machine m;
+			uint64_t root;
+
+			machine_new(&m, 1);
+			root = machine_mmu(&m, m.cpu);
+			with(&m, ISA_EPAN);
+			m.cpu->sys[CPU_SCTLR_EL1] |= (uint64_t)epan << 57;
+			m.cpu->pstate |= PSR_PAN;
+			machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_RO | (uxn ? PTE_UXN : 0));
+			prepare(&m, 0xf9400140 /* ldr x0, [x10] */);
+			if (epan && !uxn)
+				expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_PERMISSION | 3), CODE);
+			else
+				expect_hvc(m.cpu, END);
+			machine_free(&m);
+		}
+	}
+}
+
+static void epan_without_the_feature_is_a_reserved_bit(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	prepare(&m, 0xd518100a /* msr sctlr_el1, x10 */);
+	m.cpu->env.x[10] = 1ull << 57 | 0x30d00980;
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->sys[CPU_SCTLR_EL1] >> 57, 0);
+	with(&m, ISA_EPAN);
+	m.cpu->env.pc = CODE;
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->sys[CPU_SCTLR_EL1] >> 57, 1);
+	machine_free(&m);
+}
+
+/* 64 KiB granule, T0SZ as said: level 1 of 1024 entries with 52 bits, of 64 with 48. RAM is one block, twice. */
+static void map_64k(struct machine *m, unsigned t0sz, uint64_t va)
+{
+	uint64_t l1 = TABLES + 0x10000, l2 = TABLES + 0x20000;
+
+	machine_write(m, l1, l2 | 3);
+	machine_write(m, l1 + 8 * (va >> 42), l2 | 3);
+	machine_write(m, l2 + 8 * (RAM >> 29), RAM | PTE_AF | PTE_BLOCK);
+	m->cpu->sys[CPU_TCR_EL1] = t0sz | 1 << 14 | 1 << 23 | 2ull << 32;
+	m->cpu->sys[CPU_TTBR0_EL1] = l1;
+	m->cpu->sys[CPU_MAIR_EL1] = 0xff;
+	m->cpu->sys[CPU_SCTLR_EL1] |= 1;
+	cpu_sys_changed(m->cpu);
+}
+
+static void vas_have_52_bits_with_the_64_kib_granule_where_the_feature_is(void **state)
+{
+	const uint64_t high = 5ull << 48 | DATA;
+	struct machine m;
+
+	for (unsigned lva = 0; lva < 2; lva++) {
+		machine_new(&m, 1);
+		if (lva)
+			with(&m, ISA_LVA);
+		map_64k(&m, 12, lva ? high : DATA);
+		machine_write(&m, DATA, 42);
+		prepare(&m, 0xf9400140 /* ldr x0, [x10] */);
+		m.cpu->env.x[10] = high;
+		if (lva) {
+			expect_hvc(m.cpu, END);
+			assert_int_equal(m.cpu->env.x[0], 42);
+		} else { /* as T0SZ = 16: beyond the range */
+			expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 0), CODE);
+		}
+		machine_free(&m);
+	}
+}
+
+static void outputs_of_52_bits_have_their_top_in_bits_15_to_12(void **state)
+{
+	struct machine m;
+	uint64_t l2 = TABLES + 0x20000;
+
+	machine_new(&m, 1);
+	map_64k(&m, 16, DATA);
+	m.cpu->id[CPU_ID(7, 0)] = (m.cpu->id[CPU_ID(7, 0)] & ~15ull) | 6;
+	m.cpu->sys[CPU_TCR_EL1] = (m.cpu->sys[CPU_TCR_EL1] & ~(7ull << 32)) | 6ull << 32;
+	machine_write(&m, l2 + 8 * ((RAM >> 29) + 1), RAM | 5 << 12 | PTE_AF | PTE_BLOCK);
+	prepare(&m, 0xd508780a /* at s1e1r, x10 */);
+	m.cpu->env.x[10] = RAM + (1ull << 29);
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->sys[CPU_PAR_EL1] & 0xffffffffff001, 5ull << 48 | RAM);
+	machine_free(&m);
+}
+
+/* ---- TLBI */
+
+/* Reads PAGE and the page behind it, exchanges their descriptors, TLBI with x12, reads again. */
+static void exchange_and_tlbi(struct machine *m, uint32_t tlbi, uint64_t arg)
+{
+	uint64_t root = machine_mmu(m, m->cpu), pte = machine_pte(m, root, PAGE);
+
+	machine_map(m, root, PAGE, DATA, PTE_AF);
+	machine_map(m, root, PAGE + 0x1000, DATA + 0x1000, PTE_AF);
+	machine_map(m, root, RAM + 0x10000, pte & ~0xfffull, PTE_AF);
+	machine_write(m, DATA, 1);
+	machine_write(m, DATA + 0x1000, 2);
+	LOAD(m, CODE,
+	     {
+		     0xf9400140,	    /* ldr x0, [x10] */
+		     0xf9400161,	    /* ldr x1, [x11] */
+		     0xa9400da2,	    /* ldp x2, x3, [x13] */
+		     0xa90009a3,	    /* stp x3, x2, [x13] */
+		     0xd5033f9f,	    /* dsb sy */
+		     tlbi | 12, 0xd5033f9f, /* dsb sy */
+		     0xf9400140,	    /* ldr x0, [x10] */
+		     0xf9400161,	    /* ldr x1, [x11] */
+		     0xd4000002,	    /* hvc #0 */
+	     });
+	m->cpu->env.x[10] = PAGE;
+	m->cpu->env.x[11] = PAGE + 0x1000;
+	m->cpu->env.x[12] = arg;
+	m->cpu->env.x[13] = RAM + 0x10000 + (pte & 0xfff);
+}
+
+static void tlbi_of_a_range_drops_all_its_pages(void **state)
+{
+	/* RVAE1IS, RVAAE1IS, RVALE1IS, RVAALE1IS, RVAE1OS, RVAE1, RVAALE1 */
+	static const uint32_t forms[] = {0xd5088220, 0xd5088260, 0xd50882a0, 0xd50882e0,
+					 0xd5088520, 0xd5088620, 0xd50886e0};
+
+	for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct machine m;
+
+		for (unsigned many = 0; many < 2; many++) {
+			machine_new(&m, 1);
+			with(&m, ISA_TLBIRANGE);
+			/* TG: 4 KiB; NUM and SCALE: (0 + 1) * 2 pages, or 32 * 2^16 of them around */
+			exchange_and_tlbi(&m, forms[i],
+					  many ? 1ull << 46 | 3ull << 44 | 31ull << 39 : 1ull << 46 | PAGE >> 12);
+			expect_hvc(m.cpu, END);
+			assert_int_equal(m.cpu->env.x[0], 2);
+			assert_int_equal(m.cpu->env.x[1], 1);
+			machine_free(&m);
+		}
+		machine_new(&m, 1);
+		exchange_and_tlbi(&m, forms[i], 0);
+		expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_UNKNOWN, 0), CODE + 20); /* without the feature */
+		machine_free(&m);
+	}
+}
+
+static void tlbi_of_the_outer_domain_is_one_of_the_inner(void **state)
+{
+	/* VMALLE1OS, VAE1OS, ASIDE1OS, VAAE1OS, VALE1OS, VAALE1OS: both pages by all, by address one */
+	static const uint32_t forms[] = {0xd5088100, 0xd5088120, 0xd5088140, 0xd5088160, 0xd50881a0, 0xd50881e0};
+
+	for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct machine m;
+
+		machine_new(&m, 1);
+		with(&m, ISA_TLBIOS);
+		exchange_and_tlbi(&m, forms[i], i == 2 ? 0 : PAGE >> 12);
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[0], 2);
+		machine_free(&m);
+		machine_new(&m, 1);
+		exchange_and_tlbi(&m, forms[i], 0);
+		expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_UNKNOWN, 0), CODE + 20);
+		machine_free(&m);
+	}
+}
+
+/* ---- syndromes */
+
+static void a_read_modify_write_that_a_read_fails_too_is_reported_as_a_read(void **state)
+{
+	struct machine m;
+	uint64_t root;
+
+	machine_new(&m, 1);
+	root = machine_mmu(&m, m.cpu);
+	prepare(&m, 0xf8210140 /* ldadd x1, x0, [x10] */);
+	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 2), CODE);
+	machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_RO);
+	prepare(&m, 0xf8210140);
+	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_PERMISSION | ISS_DABT_WNR | 3), CODE);
+	prepare(&m, 0xf8210140);
+	m.cpu->env.x[10] = PAGE + 4;
+	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_ALIGNMENT), CODE);
+	machine_free(&m);
+}
+
+static void a_watchpoint_on_a_read_modify_write_says_which_half_it_asked_for(void **state)
+{
+	for (unsigned lsc = 1; lsc < 4; lsc++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		machine_map(&m, root, PAGE, DATA, PTE_AF);
+		m.cpu->dbg.wvr[0] = PAGE;
+		m.cpu->dbg.wcr[0] = 1 | 1 << 1 | lsc << 3 | 0xff << 5;
+		m.cpu->el2.mdscr = 1 << 15 | 1 << 13;
+		m.cpu->pstate &= ~PSR_D;
+		prepare(&m, 0xf8210140 /* ldadd x1, x0, [x10] */);
+		expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_WATCHPT_CUR, FSC_DEBUG | (lsc == 2 ? ISS_DABT_WNR : 0)),
+			   CODE);
+		machine_free(&m);
+	}
+}
+
+static void cache_maintenance_is_not_subject_to_pan(void **state)
+{
+	static const uint32_t dc[] = {0xd50b7a2a /* dc cvac, x10 */, 0xd508762a /* dc ivac, x10 */,
+				      0xd50b752a /* ic ivau, x10 */};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_EL0);
+		m.cpu->pstate |= PSR_PAN;
+		prepare(&m, dc[i]);
+		expect_hvc(m.cpu, END);
+		prepare(&m, 0xd50b742a /* dc zva, x10 */); /* which is a store */
+		expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_PERMISSION | ISS_DABT_WNR | 3), CODE);
+		machine_free(&m);
+	}
+}
+
+static void par_says_outer_shareable_for_device_and_non_cacheable_memory(void **state)
+{
+	static const struct {
+		uint8_t attr, sh, want;
+	} cases[] = {{0xff, 3, 3}, {0xff, 2, 2}, {0xff, 0, 0}, {0x44, 3, 2}, {0x44, 0, 2}, {0x00, 0, 2}, {0x0c, 3, 2}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		m.cpu->sys[CPU_MAIR_EL1] |= (uint64_t)cases[i].attr << 16;
+		machine_map(&m, root, PAGE, DATA, PTE_AF | 2 << 2 | (uint64_t)cases[i].sh << 8);
+		prepare(&m, 0xd508780a /* at s1e1r, x10 */);
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->sys[CPU_PAR_EL1] >> 56, cases[i].attr);
+		assert_int_equal(m.cpu->sys[CPU_PAR_EL1] >> 7 & 3, cases[i].want);
+		machine_free(&m);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(epan_keeps_el1_from_what_el0_may_only_execute),
+		cmocka_unit_test(epan_without_the_feature_is_a_reserved_bit),
+		cmocka_unit_test(vas_have_52_bits_with_the_64_kib_granule_where_the_feature_is),
+		cmocka_unit_test(outputs_of_52_bits_have_their_top_in_bits_15_to_12),
+		cmocka_unit_test(tlbi_of_a_range_drops_all_its_pages),
+		cmocka_unit_test(tlbi_of_the_outer_domain_is_one_of_the_inner),
+		cmocka_unit_test(a_read_modify_write_that_a_read_fails_too_is_reported_as_a_read),
+		cmocka_unit_test(a_watchpoint_on_a_read_modify_write_says_which_half_it_asked_for),
+		cmocka_unit_test(cache_maintenance_is_not_subject_to_pan),
+		cmocka_unit_test(par_says_outer_shareable_for_device_and_non_cacheable_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
