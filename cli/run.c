@@ -35,6 +35,8 @@ enum option_id {
 	OPT_PIDFILE,
 	OPT_NO_REBOOT,
 	OPT_DUMP_DTB,
+	OPT_DISK,
+	OPT_VIRTIO_LEGACY,
 	OPT_KVM,
 	OPT_CPU,
 	OPT_ENGINE,
@@ -48,6 +50,7 @@ static const struct option {
 	char letter;	      /* 0: none */
 	const char *argument; /* NULL: none */
 	const char *help;
+	unsigned device; /* not 0: makes a virtio device of this kind, each time it is given */
 } options[N_OPTIONS] = {
 	[OPT_KERNEL] = {"kernel", 'k', "FILE", "arm64 kernel: Image, Image.gz, EFI zboot, or a static ELF"},
 	[OPT_INITRD] = {"initrd", 'i', "FILE", "initial file system for the kernel"},
@@ -61,6 +64,9 @@ static const struct option {
 	[OPT_PIDFILE] = {"pidfile", 0, "FILE", "write the process id to FILE once all is set up"},
 	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset ends the machine, with status 3"},
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
+	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: raw file, device, nbd URI; ro, snapshot, serial=TEXT",
+		      VIRTIO_DISK},
+	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "version 1 of virtio-mmio, for old guests"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use the kernel's KVM device at PATH, on an arm64 host"},
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; help lists them"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
@@ -71,6 +77,8 @@ static const struct option {
 struct arguments {
 	bool given[N_OPTIONS];
 	const char *value[N_OPTIONS];
+	struct virtio_spec virtio[MACHINE_MAX_VIRTIO];
+	unsigned n_virtio;
 };
 
 static int help(void)
@@ -114,8 +122,24 @@ static int cpu_help(void)
 	return 0;
 }
 
+static int take_device(struct arguments *a, int id, const char *value)
+{
+	struct virtio_spec spec = {options[id].device, value};
+	struct vmm_error err;
+
+	if (a->n_virtio == MACHINE_MAX_VIRTIO)
+		return cli_usage_error("run", "--%s: more devices than the board's %u slots", options[id].name,
+				       (unsigned)MACHINE_MAX_VIRTIO);
+	if (machine_check_virtio(&spec, &err))
+		return cli_usage_error("run", "%s", err.text);
+	a->virtio[a->n_virtio++] = spec;
+	return 0;
+}
+
 static int take(struct arguments *a, int id, const char *value)
 {
+	if (options[id].device)
+		return take_device(a, id, value);
 	if (a->given[id])
 		return cli_usage_error("run", "--%s is given twice", options[id].name);
 	a->given[id] = true;
@@ -254,6 +278,9 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.verbose = a->given[OPT_VERBOSE],
 		.no_reboot = a->given[OPT_NO_REBOOT],
 		.control = a->value[OPT_CONTROL],
+		.virtio = a->virtio,
+		.n_virtio = a->n_virtio,
+		.virtio_legacy = a->given[OPT_VIRTIO_LEGACY],
 	};
 	if (a->given[OPT_TIMEOUT] && !parse_time(a->value[OPT_TIMEOUT], &config->timeout_ms))
 		return cli_usage_error("run", "--timeout: '%s' is not a time such as 30, 2.5s, 10m or 1h",

@@ -18,7 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/arm64-apt.sh"
 
 PATH=$PATH:/usr/sbin:/sbin # depmod, for users other than root
-modules=(virtio_mmio virtio_pci virtio_blk virtio_net)
+modules=(virtio_mmio virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console ext4 crc32c_generic 9p 9pnet_virtio
+	vsock vmw_vsock_virtio_transport)
 
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 mkdir -p "$1"

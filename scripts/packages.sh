@@ -4,11 +4,12 @@
 # The Debian packages that building, testing and the demonstration need, and a function that installs what is missing. To be
 # sourced.
 
-build_packages=(gcc libc6-dev binutils meson ninja-build pkg-config python3 libcmocka-dev libfdt-dev zlib1g-dev libzstd-dev libjansson-dev)
+build_packages=(gcc libc6-dev binutils meson ninja-build pkg-config python3 libcmocka-dev libfdt-dev zlib1g-dev libzstd-dev libjansson-dev
+	libnbd-dev)
 guest_packages=(ca-certificates debian-archive-keyring cpio gzip kmod xz-utils)
 gdb_packages=("${guest_packages[@]}" gdb-multiarch)
 test_packages=("${gdb_packages[@]}" g++ clang-14 clang-format-14 clang-tidy-14 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	linux-libc-dev-arm64-cross qemu-user libunicorn-dev)
+	linux-libc-dev-arm64-cross qemu-user libunicorn-dev e2fsprogs nbdkit)
 
 # need_packages NAME...: installs those that are not there; says so.
 need_packages() {

@@ -9,6 +9,7 @@
 struct fdt_config {
 	const struct board_device *devices; /* those with an `fdt` function get a node */
 	unsigned n_devices;
+	unsigned n_virtio; /* virtio-mmio slots in use, from the first on */
 	uint64_t ram, ram_size;
 	unsigned n_cpus;
 	const uint64_t *mpidr; /* of each vcpu; only the affinity fields count */

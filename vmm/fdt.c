@@ -12,6 +12,8 @@
 
 #include <libfdt.h>
 
+#include "virtio_board.h"
+
 /* One of many: after FDT_ERR_NOSPACE all later calls fail likewise, so only fdt_finish() is asked. */
 static void cells(void *fdt, const char *name, const uint32_t *val, unsigned n)
 {
@@ -212,6 +214,7 @@ int fdt_build(void *buf, size_t size, const struct fdt_config *c, struct vmm_err
 	for (unsigned i = 0; i < c->n_devices; i++)
 		if (c->devices[i].fdt)
 			c->devices[i].fdt(buf, &c->devices[i]);
+	virtio_slots_fdt(buf, c->n_virtio);
 	fdt_end_node(buf);
 	rc = fdt_finish(buf);
 	if (rc)

@@ -83,6 +83,7 @@ static int build_tree(void *buf, const struct machine_config *config, const stru
 	struct fdt_config tree = {
 		.devices = board_devices,
 		.n_devices = board_n_devices,
+		.n_virtio = config->n_virtio,
 		.ram = BOARD_RAM,
 		.ram_size = config->memory,
 		.n_cpus = config->smp,

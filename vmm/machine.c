@@ -20,6 +20,7 @@
 #include <pawl/pawl.h>
 
 #include "board_fdt.h"
+#include "virtio_board.h"
 
 /* ---- the memory map: this table, and machine.h's BOARD_* */
 
@@ -104,6 +105,8 @@ static uint32_t device_access(struct machine *m, uint64_t ipa, unsigned len, uin
 		pthread_mutex_unlock(&dev->lock);
 		return val;
 	}
+	if (ipa - VIRTIO_BASE < VIRTIO_N_SLOTS * VIRTIO_SLOT_SIZE)
+		return virtio_slots_access(m, ipa - VIRTIO_BASE, len, val, is_write);
 	warn_unknown(m, ipa, is_write);
 	return 0;
 }
@@ -399,7 +402,8 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 	events.arg = m;
 	m->console = console_create(&events, err);
 	if (!m->console || sources_open(&m->files, config, err) || create_ram(m, err) || create_vm(m, err) ||
-	    vcpus_create(m, err) || create_gic(m, err) || create_devices(m, err) || machine_load(m, err))
+	    vcpus_create(m, err) || create_gic(m, err) || create_devices(m, err) || virtio_slots_create(m, err) ||
+	    machine_load(m, err))
 		goto fail;
 	clock_gettime(CLOCK_MONOTONIC, &m->started);
 	if (config->control && !(m->control = control_start(m, config->control, err)))
@@ -428,6 +432,7 @@ void machine_destroy(struct machine *m)
 	if (m->console)
 		console_destroy(m->console);
 	vcpus_destroy(m);
+	virtio_slots_free(m);
 	for (unsigned i = 0; i < board_n_devices; i++)
 		if (m->devices[i]) {
 			pthread_mutex_destroy(&m->devices[i]->lock);
@@ -562,7 +567,7 @@ int machine_run(struct machine *m)
 		machine_end(m, MACHINE_FAILED);
 	} else {
 		console = !console_start(m->console, &err);
-		if (console && !vcpus_start(m, &err)) {
+		if (console && !virtio_slots_start(m, &err) && !vcpus_start(m, &err)) {
 			loop_run(m->loop);
 		} else {
 			machine_message(m, "%s", err.text);

@@ -2,8 +2,8 @@
 /*
  * Inside of the machine: its devices, its vcpus, and who may touch what. Outside of vmm/ only vmm.h is seen.
  *
- * Threads: the main thread runs the event loop (console input, signals, timers); one thread per vcpu; the console's
- * writer. Locks, outermost first: a device's lock, then the console's; machine.lock is never held together with
+ * Threads: the main thread runs the event loop (console input, signals, timers); one thread per vcpu; one per virtio
+ * device; the console's writer. Locks, outermost first: a device's lock, a virtio device's run lock, the console's; machine.lock is never held together with
  * either, nor during an ioctl that can block.
  */
 #ifndef PAWL_VMM_MACHINE_H
@@ -123,6 +123,8 @@ struct irq_wire { /* set_irq's argument: an SPI of the in-kernel GIC */
 	uint32_t intid;
 };
 
+struct virtio_slots;
+
 struct machine {
 	struct machine_config config;
 	const struct kvm_sys *sys;
@@ -134,6 +136,7 @@ struct machine {
 	struct boot_plan plan;
 	struct device *devices[MACHINE_MAX_DEVICES]; /* by row of board_devices */
 	struct irq_wire wires[MACHINE_MAX_DEVICES];
+	struct virtio_slots *virtio; /* virtio_board.h */
 	struct vcpu *vcpus;
 	unsigned n_vcpus;
 	struct console *console;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "virtio_board.h"
 
 enum { /* offsets that distributor and a redistributor's SGI frame share */
        GICD_CTLR = 0x0000,
@@ -131,6 +132,7 @@ int machine_reset(struct machine *m, struct vmm_error *err)
 		dev->ops->reset(dev);
 		pthread_mutex_unlock(&dev->lock);
 	}
+	virtio_slots_reset(m);
 	if (gic_reset(m))
 		return vmm_fail(err, "cannot reset the GICv3: %s", strerror(errno));
 	if (vcpus_reset(m, err) || machine_load(m, err))

@@ -33,6 +33,19 @@ enum machine_status {
 
 struct machine;
 
+enum { MACHINE_MAX_VIRTIO = 32 };
+
+/** What an option makes: a device in one of the board's virtio-mmio slots. */
+enum virtio_kind {
+	VIRTIO_NONE,
+	VIRTIO_DISK, /**< "FILE[,ro|,snapshot][,serial=TEXT]"; FILE may be an nbd URI */
+};
+
+struct virtio_spec {
+	unsigned kind;
+	const char *arg; /**< the option's argument, or NULL */
+};
+
 struct machine_config {
 	const struct kvm_sys *sys;
 	const char *kvm_path; /**< for sys->open */
@@ -44,9 +57,12 @@ struct machine_config {
 	unsigned smp;	      /**< vcpus, 1..machine_max_vcpus() */
 	bool held;	      /**< the vcpus wait for the debugger's resume() */
 	bool verbose;
-	bool no_reboot;	     /**< a reset ends the machine */
-	uint64_t timeout_ms; /**< the machine ends after that time; 0: never */
-	const char *control; /**< path of the control socket, or NULL */
+	const struct virtio_spec *virtio; /**< used by machine_create() only */
+	unsigned n_virtio;		  /**< at most MACHINE_MAX_VIRTIO */
+	bool virtio_legacy;		  /**< version 1 of the transport */
+	bool no_reboot;			  /**< a reset ends the machine */
+	uint64_t timeout_ms;		  /**< the machine ends after that time; 0: never */
+	const char *control;		  /**< path of the control socket, or NULL */
 	/**
 	 * The control socket's "gdb" command: have a debugger's server listen at address, all vcpus stopped. Main
 	 * thread. 0, or -1 with a message.
@@ -54,6 +70,9 @@ struct machine_config {
 	int (*listen_gdb)(void *arg, struct machine *m, const char *address, struct vmm_error *err);
 	void *listen_gdb_arg;
 };
+
+/** Whether the specification makes sense, as far as that can be said without opening anything. 0, or -1 with a message. */
+int machine_check_virtio(const struct virtio_spec *spec, struct vmm_error *err);
 
 unsigned machine_max_vcpus(void);
 

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# devices_test.sh PAWL: Debian's kernel and its virtio drivers on the devices of `pawl run`. $PAWL_TEST_GUEST has Image and
+# initrd.cpio.gz (scripts/fetch-guest.sh); skipped (77) without them or mke2fs.
+set -u
+pawl=$1 guest=${PAWL_TEST_GUEST:-/nonexistent}
+PATH=$PATH:/usr/sbin:/sbin
+[ -e "$guest/Image" ] || { echo "no guest: set PAWL_TEST_GUEST to what scripts/fetch-guest.sh made"; exit 77; }
+command -v mke2fs >/dev/null || { echo "no mke2fs"; exit 77; }
+[ -z "${MESON_EXE_WRAPPER:-}" ] || { echo "a guest under two emulators takes too long"; exit 77; }
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+failed=0
+
+expect() { # WHAT COMMAND...
+	local what=$1
+	shift
+	if "$@"; then echo "ok: $what"; else echo "not ok: $what"; failed=1; fi
+}
+quietly() { "$@" >/dev/null 2>&1; }
+said() { grep -qF -- "$1" "$dir/console"; }
+
+mkdir "$dir/files"
+head -c 300000 /dev/urandom >"$dir/files/file"
+mke2fs -q -t ext4 -d "$dir/files" "$dir/disk" 16M >/dev/null || exit 1
+head -c 3072000 /dev/urandom >"$dir/image"
+cp "$dir/image" "$dir/image.before"
+
+cat >"$dir/script" <<'END'
+modprobe crc32c_generic; modprobe ext4
+mount -t ext4 /dev/vda /mnt && sha256sum /mnt/file
+echo "serial $(cat /sys/block/vda/serial), read-only $(cat /sys/block/vdb/ro)"
+cat /dev/vdb | sha256sum
+echo "written by the guest" >/mnt/new; rm /mnt/file; sync; umount /mnt
+dd if=/dev/zero of=/dev/vdc bs=64k count=20 conv=fsync 2>/dev/null && dd if=/dev/vdc bs=64k count=20 2>/dev/null | sha256sum
+exit
+END
+"$pawl" run --kernel "$guest/Image" --initrd "$guest/initrd.cpio.gz" --smp 2 --append "console=ttyAMA0 quiet pawl.init=run" \
+	--disk "$dir/disk,serial=first" --disk "$dir/image,ro" --disk "$dir/image,snapshot" <"$dir/script" >"$dir/console" 2>&1
+expect "the guest powers off" [ $? -eq 0 ]
+expect "a file system on a disk" said "$(sha256sum <"$dir/files/file" | cut -d ' ' -f 1)"
+expect "a serial number, and a read-only disk" said "serial first, read-only 1"
+expect "a whole disk" said "$(sha256sum <"$dir/image" | cut -d ' ' -f 1)"
+expect "a snapshot that is written" said "$(head -c 1310720 /dev/zero | sha256sum | cut -d ' ' -f 1)"
+expect "... and leaves its file alone" cmp "$dir/image" "$dir/image.before"
+expect "a clean file system afterwards" quietly e2fsck -fn "$dir/disk"
+expect "what the guest has written" [ "$(debugfs -R 'cat new' "$dir/disk" 2>/dev/null)" = "written by the guest" ]
+
+[ $failed -eq 0 ] || sed 's/^/console: /' "$dir/console"
+exit $failed

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Storage on an NBD server, by libnbd(3): what qemu-nbd, nbdkit and others serve, in any format that they know. One
+ * command at a time. A server that goes away, or does not answer for a minute, is gone for good.
+ */
+#include "blk.h"
+
+#include <errno.h>
+
+#ifdef HAVE_LIBNBD
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <libnbd.h>
+
+enum { PART_MAX = 2 << 20, PATIENCE_MS = 60000, LOOK_MS = 250 /* between looks at quit */ };
+
+struct blk_nbd {
+	struct blk_store store;
+	struct nbd_handle *h; /* NULL: gone */
+	uint8_t *buf;	      /* PART_MAX bytes, so that no late answer gets into the guest's memory */
+	uint32_t part_max;
+	bool flush, trim, zero;
+};
+
+static int gone(struct blk_nbd *b, const char *why)
+{
+	b->store.why = why;
+	if (b->h)
+		nbd_close(b->h); /* before buf may be used again */
+	b->h = NULL;
+	return ENOTCONN;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Moves the connection on, or waits a little for that. */
+static void wait_a_little(struct blk_nbd *b)
+{
+	unsigned direction = nbd_aio_get_direction(b->h);
+	struct pollfd p = {.fd = nbd_aio_get_fd(b->h)};
+
+	if (direction & LIBNBD_AIO_DIRECTION_READ)
+		p.events |= POLLIN;
+	if (direction & LIBNBD_AIO_DIRECTION_WRITE)
+		p.events |= POLLOUT;
+	if (poll(&p, 1, LOOK_MS) <= 0)
+		return;
+	if (direction & LIBNBD_AIO_DIRECTION_READ && p.revents & (POLLIN | POLLHUP | POLLERR))
+		nbd_aio_notify_read(b->h);
+	else if (direction & LIBNBD_AIO_DIRECTION_WRITE && p.revents & (POLLOUT | POLLERR))
+		nbd_aio_notify_write(b->h);
+}
+
+static int finish(struct blk_nbd *b, int64_t cookie)
+{
+	int64_t until = now_ms() + PATIENCE_MS;
+
+	if (cookie < 0)
+		return nbd_aio_is_ready(b->h) ? EIO : gone(b, "the NBD server has gone");
+	for (;;) {
+		int rc = nbd_aio_command_completed(b->h, (uint64_t)cookie);
+
+		if (rc > 0)
+			return 0;
+		if (nbd_aio_is_dead(b->h) || nbd_aio_is_closed(b->h))
+			return gone(b, "the NBD server has gone");
+		if (rc < 0) {
+			b->store.why = NULL;
+			return nbd_get_errno() ? nbd_get_errno() : EIO;
+		}
+		if (atomic_load(b->store.quit))
+			return gone(b, "the machine is ending");
+		if (now_ms() > until)
+			return gone(b, "the NBD server does not answer");
+		wait_a_little(b);
+	}
+}
+
+/* The server's last sector may be shorter than a sector: the rest reads as zeroes, and cannot be written. */
+static uint64_t clip(const struct blk_nbd *b, uint64_t off, uint64_t len)
+{
+	return off >= b->store.size ? 0 : len < b->store.size - off ? len : b->store.size - off;
+}
+
+static int nbd_read(struct blk_store *s, const struct iovec *iov, unsigned n, uint64_t off, uint64_t len)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	for (uint64_t done = 0; done < len;) {
+		size_t part = len - done < b->part_max ? len - done : b->part_max;
+		size_t there = clip(b, off + done, part);
+		int error = !b->h ? ENOTCONN : 0;
+
+		if (!error && there)
+			error = finish(b, nbd_aio_pread(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
+		if (error)
+			return error;
+		memset(b->buf + there, 0, part - there);
+		iov_write(iov, n, done, b->buf, part);
+		done += part;
+	}
+	return 0;
+}
+
+static int nbd_write(struct blk_store *s, const struct iovec *iov, unsigned n, uint64_t off, uint64_t len)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	for (uint64_t done = 0; done < len;) {
+		size_t part = len - done < b->part_max ? len - done : b->part_max;
+		size_t there = clip(b, off + done, part);
+		int error = !b->h ? ENOTCONN : 0;
+
+		iov_read(iov, n, done, b->buf, part);
+		if (!error && there)
+			error = finish(b, nbd_aio_pwrite(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
+		if (error)
+			return error;
+		done += part;
+	}
+	return 0;
+}
+
+static int nbd_flush_all(struct blk_store *s)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	if (!b->h)
+		return ENOTCONN;
+	return b->flush ? finish(b, nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0)) : 0;
+}
+
+static int nbd_discard(struct blk_store *s, uint64_t off, uint64_t len)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	len = clip(b, off, len);
+	if (!b->h)
+		return ENOTCONN;
+	return b->trim && len ? finish(b, nbd_aio_trim(b->h, len, off, NBD_NULL_COMPLETION, 0)) : 0;
+}
+
+static int write_zeroes(struct blk_nbd *b, uint64_t off, uint64_t len)
+{
+	memset(b->buf, 0, b->part_max);
+	for (uint64_t done = 0; done < len;) {
+		size_t part = len - done < b->part_max ? len - done : b->part_max;
+		int error = !b->h ? ENOTCONN
+				  : finish(b, nbd_aio_pwrite(b->h, b->buf, part, off + done, NBD_NULL_COMPLETION, 0));
+
+		if (error)
+			return error;
+		done += part;
+	}
+	return 0;
+}
+
+static int nbd_zero_range(struct blk_store *s, uint64_t off, uint64_t len, bool unmap)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	len = clip(b, off, len);
+	if (!b->h)
+		return ENOTCONN;
+	if (!len)
+		return 0;
+	if (!b->zero)
+		return write_zeroes(b, off, len);
+	return finish(b, nbd_aio_zero(b->h, len, off, NBD_NULL_COMPLETION, unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE));
+}
+
+static void nbd_store_close(struct blk_store *s)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	if (b->h)
+		nbd_close(b->h);
+	free(b->buf);
+	free(b);
+}
+
+static const struct blk_ops blk_nbd_ops = {
+	.read = nbd_read,
+	.write = nbd_write,
+	.flush = nbd_flush_all,
+	.discard = nbd_discard,
+	.zero = nbd_zero_range,
+	.close = nbd_store_close,
+};
+
+static int setup(struct blk_nbd *b, const char *uri, bool read_only, struct vmm_error *err)
+{
+	int64_t size, min, max;
+
+	if (!b->h || !b->buf)
+		return vmm_fail(err, "%.300s: no memory", uri);
+	if (nbd_connect_uri(b->h, uri))
+		return vmm_fail(err, "%.250s: %.250s", uri, nbd_get_error());
+	size = nbd_get_size(b->h);
+	if (size <= 0)
+		return vmm_fail(err, "%.250s: %.250s", uri, size ? nbd_get_error() : "an export of no bytes");
+	if (!read_only && nbd_is_read_only(b->h) > 0)
+		return vmm_fail(err, "%.300s: the export is read-only: use ,ro or ,snapshot", uri);
+	min = nbd_get_block_size(b->h, LIBNBD_SIZE_MINIMUM);
+	max = nbd_get_block_size(b->h, LIBNBD_SIZE_MAXIMUM);
+	if (min > 4096)
+		return vmm_fail(err, "%.300s: blocks of %lld bytes are more than the 4096 that a guest can have", uri,
+				(long long)min);
+	b->store.size = (uint64_t)size;
+	b->store.read_only = read_only;
+	b->store.block_size = min > BLK_SECTOR ? (unsigned)min : BLK_SECTOR;
+	b->part_max = max > 0 && max < PART_MAX ? (uint32_t)max : PART_MAX;
+	b->flush = nbd_can_flush(b->h) > 0;
+	b->trim = nbd_can_trim(b->h) > 0;
+	b->zero = nbd_can_zero(b->h) > 0;
+	return 0;
+}
+
+struct blk_store *blk_nbd_open(const char *uri, bool read_only, struct vmm_error *err)
+{
+	static const atomic_bool never;
+	struct blk_nbd *b = calloc(1, sizeof(*b));
+
+	if (!b) {
+		vmm_fail(err, "%.300s: no memory", uri);
+		return NULL;
+	}
+	b->store.ops = &blk_nbd_ops;
+	b->store.quit = &never;
+	b->h = nbd_create();
+	b->buf = malloc(PART_MAX);
+	if (setup(b, uri, read_only, err)) {
+		nbd_store_close(&b->store);
+		return NULL;
+	}
+	return &b->store;
+}
+
+#else
+
+struct blk_store *blk_nbd_open(const char *uri, bool read_only, struct vmm_error *err)
+{
+	vmm_fail(err, "%.300s: this pawl is built without libnbd", uri);
+	return NULL;
+}
+
+#endif
