@@ -18,6 +18,9 @@ int cmd_control(int argc, char **argv);
 int cmd_exec(int argc, char **argv); /* exec.c */
 int cmd_info(int argc, char **argv); /* info.c */
 
+/* Becomes program, with the resident in its process; x86-64 only (inject.c). Returns the exit status of what was said. */
+int inject_exec(const char *program, char **argv, const char *resident);
+
 /* "pawl COMMAND: ..." to standard error; the second also points at the help, and returns EXIT_USAGE. */
 void cli_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

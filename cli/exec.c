@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pawl exec: runs a program with the preload library, which gives it a /dev/kvm. A program that the dynamic linker
- * would not give the library to (statically linked, of another architecture, set-user-id) is refused, since it would
- * run and not find the device. ELF: System V ABI, "Program Header".
+ * pawl exec: runs a program that finds a /dev/kvm. One that is dynamically linked gets the preload library; one that the
+ * dynamic linker does not load, or that is known to make its system calls itself, gets the resident (inject.c). What
+ * neither can reach (another architecture, set-user-id) is refused, since it would run and not find the device. ELF:
+ * System V ABI, "Program Header", "Note Section".
  */
 #include "cli.h"
 
@@ -20,12 +21,16 @@
 #include <unistd.h>
 
 #define PRELOAD_NAME "libpawl-preload.so"
+#define RESIDENT_NAME "pawl-resident"
 
 #if defined(__x86_64__)
 enum { HOST_MACHINE = EM_X86_64 };
 #elif defined(__aarch64__)
 enum { HOST_MACHINE = EM_AARCH64 };
 #endif
+
+/* How a program gets its device. */
+enum way { WAY_NONE, WAY_PRELOAD, WAY_RESIDENT };
 
 /* ---- The program */
 
@@ -43,18 +48,31 @@ static const char *machine_name(unsigned machine)
 	}
 }
 
-/* Whether the dynamic linker will load the program at fd; says why not. */
-static bool is_preloadable(int fd, const char *path)
+/* Whether a note segment is Go's build id: such a program makes its system calls itself, dynamically linked or not. */
+static bool is_go_note(int fd, const Elf64_Phdr *segment)
 {
+	struct {
+		Elf64_Nhdr header;
+		char name[4];
+	} note;
+
+	return pread(fd, &note, sizeof(note), (off_t)segment->p_offset) == sizeof(note) && note.header.n_namesz == 4 &&
+	       note.header.n_type == 4 && memcmp(note.name, "Go\0", 4) == 0;
+}
+
+/* How the program at fd gets its device; says why it cannot. */
+static enum way way_of(int fd, const char *path)
+{
+	bool interpreter = false, go = false;
 	Elf64_Ehdr header;
 	Elf64_Phdr segment;
 	ssize_t n = pread(fd, &header, sizeof(header), 0);
 
 	if (n >= 2 && memcmp(&header, "#!", 2) == 0)
-		return true; /* the interpreter's affair, and it inherits the environment */
+		return WAY_PRELOAD; /* the interpreter's affair, and it inherits the environment */
 	if (n < EI_NIDENT || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
 		cli_error("exec", "%s: not an executable file", path);
-		return false;
+		return WAY_NONE;
 	}
 	if (n < (ssize_t)sizeof(header) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
 	    header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != HOST_MACHINE) {
@@ -62,24 +80,25 @@ static bool is_preloadable(int fd, const char *path)
 
 		cli_error("exec", "%s: is a program for %s, and this pawl is for %s", path, machine_name(machine),
 			  machine_name(HOST_MACHINE));
-		return false;
+		return WAY_NONE;
 	}
 	for (unsigned i = 0; i < header.e_phnum; i++) {
 		if (pread(fd, &segment, sizeof(segment), (off_t)(header.e_phoff + (uint64_t)i * header.e_phentsize)) !=
-		    sizeof(segment))
-			break;
-		if (segment.p_type == PT_INTERP)
-			return true;
+		    sizeof(segment)) {
+			cli_error("exec", "%s: is damaged: its program headers are behind its end", path);
+			return WAY_NONE;
+		}
+		interpreter |= segment.p_type == PT_INTERP;
+		go |= segment.p_type == PT_NOTE && is_go_note(fd, &segment);
 	}
-	cli_error("exec", "%s: is statically linked; only a dynamically linked program can be given a /dev/kvm", path);
-	return false;
+	return interpreter && !go ? WAY_PRELOAD : WAY_RESIDENT;
 }
 
-/* Whether path can be run with the preload library: 0, or the exit status of what was said. */
-static int check_program(const char *path)
+/* How path is run, in *way: 0, or the exit status of what was said. */
+static int check_program(const char *path, enum way *way)
 {
 	struct stat st;
-	int fd, status = 0;
+	int fd;
 
 	if (stat(path, &st) != 0) {
 		cli_error("exec", "%s: %s", path, strerror(errno));
@@ -90,16 +109,16 @@ static int check_program(const char *path)
 		return EXIT_NOT_RUNNABLE;
 	}
 	if ((st.st_mode & S_ISUID && st.st_uid != geteuid()) || (st.st_mode & S_ISGID && st.st_gid != getegid())) {
-		cli_error("exec", "%s: changes its user or group, so nothing can be preloaded", path);
+		cli_error("exec", "%s: changes its user or group, so nothing can be loaded into it", path);
 		return EXIT_NOT_RUNNABLE;
 	}
+	*way = WAY_PRELOAD;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0; /* executable and not readable: let the kernel try */
-	if (!is_preloadable(fd, path))
-		status = EXIT_NOT_RUNNABLE;
+	*way = way_of(fd, path);
 	close(fd);
-	return status;
+	return *way == WAY_NONE ? EXIT_NOT_RUNNABLE : 0;
 }
 
 /* The file that execvp() would take for name, in path[PATH_MAX]; false if PATH has none. */
@@ -123,11 +142,13 @@ static bool find_program(const char *name, char *path)
 
 /* ---- The library */
 
-/* The preload library of this executable, in path[PATH_MAX]: where it was installed, or beside it in the build tree. */
-static bool find_preload(char *path)
+/*
+ * A file that goes with this executable, in path[PATH_MAX]: in the build tree, where it was installed, or beside it. The
+ * first two are from the directory of the executable, unless absolute.
+ */
+static bool find_part(const char *name, const char *built, const char *installed, char *path)
 {
-	/* from the directory of the executable, unless absolute */
-	static const char *const places[] = {"../shim/", PAWL_LIBDIR "/", ""};
+	const char *const places[] = {built, installed, ""};
 	char own[PATH_MAX], place[2 * PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
 
@@ -137,13 +158,13 @@ static bool find_preload(char *path)
 		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 			bool absolute = places[i][0] == '/';
 
-			snprintf(place, sizeof(place), "%s%s%s" PRELOAD_NAME, absolute ? "" : own, absolute ? "" : "/",
-				 places[i]);
+			snprintf(place, sizeof(place), "%s%s%s%s", absolute ? "" : own, absolute ? "" : "/", places[i],
+				 name);
 			if (realpath(place, path))
 				return true;
 		}
 	}
-	cli_error("exec", PRELOAD_NAME " is neither beside this program nor in its installation");
+	cli_error("exec", "%s is neither beside this program nor in its installation", name);
 	return false;
 }
 
@@ -165,10 +186,41 @@ static bool set_preload(const char *library)
 	return ok;
 }
 
+static int preload_exec(const char *program, char **argv)
+{
+	char library[PATH_MAX];
+
+	if (!find_part(PRELOAD_NAME, "../shim/", PAWL_LIBDIR "/", library) || !set_preload(library))
+		return EXIT_NOT_RUNNABLE;
+	execv(program, argv);
+	cli_error("exec", "%s: %s", program, strerror(errno));
+	return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
+}
+
+static int resident_exec(const char *program, char **argv)
+{
+#ifdef PAWL_HAVE_RESIDENT
+	char resident[PATH_MAX];
+
+	if (!find_part(RESIDENT_NAME, "../shim/resident/", PAWL_LIBDIR "/pawl/", resident))
+		return EXIT_NOT_RUNNABLE;
+	return inject_exec(program, argv, resident);
+#else
+	cli_error("exec",
+		  "%s: makes its system calls without the C library, or is statically linked; this build of pawl can "
+		  "give "
+		  "such a program no /dev/kvm",
+		  program);
+	return EXIT_NOT_RUNNABLE;
+#endif
+}
+
 int cmd_exec(int argc, char **argv)
 {
-	char program[PATH_MAX], library[PATH_MAX];
+	char program[PATH_MAX];
 	const char *engine = NULL;
+	bool trap = false;
+	enum way way;
 	int i, status;
 
 	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
@@ -178,7 +230,9 @@ int cmd_exec(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--help") == 0)
 			return cli_help("exec");
-		if (strcmp(argv[i], "--engine") == 0) {
+		if (strcmp(argv[i], "--trap") == 0) {
+			trap = true;
+		} else if (strcmp(argv[i], "--engine") == 0) {
 			if (++i == argc)
 				return cli_usage_error("exec", "--engine needs an argument");
 			engine = argv[i];
@@ -197,12 +251,10 @@ int cmd_exec(int argc, char **argv)
 		cli_error("exec", "%s: there is no such program", argv[i]);
 		return EXIT_NOT_FOUND;
 	}
-	status = check_program(program);
+	status = check_program(program, &way);
 	if (status)
 		return status;
-	if (!find_preload(library) || !set_preload(library) || (engine && setenv("PAWL_ENGINE", engine, 1) != 0))
+	if (engine && setenv("PAWL_ENGINE", engine, 1) != 0)
 		return EXIT_NOT_RUNNABLE;
-	execv(program, argv + i);
-	cli_error("exec", "%s: %s", program, strerror(errno));
-	return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
+	return trap || way == WAY_RESIDENT ? resident_exec(program, argv + i) : preload_exec(program, argv + i);
 }

@@ -31,9 +31,11 @@ static const struct command commands[] = {
 	 "  powerdown       push the power button: the guest may shut down\n"
 	 "  quit            end the machine\n"
 	 "  gdb ADDR        listen for gdb\n"},
-	{"exec", cmd_exec, "[--engine interp|jit] [--] PROGRAM [ARGUMENT]...", "run a program that uses /dev/kvm",
-	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be dynamically linked, for this machine.\n\n"
-	 "  --engine interp|jit  how guest instructions are run\n"},
+	{"exec", cmd_exec, "[--engine interp|jit] [--trap] [--] PROGRAM [ARGUMENT]...",
+	 "run a program that uses /dev/kvm",
+	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be for this machine.\n\n"
+	 "  --engine interp|jit  how guest instructions are run\n"
+	 "  --trap               take its system calls, not the C library's functions\n"},
 	{"info", cmd_info, "[--isa]", "say what this build can do",
 	 "  --isa  list the instructions that are left out, and why\n"},
 	{"version", cmd_version, "", "print the version", ""},

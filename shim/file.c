@@ -11,21 +11,19 @@
 
 #include "preload.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <pawl/pawl.h>
+
+#include "device.h"
 
 /* The prototypes that the C library shows to no one, or under other names only. */
 int __open_2(const char *path, int flags);
@@ -39,13 +37,11 @@ int __lxstat64(int version, const char *path, struct stat64 *st);
 int __fxstatat(int version, int dir, const char *path, struct stat *st, int flags);
 int __fxstatat64(int version, int dir, const char *path, struct stat64 *st, int flags);
 
-enum { KVM_IOCTL_TYPE = 0xAE, KVM_MAJOR = 10, KVM_MINOR = 232 };
-
 __thread int preload_inside __attribute__((tls_model("initial-exec")));
 
 static bool is_dev_kvm(const char *path)
 {
-	return !preload_inside && path && strcmp(path, "/dev/kvm") == 0;
+	return !preload_inside && path && strcmp(path, DEVICE_PATH) == 0;
 }
 
 /* Whether the program's fd is libpawl's. */
@@ -67,12 +63,8 @@ static int open_kvm(int flags)
 {
 	int fd;
 
-	if (flags & O_DIRECTORY) {
-		errno = ENOTDIR;
-		return -1;
-	}
 	preload_inside++;
-	fd = pawl_open(flags);
+	fd = device_open(flags);
 	preload_inside--;
 	return fd;
 }
@@ -222,61 +214,33 @@ EXPORT void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off6
 /* ---- close, and what closes on the way. dup() and fcntl() need nothing: libpawl knows its descriptors by inode. */
 
 NEXT(int, close, int)
-NEXT(int, dup, int)
 NEXT(int, dup2, int, int)
 NEXT(int, dup3, int, int, int)
 NEXT(int, close_range, unsigned, unsigned, int)
 NEXT(void, closefrom, int)
 
-static int close_pawl(int fd)
+EXPORT int close(int fd)
 {
 	int ret;
 
+	if (!is_pawl(fd))
+		return next_close()(fd);
 	preload_inside++;
-	ret = pawl_close(fd);
+	ret = device_close(fd);
 	preload_inside--;
 	return ret;
 }
 
-EXPORT int close(int fd)
-{
-	if (is_pawl(fd)) {
-		int ret = close_pawl(fd);
-
-		/* EBADF: the number was libpawl's, was closed behind our back, and means another file by now. */
-		if (ret == 0 || errno != EBADF)
-			return ret;
-	}
-	return next_close()(fd);
-}
-
-/*
- * dup2() over a descriptor of libpawl closes it, and libpawl must hear of that, but the number must not be free in
- * between. So another file stands in the number's place while libpawl closes a duplicate of what was there.
- */
 static int make_room(int old, int fd)
 {
-	int spare, other;
+	int ret;
 
-	if (old == fd || !is_pawl(fd) || fcntl(old, F_GETFD) < 0)
+	if (preload_inside)
 		return 0;
-	spare = next_dup()(fd);
-	if (spare < 0)
-		return -1;
-	other = eventfd(0, EFD_CLOEXEC);
-	if (other < 0 || next_dup2()(other, fd) < 0) {
-		int err = errno;
-
-		if (other >= 0)
-			next_close()(other);
-		close_pawl(spare);
-		errno = err;
-		return -1;
-	}
-	next_close()(other);
-	close_pawl(fd); /* EBADF: the number is not libpawl's any more, and libpawl forgets it */
-	close_pawl(spare);
-	return 0;
+	preload_inside++;
+	ret = device_make_room(old, fd);
+	preload_inside--;
+	return ret;
 }
 
 EXPORT int dup2(int old, int fd)
@@ -291,25 +255,11 @@ EXPORT int dup3(int old, int fd, int flags)
 	return next_dup3()(old, fd, flags);
 }
 
-/* Close libpawl's descriptors from first to last; the C library closes the others. */
 static void close_pawl_range(unsigned first, unsigned last)
 {
-	int err = errno;
-	DIR *dir;
-	struct dirent *e;
-
 	preload_inside++;
-	dir = opendir("/proc/self/fd");
-	while (dir && (e = readdir(dir))) {
-		unsigned fd = (unsigned)atoi(e->d_name);
-
-		if (e->d_name[0] != '.' && fd >= first && fd <= last && (int)fd != dirfd(dir) && pawl_is_fd((int)fd))
-			pawl_close((int)fd);
-	}
-	if (dir)
-		closedir(dir);
+	device_close_range(first, last);
 	preload_inside--;
-	errno = err;
 }
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
@@ -353,45 +303,29 @@ NEXT(int, statx, int, const char *, int, unsigned, struct statx *)
 
 _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout on a 64-bit host");
 
-static int access_kvm(int mode)
-{
-	if (mode & X_OK) {
-		errno = EACCES;
-		return -1;
-	}
-	return 0;
-}
-
 static int stat_kvm(void *st)
 {
-	*(struct stat *)st = (struct stat){
-		.st_mode = S_IFCHR | 0666,
-		.st_nlink = 1,
-		.st_ino = KVM_MINOR,
-		.st_rdev = makedev(KVM_MAJOR, KVM_MINOR),
-		.st_blksize = 4096,
-	};
-	return 0;
+	return device_stat(st);
 }
 
 EXPORT int access(const char *path, int mode)
 {
-	return is_dev_kvm(path) ? access_kvm(mode) : next_access()(path, mode);
+	return is_dev_kvm(path) ? device_access(mode) : next_access()(path, mode);
 }
 
 EXPORT int eaccess(const char *path, int mode)
 {
-	return is_dev_kvm(path) ? access_kvm(mode) : next_eaccess()(path, mode);
+	return is_dev_kvm(path) ? device_access(mode) : next_eaccess()(path, mode);
 }
 
 EXPORT int euidaccess(const char *path, int mode)
 {
-	return is_dev_kvm(path) ? access_kvm(mode) : next_euidaccess()(path, mode);
+	return is_dev_kvm(path) ? device_access(mode) : next_euidaccess()(path, mode);
 }
 
 EXPORT int faccessat(int dir, const char *path, int mode, int flags)
 {
-	return is_dev_kvm(path) ? access_kvm(mode) : next_faccessat()(dir, path, mode, flags);
+	return is_dev_kvm(path) ? device_access(mode) : next_faccessat()(dir, path, mode, flags);
 }
 
 EXPORT int stat(const char *path, struct stat *st)
@@ -459,14 +393,5 @@ EXPORT int statx(int dir, const char *path, int flags, unsigned mask, struct sta
 {
 	if (!is_dev_kvm(path))
 		return next_statx()(dir, path, flags, mask, st);
-	*st = (struct statx){
-		.stx_mask = STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_INO,
-		.stx_blksize = 4096,
-		.stx_nlink = 1,
-		.stx_mode = S_IFCHR | 0666,
-		.stx_ino = KVM_MINOR,
-		.stx_rdev_major = KVM_MAJOR,
-		.stx_rdev_minor = KVM_MINOR,
-	};
-	return 0;
+	return device_statx(st);
 }

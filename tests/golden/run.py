@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Run stepgold under the preload library and compare its traces with a real kernel's.
+"""Run stepgold under the preload library, or with `pawl exec`, and compare its traces with a real kernel's.
 
 Each free-running case ends with an alarm after 300 ms, so the cases run in several processes.
 """
@@ -19,7 +19,9 @@ TIMEOUT_S = 240
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--stepgold", required=True)
-    p.add_argument("--preload", required=True)
+    how = p.add_mutually_exclusive_group(required=True)
+    how.add_argument("--preload", help="the library")
+    how.add_argument("--exec", help="pawl; stepgold may be linked statically")
     p.add_argument("--keep", help="directory for the traces")
     p.add_argument("-v", action="store_true")
     p.add_argument("cases", nargs="*")
@@ -27,11 +29,13 @@ def main():
 
     # A cross build's emulator, which preloads for its program and not for itself.
     wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))
-    stepgold = [*wrapper, args.stepgold]
+    stepgold = [*wrapper, args.exec, "exec", args.stepgold] if args.exec else [*wrapper, args.stepgold]
     names = args.cases or [line.split()[0] for line in subprocess.run(
         [*stepgold, "-l"], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()]
-    preload = os.path.abspath(args.preload)
-    env = dict(os.environ, **({"QEMU_SET_ENV": "LD_PRELOAD=" + preload} if wrapper else {"LD_PRELOAD": preload}))
+    env = dict(os.environ)
+    if args.preload:
+        preload = os.path.abspath(args.preload)
+        env.update({"QEMU_SET_ENV": "LD_PRELOAD=" + preload} if wrapper else {"LD_PRELOAD": preload})
     with tempfile.TemporaryDirectory() as tmp:
         out = args.keep or tmp
         os.makedirs(out, exist_ok=True)

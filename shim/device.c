@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* What a program sees of /dev/kvm. System calls are made directly: the C library's functions may be the preload library's. */
+#include "device.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <pawl/pawl.h>
+
+int device_open(int flags)
+{
+	if (flags & O_DIRECTORY) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	return pawl_open(flags);
+}
+
+int device_access(int mode)
+{
+	if (mode & X_OK) {
+		errno = EACCES;
+		return -1;
+	}
+	return 0;
+}
+
+int device_stat(struct stat *st)
+{
+	*st = (struct stat){
+		.st_mode = S_IFCHR | 0666,
+		.st_nlink = 1,
+		.st_ino = KVM_MINOR,
+		.st_rdev = makedev(KVM_MAJOR, KVM_MINOR),
+		.st_blksize = 4096,
+	};
+	return 0;
+}
+
+int device_statx(struct statx *st)
+{
+	*st = (struct statx){
+		.stx_mask = STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_INO,
+		.stx_blksize = 4096,
+		.stx_nlink = 1,
+		.stx_mode = S_IFCHR | 0666,
+		.stx_ino = KVM_MINOR,
+		.stx_rdev_major = KVM_MAJOR,
+		.stx_rdev_minor = KVM_MINOR,
+	};
+	return 0;
+}
+
+int device_close(int fd)
+{
+	int ret = pawl_close(fd);
+
+	/* EBADF: the number was libpawl's, was closed behind our back, and means another file by now. */
+	return ret == 0 || errno != EBADF ? ret : (int)syscall(SYS_close, fd);
+}
+
+/* Another file stands in the number's place while libpawl closes a duplicate of what was there. */
+int device_make_room(int old, int fd)
+{
+	int spare, other;
+
+	if (old == fd || !pawl_is_fd(fd) || syscall(SYS_fcntl, old, F_GETFD) < 0)
+		return 0;
+	spare = (int)syscall(SYS_dup, fd);
+	if (spare < 0)
+		return -1;
+	other = eventfd(0, EFD_CLOEXEC);
+	if (other < 0 || syscall(SYS_dup3, other, fd, 0) < 0) {
+		int err = errno;
+
+		if (other >= 0)
+			syscall(SYS_close, other);
+		pawl_close(spare);
+		errno = err;
+		return -1;
+	}
+	syscall(SYS_close, other);
+	pawl_close(fd); /* EBADF: the number is not libpawl's any more, and libpawl forgets it */
+	pawl_close(spare);
+	return 0;
+}
+
+void device_close_range(unsigned first, unsigned last)
+{
+	int err = errno;
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		unsigned fd = (unsigned)atoi(e->d_name);
+
+		if (e->d_name[0] != '.' && fd >= first && fd <= last && (int)fd != dirfd(dir) && pawl_is_fd((int)fd))
+			pawl_close((int)fd);
+	}
+	if (dir)
+		closedir(dir);
+	errno = err;
+}
