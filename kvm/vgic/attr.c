@@ -214,8 +214,7 @@ static int control(struct vgic *vgic, uint64_t attr)
 	} else if (attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES && vgic_is_v3(vgic)) {
 		err = vm_lock_all_vcpus(vm);
 		if (!err) {
-			/* Without an ITS no LPI can be pending: there is nothing to write. */
-			err = atomic_load(&vgic->initialized) ? 0 : -ENXIO;
+			err = atomic_load(&vgic->initialized) ? its_save_pending_tables(vgic) : -ENXIO;
 			vm_unlock_all_vcpus(vm);
 		}
 	}

@@ -8,23 +8,14 @@
  *
  * Lock order: vm->lock, its->lock, vgic->lock. Guest memory is read under its->lock and never under vgic->lock.
  */
-#include "its.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
-#include "state.h"
+#include "its_state.h"
 
 enum {
-	CTRL_SIZE = 0x10000,	  /* of each of the two frames, bytes */
 	REG_TRANSLATER = 0x10040, /* the doorbell */
 	COMMAND_SIZE = 32,
-	ENTRY_SIZE = 8, /* of all tables */
-	ITT_SIZE = 8,
-	TABLE_PAGE = 0x10000,
-	DEVICE_BITS = 16,
-	COLLECTION_BITS = 16,
-	BUCKETS = 256,
 };
 
 /* Commands: IHI 0069, "ITS command encodings" */
@@ -46,59 +37,16 @@ enum {
 #define ITS_IIDR 0x4b00043bull
 #define CTLR_ENABLED 1u
 #define CTLR_QUIESCENT (1u << 31)
-#define REG_VALID (1ull << 63)
-#define BASER_INDIRECT (1ull << 62)
 #define BASER_TYPE(t) ((uint64_t)(t) << 56)
-#define BASER_FIXED(t) (BASER_TYPE(t) | (uint64_t)(ENTRY_SIZE - 1) << 48 | 2ull << 8 /* 64 KiB pages */)
-#define BASER_WRITABLE (REG_VALID | BASER_INDIRECT | 7ull << 59 | 7ull << 53 | 0xffffffffffffull << 0)
+#define BASER_FIXED(t) (BASER_TYPE(t) | (uint64_t)(ITS_ENTRY_SIZE - 1) << 48 | 2ull << 8 /* 64 KiB pages */)
+#define BASER_WRITABLE (ITS_VALID | ITS_BASER_INDIRECT | 7ull << 59 | 7ull << 53 | 0xffffffffffffull << 0)
 #define CBASER_RES0 (1ull << 62 | 7ull << 56 | 1ull << 52 | 3ull << 8)
 
-struct collection {
-	struct collection *next;
-	uint32_t id;
-	struct vgic_cpu *target; /* NULL: not mapped */
-};
-
-struct event {		    /* an interrupt translation: (device, event) -> LPI, collection */
-	struct event *next; /* of the device */
-	uint32_t id;
-	struct collection *collection;
-	struct vgic_irq *lpi;
-};
-
-struct its_device {
-	struct its_device *next;
-	uint32_t id;
-	unsigned event_bits;
-	ipa_t itt;
-	struct event *events;
-};
-
-struct its {
-	struct io_dev io; /* first member */
-	struct vgic *vgic;
-	struct its *next;
-
-	pthread_mutex_t lock;
-	/* under lock */
-	bool placed, enabled;
-	uint64_t cbaser, baser[2]; /* devices, collections */
-	uint32_t creadr, cwriter;
-	struct its_device *devices[BUCKETS];
-	struct collection *collections[BUCKETS];
-};
-
-enum { TABLE_DEVICES, TABLE_COLLECTIONS };
 static const uint64_t baser_fixed[2] = {BASER_FIXED(1), BASER_FIXED(4)};
-
-static struct vm *its_vm(const struct its *its)
-{
-	return its->vgic->vm;
-}
 
 /* ---- LPIs */
 
-static unsigned lpi_limit(const struct vgic *vgic) /* first INTID that the configuration table has no byte for */
+unsigned its_lpi_limit(const struct vgic *vgic) /* first INTID that the configuration table has no byte for */
 {
 	unsigned bits = (unsigned)(vgic->propbaser & 0x1f) + 1;
 
@@ -168,18 +116,18 @@ static void lpi_pend(struct vgic *vgic, struct vgic_irq *irq, bool pending)
 
 /* ---- maps; its->lock held */
 
-static struct its_device *device_find(struct its *its, uint32_t id)
+struct its_device *its_device_find(struct its *its, uint32_t id)
 {
-	struct its_device *d = its->devices[id % BUCKETS];
+	struct its_device *d = its->devices[id % ITS_BUCKETS];
 
 	while (d && d->id != id)
 		d = d->next;
 	return d;
 }
 
-static struct collection *collection_find(struct its *its, uint32_t id)
+struct collection *its_collection_find(struct its *its, uint32_t id)
 {
-	struct collection *c = its->collections[id % BUCKETS];
+	struct collection *c = its->collections[id % ITS_BUCKETS];
 
 	while (c && c->id != id)
 		c = c->next;
@@ -188,7 +136,7 @@ static struct collection *collection_find(struct its *its, uint32_t id)
 
 static struct event *event_find(struct its *its, uint32_t device, uint32_t id)
 {
-	struct its_device *d = device_find(its, device);
+	struct its_device *d = its_device_find(its, device);
 	struct event *e = d ? d->events : NULL;
 
 	while (e && e->id != id)
@@ -210,7 +158,7 @@ static void device_free(struct its *its, struct its_device *d)
 
 static void device_unmap(struct its *its, uint32_t id)
 {
-	for (struct its_device **p = &its->devices[id % BUCKETS]; *p; p = &(*p)->next) {
+	for (struct its_device **p = &its->devices[id % ITS_BUCKETS]; *p; p = &(*p)->next) {
 		struct its_device *d = *p;
 
 		if (d->id != id)
@@ -221,16 +169,16 @@ static void device_unmap(struct its *its, uint32_t id)
 	}
 }
 
-static void devices_clear(struct its *its)
+void its_devices_clear(struct its *its)
 {
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < ITS_BUCKETS; i++)
 		while (its->devices[i])
 			device_unmap(its, its->devices[i]->id);
 }
 
 static void for_events(struct its *its, void (*fn)(struct its *, struct event *, void *), void *arg)
 {
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < ITS_BUCKETS; i++)
 		for (struct its_device *d = its->devices[i]; d; d = d->next)
 			for (struct event *e = d->events; e; e = e->next)
 				fn(its, e, arg);
@@ -251,9 +199,9 @@ static void orphan(struct its *its, struct event *e, void *collection)
 		e->collection = NULL;
 }
 
-static void collections_clear(struct its *its)
+void its_collections_clear(struct its *its)
 {
-	for (unsigned i = 0; i < BUCKETS; i++) {
+	for (unsigned i = 0; i < ITS_BUCKETS; i++) {
 		while (its->collections[i]) {
 			struct collection *c = its->collections[i];
 
@@ -266,36 +214,91 @@ static void collections_clear(struct its *its)
 	}
 }
 
-/* Whether the guest's table has an entry for that id: flat, or two levels with 64 KiB pages. */
-static bool id_valid(struct its *its, unsigned table, uint32_t id)
+/* Flat, or two levels with 64 KiB pages. */
+bool its_id_valid(struct its *its, unsigned table, uint32_t id, ipa_t *entry)
 {
-	uint64_t baser = its->baser[table], first, pages = (baser & 0xff) + 1;
-	unsigned bits = table == TABLE_DEVICES ? DEVICE_BITS : COLLECTION_BITS;
-	ipa_t base = (baser & 0xffffffff0000ull) | (baser >> 12 & 0xf) << 48;
+	enum { PER_PAGE = ITS_TABLE_PAGE / ITS_ENTRY_SIZE };
+	uint64_t baser = its->baser[table], size = its_table_size(baser), page;
+	unsigned bits = table == ITS_TABLE_DEVICES ? ITS_DEVICE_BITS : ITS_COLLECTION_BITS;
+	ipa_t at = its_table_base(baser);
 
-	if (!(baser & REG_VALID) || id >> bits)
+	if (!(baser & ITS_VALID) || id >> bits)
 		return false;
-	if (!(baser & BASER_INDIRECT))
-		return id < pages * TABLE_PAGE / ENTRY_SIZE;
-	first = id / (TABLE_PAGE / ENTRY_SIZE);
-	if (first >= pages * TABLE_PAGE / 8 || vm_read_guest(its_vm(its), base + first * 8, &first, 8))
+	if (baser & ITS_BASER_INDIRECT) {
+		uint64_t first = id / PER_PAGE;
+
+		if (first >= size / 8 || vm_read_guest(its_vm(its), at + first * 8, &page, 8) || !(page & ITS_VALID))
+			return false;
+		at = page & 0xfffffffff0000ull;
+		id %= PER_PAGE;
+	} else if (id >= size / ITS_ENTRY_SIZE) {
 		return false;
-	return first & REG_VALID;
+	}
+	if (entry)
+		*entry = at + (ipa_t)id * ITS_ENTRY_SIZE;
+	return true;
 }
 
-static struct collection *collection_make(struct its *its, uint32_t id)
+struct collection *its_collection_make(struct its *its, uint32_t id)
 {
 	struct collection *c;
 
-	if (!id_valid(its, TABLE_COLLECTIONS, id))
+	if (!its_id_valid(its, ITS_TABLE_COLLECTIONS, id, NULL))
 		return NULL;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
 	c->id = id;
-	c->next = its->collections[id % BUCKETS];
-	its->collections[id % BUCKETS] = c;
+	c->next = its->collections[id % ITS_BUCKETS];
+	its->collections[id % ITS_BUCKETS] = c;
 	return c;
+}
+
+struct its_device *its_device_make(struct its *its, uint32_t id, unsigned event_bits, ipa_t itt)
+{
+	struct its_device *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	*d = (struct its_device){
+		.next = its->devices[id % ITS_BUCKETS], .id = id, .event_bits = event_bits, .itt = itt};
+	its->devices[id % ITS_BUCKETS] = d;
+	return d;
+}
+
+/* An LPI that was pending on another machine is so in the guest's table, and is taken out of it. */
+static void lpi_restore_pending(struct its *its, struct vgic_irq *lpi)
+{
+	struct vgic_cpu *cpu = lpi->target;
+	ipa_t at;
+	uint8_t byte;
+
+	if (!cpu || cpu->pending_table_zero || !cpu->lpis_enabled)
+		return;
+	at = (cpu->pendbaser & 0xfffffffff0000ull) + lpi->intid / 8;
+	if (vm_read_guest(its_vm(its), at, &byte, 1) || !(byte >> lpi->intid % 8 & 1))
+		return;
+	lpi_pend(its->vgic, lpi, true);
+	byte &= (uint8_t) ~(1u << lpi->intid % 8);
+	vm_write_guest(its_vm(its), at, &byte, 1);
+}
+
+struct event *its_event_make(struct its *its, struct its_device *d, uint32_t id, struct collection *c, unsigned lpi)
+{
+	struct event *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	*e = (struct event){.next = d->events, .id = id, .collection = c};
+	e->lpi = lpi_get(its->vgic, lpi, c->target);
+	if (!e->lpi) {
+		free(e);
+		return NULL;
+	}
+	d->events = e;
+	lpi_configure(its, e->lpi);
+	lpi_restore_pending(its, e->lpi);
+	return e;
 }
 
 /* ---- commands: the words of one, in host order. its->lock held */
@@ -304,27 +307,20 @@ static void cmd_mapd(struct its *its, const uint64_t *c)
 {
 	uint32_t id = c[0] >> 32;
 	unsigned bits = (c[1] & 0x1f) + 1;
-	struct its_device *d;
 
-	if (!id_valid(its, TABLE_DEVICES, id) || ((c[2] & REG_VALID) && bits > 16))
+	if (!its_id_valid(its, ITS_TABLE_DEVICES, id, NULL) || ((c[2] & ITS_VALID) && bits > ITS_EVENT_BITS))
 		return;
 	device_unmap(its, id);
-	if (!(c[2] & REG_VALID))
-		return;
-	d = calloc(1, sizeof(*d));
-	if (!d)
-		return;
-	*d = (struct its_device){
-		.next = its->devices[id % BUCKETS], .id = id, .event_bits = bits, .itt = c[2] & 0xfffffffffff00ull};
-	its->devices[id % BUCKETS] = d;
+	if (c[2] & ITS_VALID)
+		its_device_make(its, id, bits, c[2] & 0xfffffffffff00ull);
 }
 
 static void cmd_mapc(struct its *its, const uint64_t *c)
 {
 	uint32_t id = c[2] & 0xffff;
-	struct collection *col = collection_find(its, id);
+	struct collection *col = its_collection_find(its, id);
 
-	if (!(c[2] & REG_VALID)) {
+	if (!(c[2] & ITS_VALID)) {
 		if (col) {
 			col->target = NULL;
 			for_events(its, retarget, col);
@@ -334,7 +330,7 @@ static void cmd_mapc(struct its *its, const uint64_t *c)
 	if ((c[2] >> 16 & 0xffffffff) >= its->vgic->n_cpus)
 		return;
 	if (!col)
-		col = collection_make(its, id);
+		col = its_collection_make(its, id);
 	if (!col)
 		return;
 	col->target = vgic_cpu_by_index(its->vgic, c[2] >> 16 & 0xffffffff);
@@ -343,37 +339,25 @@ static void cmd_mapc(struct its *its, const uint64_t *c)
 
 static void cmd_mapti(struct its *its, const uint64_t *c, bool same)
 {
-	struct its_device *d = device_find(its, c[0] >> 32);
+	struct its_device *d = its_device_find(its, c[0] >> 32);
 	uint32_t id = (uint32_t)c[1], icid = c[2] & 0xffff;
 	uint64_t intid = same ? id : c[1] >> 32;
 	struct collection *col;
-	struct event *e;
 
-	if (!d || id >> d->event_bits || intid < VGIC_LPI_FIRST || intid >= lpi_limit(its->vgic))
+	if (!d || id >> d->event_bits || intid < VGIC_LPI_FIRST || intid >= its_lpi_limit(its->vgic))
 		return;
 	if (event_find(its, d->id, id))
 		return;
-	col = collection_find(its, icid);
+	col = its_collection_find(its, icid);
 	if (!col)
-		col = collection_make(its, icid);
-	e = calloc(1, sizeof(*e));
-	if (!col || !e) {
-		free(e);
-		return;
-	}
-	*e = (struct event){.next = d->events, .id = id, .collection = col};
-	e->lpi = lpi_get(its->vgic, (unsigned)intid, col->target);
-	if (!e->lpi) {
-		free(e);
-		return;
-	}
-	d->events = e;
-	lpi_configure(its, e->lpi);
+		col = its_collection_make(its, icid);
+	if (col)
+		its_event_make(its, d, id, col, (unsigned)intid);
 }
 
 static void cmd_discard(struct its *its, const uint64_t *c)
 {
-	struct its_device *d = device_find(its, c[0] >> 32);
+	struct its_device *d = its_device_find(its, c[0] >> 32);
 
 	for (struct event **p = d ? &d->events : NULL; p && *p; p = &(*p)->next) {
 		struct event *e = *p;
@@ -390,7 +374,7 @@ static void cmd_discard(struct its *its, const uint64_t *c)
 static void cmd_movi(struct its *its, const uint64_t *c)
 {
 	struct event *e = event_find(its, c[0] >> 32, (uint32_t)c[1]);
-	struct collection *col = collection_find(its, c[2] & 0xffff);
+	struct collection *col = its_collection_find(its, c[2] & 0xffff);
 
 	if (!e || !e->collection || !col || !col->target)
 		return;
@@ -437,7 +421,7 @@ static void command(struct its *its, const uint64_t *c)
 	case CMD_MOVI: cmd_movi(its, c); break;
 	case CMD_MOVALL: cmd_movall(its, c); break;
 	case CMD_INVALL:
-		col = collection_find(its, c[2] & 0xffff);
+		col = its_collection_find(its, c[2] & 0xffff);
 		if (col)
 			for_events(its, configure_if_in, col);
 		break;
@@ -465,7 +449,7 @@ static void run_commands(struct its *its)
 {
 	ipa_t queue = its->cbaser & 0xffffffffff000ull;
 
-	if (!its->enabled || !(its->cbaser & REG_VALID))
+	if (!its->enabled || !(its->cbaser & ITS_VALID))
 		return;
 	/* creadr takes each of the queue's slots at most once: cwriter is one of them. */
 	while (its->creadr != its->cwriter) {
@@ -493,15 +477,15 @@ static void set_baser(struct its *its, unsigned table, uint64_t val)
 	if (its->enabled)
 		return;
 	val = (val & BASER_WRITABLE & ~(7ull << 56 | 0x1full << 48 | 3ull << 8)) | baser_fixed[table];
-	if (table == TABLE_COLLECTIONS)
-		val &= ~BASER_INDIRECT;
+	if (table == ITS_TABLE_COLLECTIONS)
+		val &= ~ITS_BASER_INDIRECT;
 	its->baser[table] = val;
-	if (val & REG_VALID)
+	if (val & ITS_VALID)
 		return;
-	if (table == TABLE_DEVICES)
-		devices_clear(its);
+	if (table == ITS_TABLE_DEVICES)
+		its_devices_clear(its);
 	else
-		collections_clear(its);
+		its_collections_clear(its);
 }
 
 static void set_cbaser(struct its *its, uint64_t val)
@@ -524,7 +508,7 @@ static void set_cwriter(struct its *its, uint64_t val)
 
 static void set_enabled(struct its *its, bool on)
 {
-	bool can = (its->cbaser & its->baser[TABLE_DEVICES] & its->baser[TABLE_COLLECTIONS] & REG_VALID) != 0;
+	bool can = (its->cbaser & its->baser[ITS_TABLE_DEVICES] & its->baser[ITS_TABLE_COLLECTIONS] & ITS_VALID) != 0;
 
 	its->enabled = on && can;
 	run_commands(its);
@@ -556,8 +540,8 @@ static uint64_t reg_read(struct its *its, uint64_t off)
 	case 0x0080: return its->cbaser;
 	case 0x0088: return its->cwriter;
 	case 0x0090: return its->creadr;
-	case 0x0100: return its->baser[TABLE_DEVICES];
-	case 0x0108: return its->baser[TABLE_COLLECTIONS];
+	case 0x0100: return its->baser[ITS_TABLE_DEVICES];
+	case 0x0108: return its->baser[ITS_TABLE_COLLECTIONS];
 	default: return id_register(off & ~7ull) | id_register((off & ~7ull) + 4) << 32;
 	}
 }
@@ -573,15 +557,15 @@ static void reg_write(struct its *its, uint64_t off, unsigned len, uint64_t val)
 		break;
 	case 0x0080: set_cbaser(its, whole); break;
 	case 0x0088: set_cwriter(its, whole); break;
-	case 0x0100: set_baser(its, TABLE_DEVICES, whole); break;
-	case 0x0108: set_baser(its, TABLE_COLLECTIONS, whole); break;
+	case 0x0100: set_baser(its, ITS_TABLE_DEVICES, whole); break;
+	case 0x0108: set_baser(its, ITS_TABLE_COLLECTIONS, whole); break;
 	default: break;
 	}
 }
 
 static bool access_ok(uint64_t off, unsigned len)
 {
-	return off < CTRL_SIZE && (len == 4 || len == 8) && !(off & (len - 1)) &&
+	return off < ITS_CTRL_SIZE && (len == 4 || len == 8) && !(off & (len - 1)) &&
 	       (len == 4 || (off >= 8 && off < 0xffd0));
 }
 
@@ -711,7 +695,7 @@ static int set_base(struct its *its, ipa_t base)
 	int err;
 
 	pthread_mutex_lock(&vm->lock);
-	err = its->placed ? -EEXIST : vgic_check_range(vm, base, CTRL_SIZE, 2 * CTRL_SIZE);
+	err = its->placed ? -EEXIST : vgic_check_range(vm, base, ITS_CTRL_SIZE, 2 * ITS_CTRL_SIZE);
 	if (!err) {
 		its->io.base = base;
 		err = iobus_add(vm, &its->io);
@@ -728,8 +712,8 @@ static int set_base(struct its *its, ipa_t base)
 static void reset(struct its *its)
 {
 	its->enabled = false;
-	devices_clear(its);
-	collections_clear(its);
+	its_devices_clear(its);
+	its_collections_clear(its);
 	its->cbaser = 0;
 	its->creadr = its->cwriter = 0;
 	for (unsigned i = 0; i < 2; i++)
@@ -806,20 +790,35 @@ static int access_reg(struct its *its, const struct kvm_device_attr *attr, bool 
 	return err || is_write ? err : client_write(attr->addr, &val, sizeof(val));
 }
 
+static bool control_known(uint64_t what)
+{
+	return what == KVM_DEV_ARM_VGIC_CTRL_INIT || what == KVM_DEV_ARM_ITS_SAVE_TABLES ||
+	       what == KVM_DEV_ARM_ITS_RESTORE_TABLES || what == KVM_DEV_ARM_ITS_CTRL_RESET;
+}
+
+static int control_locked(struct its *its, uint64_t what)
+{
+	switch (what) {
+	case KVM_DEV_ARM_ITS_SAVE_TABLES: return its_save_tables(its);
+	case KVM_DEV_ARM_ITS_RESTORE_TABLES: return its_restore_tables(its);
+	default: reset(its); return 0;
+	}
+}
+
 static int control(struct its *its, uint64_t what)
 {
 	struct vm *vm = its_vm(its);
 	int err;
 
+	if (!control_known(what))
+		return -ENXIO;
 	if (what == KVM_DEV_ARM_VGIC_CTRL_INIT)
 		return 0;
-	if (what != KVM_DEV_ARM_ITS_CTRL_RESET)
-		return -ENXIO;
 	pthread_mutex_lock(&vm->lock);
 	err = vm_lock_all_vcpus(vm);
 	if (!err) {
 		pthread_mutex_lock(&its->lock);
-		reset(its);
+		err = control_locked(its, what);
 		pthread_mutex_unlock(&its->lock);
 		vm_unlock_all_vcpus(vm);
 	}
@@ -862,9 +861,7 @@ int its_has_attr(struct its *its, const struct kvm_device_attr *attr)
 {
 	switch (attr->group) {
 	case KVM_DEV_ARM_VGIC_GRP_ADDR: return attr->attr == KVM_VGIC_ITS_ADDR_TYPE ? 0 : -ENXIO;
-	case KVM_DEV_ARM_VGIC_GRP_CTRL:
-		return attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT || attr->attr == KVM_DEV_ARM_ITS_CTRL_RESET ? 0
-													    : -ENXIO;
+	case KVM_DEV_ARM_VGIC_GRP_CTRL: return control_known(attr->attr) ? 0 : -ENXIO;
 	case KVM_DEV_ARM_VGIC_GRP_ITS_REGS:
 		if (!client_reg_aligned(attr->attr))
 			return -EINVAL;
@@ -893,7 +890,7 @@ int its_create(struct vm *vm, struct its **out)
 		free(its);
 		return -ENOMEM;
 	}
-	its->io = (struct io_dev){.size = 2 * CTRL_SIZE, .ops = &its_ops};
+	its->io = (struct io_dev){.size = 2 * ITS_CTRL_SIZE, .ops = &its_ops};
 	its->vgic = vgic;
 	pthread_mutex_init(&its->lock, NULL);
 	for (unsigned i = 0; i < 2; i++)
@@ -912,8 +909,8 @@ void its_destroy_all(struct vgic *vgic)
 		struct its *its = vgic->its;
 
 		vgic->its = its->next;
-		devices_clear(its);
-		collections_clear(its);
+		its_devices_clear(its);
+		its_collections_clear(its);
 		pthread_mutex_destroy(&its->lock);
 		free(its);
 	}

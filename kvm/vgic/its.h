@@ -25,6 +25,9 @@ int its_has_attr(struct its *its, const struct kvm_device_attr *attr);
  */
 int its_signal_msi(struct vm *vm, const struct kvm_msi *msi);
 
+/* KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES; vm->lock and all vcpus held. 0, -EFAULT */
+int its_save_pending_tables(struct vgic *vgic);
+
 /* What a write to a redistributor leaves to be done when the GIC's lock is dropped, since it reads guest memory. */
 enum its_after { ITS_AFTER_NOTHING, ITS_AFTER_ENABLE, ITS_AFTER_INV, ITS_AFTER_INVALL };
 void its_after_write(struct vgic_cpu *cpu, enum its_after what, unsigned intid);

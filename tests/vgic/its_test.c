@@ -17,14 +17,12 @@ static int its_attr(uint32_t group, uint64_t attr, void *val, int (*fn)(struct i
 	return fn(its, &a);
 }
 
-/* A guest with LPIs enabled on all its vcpus and an ITS whose tables are valid. */
-static struct fake *guest(unsigned vcpus)
+/* A guest with LPIs enabled on all its vcpus and an ITS whose tables are valid, in memory as it is. */
+static struct fake *guest_in_ram(unsigned vcpus)
 {
 	struct fake *f = fake_gicv3(vcpus);
 	uint64_t base = ITS;
 
-	memset(fake_ram, 0, sizeof(fake_ram));
-	memset(fake_ram + (PROP - FAKE_RAM), 0xa1, 0x1000); /* enabled, priority 0xa0 */
 	assert_int_equal(its_create(&f->vm, &its), 0);
 	assert_int_equal(its_attr(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, &base, its_set_attr), 0);
 	bus_write(f, 0, DIST, 4, 2);
@@ -41,6 +39,14 @@ static struct fake *guest(unsigned vcpus)
 	bus_write(f, 0, ITS, 4, 1);
 	queued = 0;
 	return f;
+}
+
+/* The same in fresh memory */
+static struct fake *guest(unsigned vcpus)
+{
+	memset(fake_ram, 0, sizeof(fake_ram));
+	memset(fake_ram + (PROP - FAKE_RAM), 0xa1, 0x1000); /* enabled, priority 0xa0 */
+	return guest_in_ram(vcpus);
 }
 
 static void command(struct fake *f, uint64_t c0, uint64_t c1, uint64_t c2, uint64_t c3)
@@ -284,6 +290,196 @@ static void there_is_no_its_without_a_gicv3(void **state)
 	fake_free(f);
 }
 
+/* ---- saving and restoring */
+
+enum { ITT = FAKE_RAM + 0x50000, ITT_2 = FAKE_RAM + 0x50800 };
+
+static void mapd_at(struct fake *f, uint32_t device, ipa_t itt)
+{
+	command(f, 0x08 | (uint64_t)device << 32, 4, VALID | itt, 0);
+}
+
+static int control(uint64_t what)
+{
+	return its_attr(KVM_DEV_ARM_VGIC_GRP_CTRL, what, NULL, its_set_attr);
+}
+
+static uint64_t entry(ipa_t at, unsigned n)
+{
+	uint64_t v;
+
+	memcpy(&v, fake_ram + (at - FAKE_RAM) + n * 8, 8);
+	return v;
+}
+
+static void put_entry(ipa_t at, unsigned n, uint64_t v)
+{
+	memcpy(fake_ram + (at - FAKE_RAM) + n * 8, &v, 8);
+}
+
+/* Two devices, three events, two collections that are mapped and one that is not. */
+static struct fake *guest_with_maps(void)
+{
+	struct fake *f = guest(2);
+
+	mapd_at(f, 7, ITT);
+	mapd_at(f, 300, ITT_2);
+	mapc(f, 1, 0, true);
+	mapc(f, 2, 1, true);
+	mapti(f, 7, 3, LPI, 1);
+	mapti(f, 7, 20, LPI + 1, 2);
+	mapti(f, 300, 0, LPI + 2, 9);
+	return f;
+}
+
+static void saved_tables_have_the_layout_of_revision_0(void **state)
+{
+	struct fake *f = guest_with_maps();
+	uint64_t collections[3], sum = 0;
+
+	assert_int_equal(control(KVM_DEV_ARM_ITS_SAVE_TABLES), 0);
+	assert_true(entry(DEVICES, 7) == (VALID | 293ull << 49 | (uint64_t)(ITT >> 8) << 5 | 4));
+	assert_true(entry(DEVICES, 300) == (VALID | (uint64_t)(ITT_2 >> 8) << 5 | 4));
+	assert_true(entry(ITT, 3) == (17ull << 48 | (uint64_t)LPI << 16 | 1));
+	assert_true(entry(ITT, 20) == ((uint64_t)(LPI + 1) << 16 | 2));
+	assert_true(entry(ITT_2, 0) == ((uint64_t)(LPI + 2) << 16 | 9));
+	for (unsigned i = 0; i < 3; i++) { /* in any order */
+		collections[i] = entry(COLLECTIONS, i);
+		sum += collections[i];
+	}
+	assert_true(sum == 3 * VALID + 1 + (1ull << 16 | 2) + (0xffffffffull << 16 | 9));
+	assert_true(entry(COLLECTIONS, 3) == 0);
+	fake_free(f);
+}
+
+static void what_was_saved_works_the_same_after_it_was_restored(void **state)
+{
+	struct fake *f = guest_with_maps();
+
+	assert_int_equal(msi(f, 7, 20), 1); /* pending on vcpu 1 when it is saved */
+	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, NULL), 0);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_SAVE_TABLES), 0);
+	assert_int_equal(fake_ram[PEND - FAKE_RAM + (LPI + 1) / 8], 1u << (LPI + 1) % 8);
+	fake_free(f);
+
+	f = guest_in_ram(2);
+	assert_int_equal(msi(f, 7, 3), 0);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), 0);
+	assert_int_equal(lines(f, 0), 0);
+	assert_int_equal(lines(f, 1), CPU_IRQ);
+	assert_int_equal(icc_read(f, 1, ICC_IAR1), LPI + 1);
+	assert_int_equal(fake_ram[PEND - FAKE_RAM + (LPI + 1) / 8], 0); /* taken out of the table */
+	assert_int_equal(msi(f, 7, 3), 1);
+	assert_int_equal(icc_read(f, 0, ICC_IAR1), LPI);
+	assert_int_equal(icc_read(f, 0, ICC_RPR), 0xa0);
+	assert_int_equal(msi(f, 300, 0), 0); /* its collection is not mapped */
+	mapc(f, 9, 1, true);
+	assert_int_equal(msi(f, 300, 0), 1);
+	fake_free(f);
+}
+
+static void a_table_of_two_levels_is_saved_and_restored(void **state)
+{
+	enum { LEVEL_2 = FAKE_RAM + 0x60000 };
+	struct fake *f = guest(1);
+
+	bus_write(f, 0, ITS, 4, 0);
+	bus_write(f, 0, ITS + 0x100, 8, VALID | 1ull << 62 | DEVICES);
+	bus_write(f, 0, ITS, 4, 1);
+	put_entry(DEVICES, 2, VALID | LEVEL_2); /* devices 16384 to 24575 */
+	mapd_at(f, 16384 + 5, ITT);
+	mapc(f, 1, 0, true);
+	mapti(f, 16384 + 5, 1, LPI, 1);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_SAVE_TABLES), 0);
+	assert_true(entry(LEVEL_2, 5) == (VALID | (uint64_t)(ITT >> 8) << 5 | 4));
+	assert_int_equal(control(KVM_DEV_ARM_ITS_CTRL_RESET), 0);
+	bus_write(f, 0, ITS + 0x100, 8, VALID | 1ull << 62 | DEVICES);
+	bus_write(f, 0, ITS + 0x108, 8, VALID | COLLECTIONS);
+	bus_write(f, 0, ITS + 0x80, 8, VALID | QUEUE);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), 0);
+	bus_write(f, 0, ITS, 4, 1);
+	assert_int_equal(msi(f, 16384 + 5, 1), 1);
+	fake_free(f);
+}
+
+static void tables_that_are_not_valid_are_neither_saved_nor_restored(void **state)
+{
+	struct fake *f = guest(1);
+
+	assert_int_equal(control(KVM_DEV_ARM_ITS_CTRL_RESET), 0);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_SAVE_TABLES), 0);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), 0);
+	fake_free(f);
+}
+
+static void bad_tables_are_refused_and_nothing_of_them_stays(void **state)
+{
+	static const struct {
+		uint64_t dte, ite, cte;
+		int err;
+	} rows[] = {
+		{VALID | (uint64_t)(ITT >> 8) << 5 | 4, (uint64_t)100 << 16 | 1, VALID | 1, -EINVAL}, /* no LPI */
+		{VALID | (uint64_t)(ITT >> 8) << 5 | 4, 0x1000000ull << 16 | 1, VALID | 1, -EINVAL},  /* beyond */
+		{VALID | (uint64_t)(ITT >> 8) << 5 | 4, (uint64_t)LPI << 16 | 2, VALID | 1, -EINVAL}, /* collection */
+		{VALID | (uint64_t)(ITT >> 8) << 5 | 4, 32ull << 48 | LPI << 16 | 1, VALID | 1,
+		 -EINVAL},									       /* next event */
+		{VALID | (uint64_t)(ITT >> 8) << 5 | 16, (uint64_t)LPI << 16 | 1, VALID | 1, -EINVAL}, /* 17 bits */
+		{VALID | 1ull << 20 | 4, (uint64_t)LPI << 16 | 1, VALID | 1, -EFAULT},		       /* no memory */
+		{0, 0, VALID | 7 << 16 | 1, -EINVAL}, /* no such vcpu */
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake *f = guest(1);
+
+		put_entry(DEVICES, 0, rows[i].dte);
+		put_entry(ITT, 0, rows[i].ite);
+		put_entry(COLLECTIONS, 0, rows[i].cte);
+		assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), rows[i].err);
+		assert_int_equal(msi(f, 0, 0), 0);
+		put_entry(DEVICES, 0, 0);
+		put_entry(COLLECTIONS, 0, VALID | 1);
+		assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), 0);
+		assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), -EEXIST); /* the collection is there */
+		fake_free(f);
+	}
+}
+
+static void tables_are_left_alone_while_a_vcpu_runs(void **state)
+{
+	struct fake *f = guest(1);
+
+	pthread_mutex_lock(&f->vm.vcpus[0]->mutex);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_SAVE_TABLES), -EBUSY);
+	assert_int_equal(control(KVM_DEV_ARM_ITS_RESTORE_TABLES), -EBUSY);
+	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, NULL), -EBUSY);
+	pthread_mutex_unlock(&f->vm.vcpus[0]->mutex);
+	assert_int_equal(its_attr(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_SAVE_TABLES, NULL, its_has_attr), 0);
+	assert_int_equal(its_attr(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_RESTORE_TABLES, NULL, its_has_attr), 0);
+	assert_int_equal(its_attr(KVM_DEV_ARM_VGIC_GRP_CTRL, 3, NULL, its_has_attr), -ENXIO);
+	fake_free(f);
+}
+
+static void a_table_full_of_rubbish_does_no_harm(void **state)
+{
+	uint64_t seed = 777;
+
+	for (unsigned round = 0; round < 300; round++) {
+		struct fake *f = guest(2);
+
+		for (unsigned i = 0; i < 64; i++) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			put_entry(DEVICES, i, (seed & ~0x3ffull << 53) | (uint64_t)(ITT >> 8) << 5);
+			put_entry(ITT, i, (seed >> 9 & 0x3fffffffffull) | (uint64_t)LPI << 16);
+			put_entry(COLLECTIONS, i, seed >> 5 & (VALID | 0x1001f));
+		}
+		control(KVM_DEV_ARM_ITS_RESTORE_TABLES);
+		for (unsigned i = 0; i < 8; i++)
+			msi(f, i, i);
+		control(KVM_DEV_ARM_ITS_SAVE_TABLES);
+		fake_free(f);
+	}
+}
+
 /* Random writes to all of its registers, and random commands. */
 static void hostile_writes_leave_it_consistent(void **state)
 {
@@ -323,6 +519,13 @@ int main(void)
 		cmocka_unit_test(registers_read_as_kvms_and_say_that_there_are_lpis),
 		cmocka_unit_test(attributes_have_the_kernels_errors),
 		cmocka_unit_test(there_is_no_its_without_a_gicv3),
+		cmocka_unit_test(saved_tables_have_the_layout_of_revision_0),
+		cmocka_unit_test(what_was_saved_works_the_same_after_it_was_restored),
+		cmocka_unit_test(a_table_of_two_levels_is_saved_and_restored),
+		cmocka_unit_test(tables_that_are_not_valid_are_neither_saved_nor_restored),
+		cmocka_unit_test(bad_tables_are_refused_and_nothing_of_them_stays),
+		cmocka_unit_test(tables_are_left_alone_while_a_vcpu_runs),
+		cmocka_unit_test(a_table_full_of_rubbish_does_no_harm),
 		cmocka_unit_test(hostile_writes_leave_it_consistent),
 	};
 
