@@ -145,6 +145,15 @@ struct cpu_timer { /* generic timer as EL1 and EL0 see it; n = CPU_TIMER_V or _P
 };
 enum { CPU_TIMER_V, CPU_TIMER_P, CPU_TIMER_COUNT };
 
+/* What a performance monitor wants to know (count.c), index 0 for EL0 and 1 for EL1. Between two cpu_run calls the hypervisor's. */
+struct cpu_count {
+	bool cycles, insns;  /* what is counted from the next cpu_run on */
+	uint64_t cycle[2];   /* time in the guest, in ticks of the system counter */
+	uint64_t insn[2];    /* instructions executed by the PE */
+	uint64_t insns_left; /* after so many more cpu_run returns CPU_EXIT_KICK; 0: does not matter */
+	uint64_t since;	     /* count.c */
+};
+
 struct cpu {
 	struct ir_env env; /* first member */
 
@@ -156,6 +165,7 @@ struct cpu {
 	uint64_t sp_bank[2];	   /* SP_EL0, SP_EL1; the current one lives in env.x[31] */
 	struct cpu_dbg_regs dbg;   /* the guest's own */
 	struct cpu_timer timer[CPU_TIMER_COUNT];
+	struct cpu_count count;
 
 	/* EL2 controls: set by the hypervisor before cpu_run */
 	struct {
@@ -249,6 +259,9 @@ static inline unsigned cpu_el(const struct cpu *cpu)
 void cpu_take_sync(struct cpu *cpu, uint64_t esr, uint64_t ret);		/* FAR untouched */
 void cpu_take_abort(struct cpu *cpu, uint64_t esr, uint64_t far, uint64_t ret); /* FAR_EL1 = far */
 void cpu_take_irq(struct cpu *cpu, uint32_t kind);				/* CPU_IRQ, CPU_FIQ, CPU_SERROR */
+
+/* An instruction that trapped and was emulated: it counts as executed at that Exception level. */
+void cpu_count_instruction(struct cpu *cpu, unsigned el);
 
 /* Level of a timer's interrupt line now; and the host counter value at which it will rise, UINT64_MAX if never. */
 bool cpu_timer_line(const struct cpu *cpu, unsigned timer);

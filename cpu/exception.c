@@ -15,6 +15,8 @@ void exception_switch_sp(struct cpu *cpu, uint32_t new_pstate)
 	unsigned from = uses_sp_el1(cpu->pstate), to = uses_sp_el1(new_pstate);
 	uint32_t changed = cpu->pstate ^ new_pstate;
 
+	if (unlikely(cpu->count.cycles))
+		count_time(cpu);
 	cpu->pstate = new_pstate;
 	if (from != to) {
 		cpu->sp_bank[from] = cpu->env.x[31];

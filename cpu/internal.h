@@ -250,7 +250,8 @@ enum {			/* reasons for the run loop to leave its fast path */
        ATTN_REGIME = 1, /* recompute TLB bank and block key */
        ATTN_IRQ = 2,	/* look at irq_in */
        ATTN_EXIT = 4,	/* an exit to EL2 is recorded */
-       ATTN_STEP = 8	/* MDSCR_EL1.SS: the step state machine decides at every instruction */
+       ATTN_STEP = 8,	/* MDSCR_EL1.SS: the step state machine decides at every instruction */
+       ATTN_COUNT = 16	/* instructions are counted, one by one */
 };
 
 struct cpu_priv {
@@ -407,6 +408,12 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4);
 
 /* sysop.c: the SYS space, op0 = 1 */
 int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val);
+
+/* count.c */
+void count_time(struct cpu *cpu); /* before the Exception level changes */
+void count_enter(struct cpu *cpu);
+void count_leave(struct cpu *cpu);
+void count_block(struct cpu *cpu, unsigned el, bool left_by_exit);
 
 /* timer.c */
 enum { TIMER_ENABLE = 1, TIMER_IMASK = 2, TIMER_ISTATUS = 4 };

@@ -163,6 +163,8 @@ static enum cpu_exit run(struct cpu *cpu)
 
 	for (;;) {
 		struct block *b;
+		enum ir_ret ret;
+		unsigned el;
 
 		if (unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | p->attn)) {
 			enum attention a = attention(cpu);
@@ -174,11 +176,15 @@ static enum cpu_exit run(struct cpu *cpu)
 		if (unlikely(!b))
 			continue;
 		env->step_ex = 0;
-		switch (run_block(cpu, b)) {
+		el = cpu_el(cpu);
+		ret = run_block(cpu, b);
+		switch (ret) {
 		case IR_RET_BR: p->outcome = OUTCOME_RETIRED; break;
 		case IR_RET_EXIT: trap_exit(cpu); break;
 		case IR_RET_TRAP: break; /* the callback has set the outcome */
 		}
+		if (unlikely(p->attn & ATTN_COUNT))
+			count_block(cpu, el, ret == IR_RET_EXIT);
 		if (unlikely(p->attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)
 			stepped(cpu);
 	}
@@ -196,10 +202,12 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 			cpu->env.excl.valid = 0;
 		p->step_isv = false;
 		/* el2 may differ from the last time; most of attn was settled then. */
-		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP)) | ATTN_IRQ | ATTN_REGIME |
-			  (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0);
+		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT)) | ATTN_IRQ | ATTN_REGIME |
+			  (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) | (cpu->count.insns ? ATTN_COUNT : 0);
 		debug_enter(cpu);
+		count_enter(cpu);
 		why = run(cpu);
+		count_leave(cpu);
 	}
 	guest_leave(cpu);
 	return why;

@@ -59,8 +59,10 @@ struct vm_priv {				   /* vm.c */
 	bool writable_impl_ids;
 	uint64_t id[CPU_ID_COUNT], id_limit[CPU_ID_COUNT]; /* now; and what the model can do */
 	uint64_t ctr, ctr_limit, clidr;
-	uint64_t impl[3];	 /* MIDR, REVIDR, AIDR */
-	pthread_mutex_t id_lock; /* writers of the above: ONE_REG on several vcpus; a leaf */
+	uint64_t impl[3];	       /* MIDR, REVIDR, AIDR */
+	_Atomic unsigned pmu_counters; /* event counters of each vcpu */
+	unsigned long *pmu_filter;     /* pmu.c: a bit per event that may be counted; NULL: all */
+	pthread_mutex_t id_lock;       /* writers of the above: ONE_REG on several vcpus; a leaf */
 
 	struct stats stats;	       /* under memslots->lock */
 	_Atomic uint32_t debug_policy; /* PAWL_DEBUG_*; each vcpu looks when KVM_RUN begins */
@@ -149,6 +151,7 @@ int one_reg_get(struct vcpu *vcpu, const struct kvm_one_reg *reg);
 int one_reg_set(struct vcpu *vcpu, const struct kvm_one_reg *reg);
 int one_reg_list(struct vcpu *vcpu, uint64_t list);
 
+enum { PMU_COUNTERS = 6 };
 int pmu_vcpu_init(struct vcpu *vcpu); /* the feature is on: 0, -ENOMEM */
 void pmu_vcpu_destroy(struct vcpu *vcpu);
 void pmu_vcpu_reset(struct vcpu *vcpu);
@@ -157,6 +160,8 @@ int pmu_guest_read(struct vcpu *vcpu, uint32_t enc, uint64_t *val); /* 0, -ENOEN
 int pmu_guest_write(struct vcpu *vcpu, uint32_t enc, uint64_t val);
 int pmu_client_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val);
 int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val);
+void pmu_update(struct vcpu *vcpu);	  /* before the guest is entered, if vcpu->pmu_busy */
+void pmu_cancel_timer(struct vcpu *vcpu); /* the VM is going */
 
 /* ---- model.c: which CPU a VM has */
 int model_from_environment(struct cpu_model *m, bool *given); /* PAWL_CPU: 0, -EINVAL */
@@ -183,6 +188,8 @@ static inline void vcpu_commit_pc(struct vcpu *vcpu)
 {
 	if (vcpu->pc_advance) {
 		vcpu->pc_advance = false;
+		if (__builtin_expect(vcpu->cpu->count.insns, 0))
+			cpu_count_instruction(vcpu->cpu, cpu_el(vcpu->cpu));
 		vcpu->cpu->env.pc += 4;
 		vcpu->cpu->pstate &= ~(PSR_SS | PSR_BTYPE);
 	}

@@ -60,6 +60,7 @@ int iobus_write(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t val);
 void vcpu_kick(struct vcpu *vcpu);
 enum vcpu_req {
 	REQ_RESET = 1u << 0, /* PSCI CPU_ON: vcpu->reset is filled in; mp_state is already RUNNABLE */
+	REQ_PMU = 1u << 2,   /* a counter may have overflowed: nothing to do but to look around */
 	REQ_TICK = 1u << 1,  /* look for signals that only KVM_SET_SIGNAL_MASK lets in */
 };
 /* Any thread: post a request (bits of enum vcpu_req) and kick. What the poster stored before is seen by the handler. */
@@ -265,6 +266,8 @@ struct vcpu {
 	bool timer_level[CPU_TIMER_COUNT];		      /* written under the lock in timers */
 	struct vcpu_timers *timers;			      /* timer.c */
 	struct vcpu_pmu *pmu;				      /* pmu.c; NULL without KVM_ARM_VCPU_PMU_V3 */
+	bool pmu_busy;					      /* pmu.c: something counts, or a register was written */
+	bool pmu_level;					      /* pmu.c: the overflow interrupt; vcpu thread */
 	struct vcpu_pvtime {
 		uint64_t ipa;
 		bool set;

@@ -29,6 +29,8 @@ static int run_guest(struct vcpu *vcpu)
 			vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
 			return EXIT_USER;
 		}
+		if (__builtin_expect(vcpu->pmu_busy, 0))
+			pmu_update(vcpu);
 		if (!vcpu->vm->vgic && timer_update_user_level(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return -EINTR;

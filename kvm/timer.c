@@ -112,12 +112,14 @@ static void deadline_p(void *arg)
 bool timer_update_user_level(struct vcpu *vcpu)
 {
 	uint64_t old = vcpu->run->s.regs.device_irq_level,
-		 val = old & ~(uint64_t)(KVM_ARM_DEV_EL1_VTIMER | KVM_ARM_DEV_EL1_PTIMER);
+		 val = old & ~(uint64_t)(KVM_ARM_DEV_EL1_VTIMER | KVM_ARM_DEV_EL1_PTIMER | KVM_ARM_DEV_PMU);
 
 	if (__atomic_load_n(&vcpu->timer_level[CPU_TIMER_V], __ATOMIC_ACQUIRE))
 		val |= KVM_ARM_DEV_EL1_VTIMER;
 	if (__atomic_load_n(&vcpu->timer_level[CPU_TIMER_P], __ATOMIC_ACQUIRE))
 		val |= KVM_ARM_DEV_EL1_PTIMER;
+	if (vcpu->pmu_level)
+		val |= KVM_ARM_DEV_PMU;
 	if (val == old)
 		return false;
 	vcpu->run->s.regs.device_irq_level = val;

@@ -41,6 +41,7 @@ static uint64_t mpidr_of(unsigned id)
 
 void vcpu_cancel_timers(struct vcpu *vcpu)
 {
+	pmu_cancel_timer(vcpu);
 	request_vcpu_destroy(vcpu);
 	timer_vcpu_destroy(vcpu);
 }

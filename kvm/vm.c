@@ -50,6 +50,7 @@ static void vm_destroy(struct vm *vm)
 	if (p->coalesced_fd >= 0)
 		close(p->coalesced_fd);
 	stats_destroy(&p->stats);
+	free(p->pmu_filter);
 	pthread_mutex_destroy(&p->id_lock);
 	pthread_mutex_destroy(&p->coalesced_lock);
 	pthread_mutex_destroy(&vm->lock);
@@ -102,6 +103,7 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 	}
 	vm->priv = p;
 	vm->ipa_bits = ipa_bits;
+	atomic_init(&p->pmu_counters, PMU_COUNTERS);
 	vm->timer_ppi[CPU_TIMER_V] = 27;
 	vm->timer_ppi[CPU_TIMER_P] = 30;
 	p->refs = 1;

@@ -249,7 +249,7 @@ static void without_an_irqchip_the_lines_are_the_clients(void **state)
 
 	assert_int_equal(timer_vcpu_first_run(vcpu), 0);
 	assert_false(timer_update_user_level(vcpu));
-	vcpu->run->s.regs.device_irq_level = KVM_ARM_DEV_PMU;
+	vcpu->pmu_level = true;
 	program(f, 0, CPU_TIMER_V, 0, ENABLE);
 	assert_int_equal(f->kicks[0], 1);
 	assert_true(timer_update_user_level(vcpu));
