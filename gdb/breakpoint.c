@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Breakpoints and watchpoints. A software breakpoint is a BRK in guest memory if its address is mapped now, and takes
- * a hardware comparator if it is not yet (kernel addresses before the MMU is on). Hardware ones are comparators of
- * every vcpu: Arm ARM DDI 0487, "DBGBCR<n>_EL1" and "DBGWCR<n>_EL1".
+ * The table of breakpoints and watchpoints, and where each is: a BRK in guest memory, or comparators of every vcpu (Arm ARM
+ * DDI 0487, "DBGBCR<n>_EL1"; watchpoints: watch.c).
+ *
+ * A software breakpoint is a BRK if its address is mapped now. It takes a comparator while it is not (kernel addresses before
+ * the MMU is on), and also if it has conditions and a comparator is free: a vcpu steps off a comparator by itself, while a
+ * BRK has to leave memory for that, and the other vcpus with it. Who needs a comparator takes it away from who does not.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,182 +16,268 @@
 #define BRK_OURS 0xd4200000u /* BRK #0 */
 #define BCR_ALL_ELS 0x1e7u   /* E, PMC = EL1 and EL0, BAS = 4 bytes */
 
-static bool is_watch(enum bp_type type)
+void bp_free_conditions(struct agent_expr **cond, unsigned n)
 {
-	return type >= BP_WRITE;
+	for (unsigned i = 0; i < n; i++)
+		free(cond[i]);
+	free(cond);
 }
 
-static unsigned comparators_used(const struct target *t, bool watch)
+/* ---- the table, in order of address */
+
+static unsigned lower_bound(const struct target *t, uint64_t addr)
 {
-	unsigned n = 0;
+	unsigned from = 0, to = t->n_bps;
 
-	for (unsigned i = 0; i < t->n_bps; i++)
-		n += !t->bps[i].in_memory && is_watch(t->bps[i].type) == watch;
-	return n;
-}
+	while (from < to) {
+		unsigned mid = from + (to - from) / 2;
 
-/* One comparator covers up to 8 bytes inside an aligned doubleword, or an aligned power of two. */
-static bool watch_encode(const struct bp *b, uint64_t *wvr, uint64_t *wcr)
-{
-	unsigned lsc = b->type == BP_WRITE ? 2 : b->type == BP_READ ? 1 : 3;
-	uint64_t bas = 0xff, mask = 0;
-
-	*wvr = b->addr & ~7ull;
-	if (!b->len)
-		return false;
-	if ((b->addr & 7) + b->len <= 8) {
-		bas = ((1ull << b->len) - 1) << (b->addr & 7);
-	} else {
-		if (b->len & (b->len - 1) || b->addr & (b->len - 1) || b->len > 1ull << 31)
-			return false;
-		mask = (unsigned)__builtin_ctzll(b->len);
+		if (t->bps[mid].addr < addr)
+			from = mid + 1;
+		else
+			to = mid;
 	}
-	*wcr = 1 | 3 << 1 | lsc << 3 | bas << 5 | mask << 24;
-	return true;
+	return from;
 }
 
-static struct bp *find(struct target *t, enum bp_type type, uint64_t addr, uint64_t len)
+static struct bp *lookup(struct target *t, enum bp_type type, uint64_t addr, uint64_t len)
 {
-	for (unsigned i = 0; i < t->n_bps; i++) {
-		struct bp *b = &t->bps[i];
-
-		if (b->type == type && b->addr == addr && (!is_watch(type) || b->len == len))
-			return b;
-	}
+	for (unsigned i = lower_bound(t, addr); i < t->n_bps && t->bps[i].addr == addr; i++)
+		if (t->bps[i].type == type && (!bp_is_watch(type) || t->bps[i].len == len))
+			return &t->bps[i];
 	return NULL;
 }
 
-static int put_brk(struct target *t, unsigned vcpu, struct bp *b)
+static struct bp *add(struct target *t, const struct bp *b)
 {
-	const uint32_t brk = BRK_OURS;
-	uint64_t size;
-	int rc = walk(t, vcpu, b->addr, &b->ipa, &size);
+	unsigned at = lower_bound(t, b->addr);
 
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < t->n_bps; i++) { /* a second name for the same instruction */
-		if (t->bps[i].in_memory && t->bps[i].ipa == b->ipa) {
-			b->saved = t->bps[i].saved;
-			b->in_memory = true;
-			return 0;
-		}
-	}
-	rc = t->ops->read_mem(t->opaque, b->ipa, &b->saved, 4);
-	if (!rc)
-		rc = t->ops->write_mem(t->opaque, b->ipa, &brk, 4);
-	b->in_memory = !rc;
-	return rc;
-}
-
-int bp_insert(struct target *t, unsigned vcpu, enum bp_type type, uint64_t addr, uint64_t len)
-{
-	struct bp b = {.type = type, .addr = addr, .len = is_watch(type) ? len : 4};
-	uint64_t wvr, wcr;
-
-	if (find(t, type, addr, len))
-		return 0;
-	if (is_watch(type) ? !watch_encode(&b, &wvr, &wcr) : (addr & 3) != 0)
-		return -EINVAL;
 	if (t->n_bps == t->cap_bps) {
 		unsigned cap = t->cap_bps ? 2 * t->cap_bps : 16;
 		struct bp *p = realloc(t->bps, cap * sizeof(*p));
 
 		if (!p)
-			return -ENOMEM;
+			return NULL;
 		t->bps = p;
 		t->cap_bps = cap;
 	}
-	if (type != BP_SOFT || put_brk(t, vcpu, &b)) {
-		if (comparators_used(t, is_watch(type)) >= (is_watch(type) ? t->max_wps : t->max_bps))
-			return -ENOSPC;
+	memmove(&t->bps[at + 1], &t->bps[at], (t->n_bps - at) * sizeof(*b));
+	memcpy(&t->bps[at], b, sizeof(*b));
+	t->n_bps++;
+	return &t->bps[at];
+}
+
+/* ---- BRKs in memory */
+
+static struct bp *at_ipa(const struct target *t, uint64_t ipa)
+{
+	for (unsigned i = 0; i < t->n_bps; i++)
+		if (!bp_is_watch(t->bps[i].type) && t->bps[i].place == BP_IN_MEMORY && t->bps[i].ipa == ipa)
+			return &t->bps[i];
+	return NULL;
+}
+
+static void write_word(struct target *t, uint64_t ipa, uint32_t word)
+{
+	t->ops->write_mem(t->opaque, ipa, &word, 4);
+}
+
+static int put_brk(struct target *t, unsigned vcpu, struct bp *b)
+{
+	uint64_t size, ipa;
+	const struct bp *other;
+	int rc = walk(t, vcpu, &view_virtual, b->addr, &ipa, &size);
+
+	if (rc)
+		return rc;
+	other = at_ipa(t, ipa); /* a second name for the same instruction */
+	if (other) {
+		b->saved = other->saved;
+	} else {
+		rc = t->ops->read_mem(t->opaque, ipa, &b->saved, 4);
+		if (rc)
+			return rc;
+		write_word(t, ipa, BRK_OURS);
 	}
-	t->bps[t->n_bps++] = b;
+	b->ipa = ipa;
+	b->place = BP_IN_MEMORY;
 	return 0;
 }
 
+void bp_lift_brk(struct target *t, uint64_t ipa)
+{
+	const struct bp *b = at_ipa(t, ipa);
+
+	if (b)
+		write_word(t, ipa, b->saved);
+}
+
+void bp_lower_brk(struct target *t, uint64_t ipa)
+{
+	if (at_ipa(t, ipa))
+		write_word(t, ipa, BRK_OURS);
+}
+
+bool bp_brk_is_ours(struct target *t, unsigned vcpu, uint64_t pc, uint64_t *ipa)
+{
+	uint64_t size;
+
+	return !walk(t, vcpu, &view_virtual, pc, ipa, &size) && at_ipa(t, *ipa);
+}
+
+/* ---- comparators */
+
+static int plan(struct target *t)
+{
+	struct kvm_guest_debug dbg = {0};
+	unsigned n = 0;
+	bool wide;
+	int rc;
+
+	for (unsigned i = 0; i < t->n_bps; i++) {
+		const struct bp *b = &t->bps[i];
+
+		if (bp_is_watch(b->type))
+			continue;
+		dbg.control |=
+			KVM_GUESTDBG_ENABLE | (b->place == BP_IN_MEMORY ? KVM_GUESTDBG_USE_SW_BP : KVM_GUESTDBG_USE_HW);
+		if (b->place == BP_IN_MEMORY)
+			continue;
+		if (n == t->max_bps)
+			return -ENOSPC;
+		dbg.arch.dbg_bvr[n] = b->addr & 0x00fffffffffffffcull;
+		if (b->addr >> 55 & 1)
+			dbg.arch.dbg_bvr[n] |= 0xff00000000000000ull;
+		dbg.arch.dbg_bcr[n++] = BCR_ALL_ELS;
+	}
+	rc = watch_plan(t, &dbg, &wide);
+	if (rc)
+		return rc;
+	t->plan = dbg;
+	t->watch_wide = wide;
+	return 0;
+}
+
+static unsigned comparators_used(const struct target *t)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->n_bps; i++)
+		n += !bp_is_watch(t->bps[i].type) && t->bps[i].place == BP_IN_COMPARATOR;
+	return n;
+}
+
+/* A software breakpoint that sits in a comparator and can be a BRK as well becomes one. */
+static bool free_comparator(struct target *t, unsigned vcpu)
+{
+	for (unsigned i = 0; i < t->n_bps; i++)
+		if (t->bps[i].type == BP_SOFT && t->bps[i].place == BP_IN_COMPARATOR && !put_brk(t, vcpu, &t->bps[i]))
+			return true;
+	return false;
+}
+
+static int place(struct target *t, unsigned vcpu, struct bp *b)
+{
+	bool room = comparators_used(t) < t->max_bps;
+
+	b->place = BP_IN_COMPARATOR;
+	if (bp_is_watch(b->type))
+		return b->len && b->addr + b->len - 1 >= b->addr ? 0 : -EINVAL;
+	if (b->addr & 3)
+		return -EINVAL;
+	if (b->type == BP_SOFT && !(b->n_cond && room && !b->mmu_off) && !put_brk(t, vcpu, b))
+		return 0;
+	return room || free_comparator(t, vcpu) ? 0 : -ENOSPC;
+}
+
+/* ---- insert, remove */
+
 static void take_out(struct target *t, struct bp *b)
 {
-	struct bp gone = *b;
+	struct bp gone;
 	uint32_t now;
 
-	*b = t->bps[--t->n_bps];
-	if (!gone.in_memory)
+	memcpy(&gone, b, sizeof(gone));
+	memmove(b, b + 1, (size_t)(&t->bps[t->n_bps] - (b + 1)) * sizeof(*b));
+	t->n_bps--;
+	bp_free_conditions(gone.cond, gone.n_cond);
+	if (bp_is_watch(gone.type) || gone.place != BP_IN_MEMORY || at_ipa(t, gone.ipa))
 		return;
-	for (unsigned i = 0; i < t->n_bps; i++)
-		if (t->bps[i].in_memory && t->bps[i].ipa == gone.ipa)
-			return;
 	/* If something else stands there now, the guest has replaced the page: leave it alone. */
 	if (!t->ops->read_mem(t->opaque, gone.ipa, &now, 4) && now == BRK_OURS)
-		t->ops->write_mem(t->opaque, gone.ipa, &gone.saved, 4);
+		write_word(t, gone.ipa, gone.saved);
+}
+
+int bp_insert(struct target *t, unsigned vcpu, enum bp_type type, uint64_t addr, uint64_t len, struct agent_expr **cond,
+	      unsigned n_cond)
+{
+	struct bp *b = lookup(t, type, addr, len),
+		  new = {.type = type, .addr = addr, .len = bp_is_watch(type) ? len : 4};
+	int rc;
+
+	if (b) {
+		bp_free_conditions(b->cond, b->n_cond);
+		b->cond = cond;
+		b->n_cond = n_cond;
+		return 0;
+	}
+	new.cond = cond;
+	new.n_cond = n_cond;
+	new.mmu_off = !walk_mmu_on(t, vcpu);
+	rc = place(t, vcpu, &new);
+	if (!rc && !(b = add(t, &new))) {
+		if (!bp_is_watch(type) && new.place == BP_IN_MEMORY && !at_ipa(t, new.ipa))
+			write_word(t, new.ipa, new.saved);
+		rc = -ENOMEM;
+	}
+	if (rc) {
+		bp_free_conditions(cond, n_cond);
+		return rc;
+	}
+	rc = plan(t);
+	if (rc) {
+		take_out(t, b);
+		plan(t);
+	}
+	return rc;
 }
 
 int bp_remove(struct target *t, enum bp_type type, uint64_t addr, uint64_t len)
 {
-	struct bp *b = find(t, type, addr, len);
+	struct bp *b = lookup(t, type, addr, len);
 
-	if (b)
-		take_out(t, b);
-	return 0; /* gdb removes twice at times */
+	if (!b)
+		return 0; /* gdb removes twice at times */
+	take_out(t, b);
+	return plan(t);
 }
 
 void bp_remove_all(struct target *t)
 {
 	while (t->n_bps)
 		take_out(t, &t->bps[t->n_bps - 1]);
+	plan(t);
 }
 
-bool bp_is_ours(const struct target *t, uint64_t pc)
+struct bp *bp_find(struct target *t, unsigned vcpu, uint64_t pc)
 {
-	for (unsigned i = 0; i < t->n_bps; i++)
-		if (t->bps[i].type == BP_SOFT && t->bps[i].addr == pc)
-			return true;
-	return false;
-}
+	struct bp *found = NULL;
+	uint64_t ipa, size;
 
-const struct bp *bp_find_watch(const struct target *t, uint64_t far)
-{
-	const struct bp *near = NULL;
-
-	for (unsigned i = 0; i < t->n_bps; i++) {
-		const struct bp *b = &t->bps[i];
-
-		if (!is_watch(b->type))
-			continue;
-		if (far >= b->addr && far - b->addr < b->len)
-			return b;
-		if (far < b->addr && b->addr - far < 64) /* far may be the start of a wide access */
-			near = b;
+	for (unsigned i = lower_bound(t, pc); i < t->n_bps && t->bps[i].addr == pc; i++) {
+		if (!bp_is_watch(t->bps[i].type) && !found)
+			found = &t->bps[i];
 	}
-	return near;
+	if (found || walk(t, vcpu, &view_virtual, pc, &ipa, &size))
+		return found;
+	for (unsigned i = 0; i < t->n_bps; i++) /* under another address */
+		if (t->bps[i].mmu_off && !bp_is_watch(t->bps[i].type) && t->bps[i].place == BP_IN_MEMORY &&
+		    t->bps[i].ipa == ipa)
+			return &t->bps[i];
+	return NULL;
 }
 
-void bp_fill_debug(const struct target *t, struct kvm_guest_debug *dbg)
-{
-	unsigned n = 0, w = 0;
-
-	for (unsigned i = 0; i < t->n_bps; i++) {
-		const struct bp *b = &t->bps[i];
-
-		if (b->in_memory) {
-			dbg->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
-			continue;
-		}
-		dbg->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW;
-		if (is_watch(b->type) && w < KVM_ARM_MAX_DBG_REGS) {
-			uint64_t wvr, wcr;
-
-			if (watch_encode(b, &wvr, &wcr)) {
-				dbg->arch.dbg_wvr[w] = wvr;
-				dbg->arch.dbg_wcr[w++] = wcr;
-			}
-		} else if (!is_watch(b->type) && n < KVM_ARM_MAX_DBG_REGS) {
-			dbg->arch.dbg_bvr[n] = b->addr & 0x00fffffffffffffcull;
-			if (b->addr >> 55 & 1)
-				dbg->arch.dbg_bvr[n] |= 0xff00000000000000ull;
-			dbg->arch.dbg_bcr[n++] = BCR_ALL_ELS;
-		}
-	}
-}
+/* ---- memory as if there were no BRKs */
 
 /* The part of [ipa, ipa + len) that b's BRK covers: offsets into the buffer and into the instruction word. */
 static bool overlap(const struct bp *b, uint64_t ipa, size_t len, size_t *buf_off, size_t *insn_off, size_t *n)
@@ -196,7 +285,7 @@ static bool overlap(const struct bp *b, uint64_t ipa, size_t len, size_t *buf_of
 	uint64_t from = b->ipa > ipa ? b->ipa : ipa;
 	uint64_t to = b->ipa + 4 < ipa + len ? b->ipa + 4 : ipa + len;
 
-	if (!b->in_memory || from >= to)
+	if (bp_is_watch(b->type) || b->place != BP_IN_MEMORY || from >= to)
 		return false;
 	*buf_off = from - ipa;
 	*insn_off = from - b->ipa;

@@ -10,7 +10,7 @@
  *
  * The life of a vcpu, as a debugger sees it:
  *
- *     running --- stop_all() ----------------------> stopped
+ *     running --- stop() --------------------------> stopped
  *     running --- KVM_EXIT_DEBUG, a failed KVM_RUN -> stopped, with an event to be fetched by next_stop()
  *     stopped --- resume() with run[vcpu] ---------> running
  *
@@ -19,8 +19,11 @@
  * completion was a single step, KVM still owes its report and makes it at the next KVM_RUN.
  *
  * One step of one vcpu is therefore: KVM_SET_GUEST_DEBUG with SINGLESTEP, resume() with only that vcpu set, wait for
- * fd() to be readable, next_stop(), stop_all(). All-stop over several vcpus is the server's work: when one vcpu
- * stops with an event, the others run on until stop_all().
+ * fd() to be readable, next_stop(). All-stop over several vcpus is the server's work: when one vcpu stops with an event,
+ * the others run on until stop().
+ *
+ * What needs no debugger (a condition that is false, a step inside a range) is decided on the vcpu's own thread, by the
+ * struct gdb_hook given to attach(): changing threads costs a hundred times what a step costs.
  */
 #ifndef PAWL_GDB_H
 #define PAWL_GDB_H
@@ -51,6 +54,26 @@ struct gdb_stop {
 	char text[160];	      /**< GDB_STOP_FAULT: one line for the user, without newline */
 };
 
+/** What a KVM_RUN returned with: for the user to look back at. */
+struct gdb_exit {
+	uint32_t reason; /**< KVM_EXIT_*; if error is not 0 KVM_RUN failed with it */
+	int error;
+	uint64_t address; /**< KVM_EXIT_MMIO: IPA; KVM_EXIT_DEBUG: far; KVM_EXIT_SYSTEM_EVENT: type */
+	uint64_t value;	  /**< KVM_EXIT_MMIO: written or read; KVM_EXIT_DEBUG: hsr */
+	uint8_t len;	  /**< KVM_EXIT_MMIO: bytes */
+	bool is_write;
+};
+
+/** Asked on the vcpu's thread, outside KVM_RUN, when it has left with KVM_EXIT_DEBUG. */
+struct gdb_hook {
+	/**
+	 * May use vcpu_ioctl() on this vcpu, read_mem() and write_mem().
+	 * @return true: the vcpu goes on at once, there was nothing for a debugger. False: it stops with this event.
+	 */
+	bool (*goes_on)(void *arg, const struct gdb_stop *stop);
+	void *arg;
+};
+
 /**
  * The machine under the debugger. Every function gets the `target` that was given to gdb_server_start(), and is
  * called on the server's thread only, one at a time. Between gdb_server_start() and the return of gdb_server_stop() all
@@ -64,25 +87,28 @@ struct gdb_target_ops {
 	unsigned (*vcpu_id)(void *target, unsigned vcpu);
 
 	/**
-	 * A debugger is there: stop all vcpus, as stop_all() does. From here to detach() a failed KVM_RUN is
-	 * GDB_STOP_FAULT and does not end the machine.
+	 * A debugger is there: stop all vcpus, as stop() does. From here to detach() a failed KVM_RUN is GDB_STOP_FAULT
+	 * and does not end the machine, and the hook is asked.
 	 */
-	void (*attach)(void *target);
+	void (*attach)(void *target, const struct gdb_hook *hook);
 	/**
 	 * The debugger has gone: events that were not fetched are dropped, all vcpus run. The server has turned guest
 	 * debugging off and taken its breakpoints out of memory before.
 	 */
 	void (*detach)(void *target);
 
-	/** Take every vcpu out of KVM_RUN and hold it there. Returns when all are stopped. Events stay queued. */
-	void (*stop_all)(void *target);
+	/**
+	 * Take those vcpus out of KVM_RUN whose which[index] is set, or all if which is NULL, and hold them there. Returns
+	 * when they are stopped. Events stay queued.
+	 */
+	void (*stop)(void *target, const bool *which);
 	/**
 	 * Let those vcpus run whose run[index] is set; the others stay as they are. Whether a vcpu steps is a
 	 * matter of its KVM_SET_GUEST_DEBUG. An event that was not fetched is dropped if its vcpu runs.
 	 */
 	void (*resume)(void *target, const bool *run);
 	/**
-	 * Fetch an event. A vcpu has one at the most. After stop_all() fetch until there is none left: two vcpus may
+	 * Fetch an event. A vcpu has one at the most. After stop() fetch until there is none left: two vcpus may
 	 * have hit something at the same time.
 	 * @return 1 with *stop filled in, 0 if no event is queued. Never blocks.
 	 */
@@ -109,6 +135,15 @@ struct gdb_target_ops {
 
 	/** Ranges of RAM: 1 and the i-th range, or 0 if there is none. */
 	int (*ram)(void *target, unsigned i, uint64_t *ipa, uint64_t *size);
+
+	/** An ioctl on the interrupt controller's device, while no vcpu runs. -ENODEV if there is none. */
+	int (*gic_ioctl)(void *target, unsigned long request, void *arg);
+
+	/**
+	 * What a stopped vcpu's KVM_RUNs returned with, the last one at i = 0.
+	 * @return 1 with *exit filled in, 0 if so many are not remembered.
+	 */
+	int (*last_exit)(void *target, unsigned vcpu, unsigned i, struct gdb_exit *exit);
 
 	/** End the machine, as the console's quit key does. Returns at once; gdb_server_stop() follows from the owner.
 	 */

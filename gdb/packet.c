@@ -88,7 +88,7 @@ void out_reset(struct packet_out *out)
 	out->len = 0;
 }
 
-static void out_bytes(struct packet_out *out, const char *s, size_t len)
+void out_bytes(struct packet_out *out, const void *s, size_t len)
 {
 	if (len > PACKET_MAX - out->len)
 		len = PACKET_MAX - out->len;
@@ -124,13 +124,13 @@ void out_hex(struct packet_out *out, const void *bytes, size_t len)
 	}
 }
 
-size_t packet_frame(char *dst, const char *payload, size_t len)
+size_t packet_frame(char *dst, char first, const char *payload, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t sum = 0;
 	size_t n = 0;
 
-	dst[n++] = '$';
+	dst[n++] = first;
 	for (size_t i = 0; i < len; i++) {
 		char c = payload[i];
 

@@ -23,71 +23,6 @@ uint64_t reg_x(unsigned n)
 	return CORE(regs.regs[0]) + 2 * n;
 }
 
-struct sysreg {
-	const char *name;
-	uint64_t id;
-};
-
-#define S(name, op0, op1, crn, crm, op2) \
-	{ \
-#name, ARM64_SYS_REG(op0, op1, crn, crm, op2) \
-	}
-static const struct sysreg sysregs[] = {
-	{"SP_EL0", CORE(regs.sp)},
-	{"SP_EL1", CORE(sp_el1)},
-	{"ELR_EL1", CORE(elr_el1)},
-	{"SPSR_EL1", CORE(spsr[0])},
-	S(SCTLR_EL1, 3, 0, 1, 0, 0),
-	S(ACTLR_EL1, 3, 0, 1, 0, 1),
-	S(CPACR_EL1, 3, 0, 1, 0, 2),
-	S(TTBR0_EL1, 3, 0, 2, 0, 0),
-	S(TTBR1_EL1, 3, 0, 2, 0, 1),
-	S(TCR_EL1, 3, 0, 2, 0, 2),
-	S(AFSR0_EL1, 3, 0, 5, 1, 0),
-	S(AFSR1_EL1, 3, 0, 5, 1, 1),
-	S(ESR_EL1, 3, 0, 5, 2, 0),
-	S(FAR_EL1, 3, 0, 6, 0, 0),
-	S(PAR_EL1, 3, 0, 7, 4, 0),
-	S(MAIR_EL1, 3, 0, 10, 2, 0),
-	S(AMAIR_EL1, 3, 0, 10, 3, 0),
-	S(VBAR_EL1, 3, 0, 12, 0, 0),
-	S(DISR_EL1, 3, 0, 12, 1, 1),
-	S(CONTEXTIDR_EL1, 3, 0, 13, 0, 1),
-	S(TPIDR_EL1, 3, 0, 13, 0, 4),
-	S(TPIDR_EL0, 3, 3, 13, 0, 2),
-	S(TPIDRRO_EL0, 3, 3, 13, 0, 3),
-	S(CNTKCTL_EL1, 3, 0, 14, 1, 0),
-	S(CSSELR_EL1, 3, 2, 0, 0, 0),
-	{"CNTV_CTL_EL0", KVM_REG_ARM_TIMER_CTL},
-	{"CNTV_CVAL_EL0", KVM_REG_ARM_TIMER_CVAL},
-	{"CNTVCT_EL0", KVM_REG_ARM_TIMER_CNT},
-	{"CNTP_CTL_EL0", KVM_REG_ARM_PTIMER_CTL},
-	{"CNTP_CVAL_EL0", KVM_REG_ARM_PTIMER_CVAL},
-	{"CNTPCT_EL0", KVM_REG_ARM_PTIMER_CNT},
-	S(MDSCR_EL1, 2, 0, 0, 2, 2),
-	S(MDCCINT_EL1, 2, 0, 0, 2, 0),
-	S(OSLSR_EL1, 2, 0, 1, 1, 4),
-	S(MIDR_EL1, 3, 0, 0, 0, 0),
-	S(MPIDR_EL1, 3, 0, 0, 0, 5),
-	S(REVIDR_EL1, 3, 0, 0, 0, 6),
-	S(ID_AA64PFR0_EL1, 3, 0, 0, 4, 0),
-	S(ID_AA64PFR1_EL1, 3, 0, 0, 4, 1),
-	S(ID_AA64DFR0_EL1, 3, 0, 0, 5, 0),
-	S(ID_AA64ISAR0_EL1, 3, 0, 0, 6, 0),
-	S(ID_AA64ISAR1_EL1, 3, 0, 0, 6, 1),
-	S(ID_AA64ISAR2_EL1, 3, 0, 0, 6, 2),
-	S(ID_AA64MMFR0_EL1, 3, 0, 0, 7, 0),
-	S(ID_AA64MMFR1_EL1, 3, 0, 0, 7, 1),
-	S(ID_AA64MMFR2_EL1, 3, 0, 0, 7, 2),
-	S(CTR_EL0, 3, 3, 0, 0, 1),
-	S(CLIDR_EL1, 3, 1, 0, 0, 1),
-	S(PMCR_EL0, 3, 3, 9, 12, 0),
-	S(PMCCNTR_EL0, 3, 3, 9, 13, 0),
-};
-#undef S
-
-enum { SYSREGS = sizeof(sysregs) / sizeof(sysregs[0]) };
-
 static const char xml_core[] = "<?xml version=\"1.0\"?>\n"
 			       "<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
 			       "<target version=\"1.0\">\n"
@@ -142,8 +77,108 @@ static struct kvm_reg_list *reg_list(struct target *t)
 	return list;
 }
 
+/* A register that KVM lists and the table does not name: one of a family, or by its encoding. False: not for a person. */
+static bool name_unnamed(uint64_t id, char *name, size_t size, const char **group)
+{
+	unsigned e = (unsigned)(id & 0xffff), op0 = e >> 14, op1 = e >> 11 & 7, crn = e >> 7 & 15, crm = e >> 3 & 15,
+		 op2 = e & 7;
+	static const char *const debug[4] = {"DBGBVR", "DBGBCR", "DBGWVR", "DBGWCR"};
+
+	if ((id & KVM_REG_ARM_COPROC_MASK) != KVM_REG_ARM64_SYSREG)
+		return false;
+	*group = "system";
+	if (op0 == 2 && !op1 && !crn && op2 >= 4) {
+		*group = "debug";
+		snprintf(name, size, "%s%u_EL1", debug[op2 - 4], crm);
+	} else if (op0 == 3 && op1 == 3 && crn == 14 && crm >= 8) {
+		*group = "pmu";
+		snprintf(name, size, "%s%u_EL0", crm < 12 ? "PMEVCNTR" : "PMEVTYPER", (crm & 3) << 3 | op2);
+	} else if ((op0 == 3 && !op1 && !crn) || op1 >= 4) { /* reserved for identification, and 0; or of EL2 and up */
+		return false;
+	} else {
+		snprintf(name, size, "S%u_%u_C%u_C%u_%u", op0, op1, crn, crm, op2);
+	}
+	return true;
+}
+
+static uint64_t gic_attr(struct target *t, unsigned vcpu, uint64_t reg)
+{
+	uint64_t mpidr = target_get_u64(t, vcpu, ARM64_SYS_REG(3, 0, 0, 0, 5));
+
+	/* Aff3..Aff0 in the upper half: "ARM Virtual Generic Interrupt Controller v3", KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS */
+	return (mpidr >> 32 & 0xff) << 56 | (mpidr & 0xffffff) << 32 | reg;
+}
+
+static int gic_reg(struct target *t, unsigned vcpu, uint64_t reg, unsigned long request, void *val)
+{
+	struct kvm_device_attr a = {
+		.group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, .attr = gic_attr(t, vcpu, reg), .addr = (uintptr_t)val};
+
+	return t->ops->gic_ioctl(t->opaque, request, &a);
+}
+
+static bool is_gic(const struct sysreg *r)
+{
+	return r->group == sysreg_gic_group;
+}
+
+static bool exists(struct target *t, const struct kvm_reg_list *list, const struct sysreg *r)
+{
+	uint64_t val;
+
+	return is_gic(r) ? !gic_reg(t, 0, r->id, KVM_GET_DEVICE_ATTR, &val) : in_list(list, r->id);
+}
+
+static bool in_table(uint64_t id)
+{
+	unsigned n;
+	const struct sysreg *r = sysreg_table(&n);
+
+	for (unsigned i = 0; i < n; i++)
+		if (r[i].id == id && !is_gic(&r[i]))
+			return true;
+	return false;
+}
+
+static bool list_sysregs(struct target *t, const struct kvm_reg_list *list)
+{
+	unsigned n, extra = 0;
+	const struct sysreg *r = sysreg_table(&n);
+
+	t->sysregs = calloc(n + list->n, sizeof(*t->sysregs));
+	t->unnamed = calloc(list->n + 1, sizeof(*t->unnamed));
+	t->unnamed_names = calloc(list->n + 1, sizeof(*t->unnamed_names));
+	if (!t->sysregs || !t->unnamed || !t->unnamed_names)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (exists(t, list, &r[i]))
+			t->sysregs[t->n_sysregs++] = &r[i];
+	for (uint64_t i = 0; i < list->n; i++) {
+		struct sysreg *u = &t->unnamed[extra];
+		char *name = t->unnamed_names[extra];
+
+		if (in_table(list->reg[i]) || (list->reg[i] & KVM_REG_SIZE_MASK) != KVM_REG_SIZE_U64 ||
+		    !name_unnamed(list->reg[i], name, sizeof(*t->unnamed_names), &u->group))
+			continue;
+		u->name = name;
+		u->id = list->reg[i];
+		t->sysregs[t->n_sysregs++] = u;
+		extra++;
+	}
+	return true;
+}
+
+/* ID_AA64ISAR1_EL1.API, APA; ID_AA64ISAR2_EL1.APA3 */
+static bool has_pauth(struct target *t)
+{
+	return (target_get_u64(t, 0, ARM64_SYS_REG(3, 0, 0, 6, 1)) & 0xff0) ||
+	       (target_get_u64(t, 0, ARM64_SYS_REG(3, 0, 0, 6, 2)) & 0xf000);
+}
+
 static void write_xml(FILE *f, struct target *t)
 {
+	static const char *const pac[] = {"pauth_dmask", "pauth_cmask", "pauth_dmask_high", "pauth_cmask_high"};
+
 	fputs(xml_core, f);
 	fputs(xml_cpsr, f);
 	for (unsigned i = 0; i < 31; i++)
@@ -157,10 +192,17 @@ static void write_xml(FILE *f, struct target *t)
 		fprintf(f, "<reg name=\"v%u\" bitsize=\"128\" type=\"vreg\" regnum=\"%u\"/>\n", i, REG_V0 + i);
 	fprintf(f, "<reg name=\"fpsr\" bitsize=\"32\" regnum=\"%d\"/>\n", REG_FPSR);
 	fprintf(f, "<reg name=\"fpcr\" bitsize=\"32\" regnum=\"%d\"/>\n</feature>\n", REG_FPCR);
+	if (t->pauth) {
+		fputs("<feature name=\"org.gnu.gdb.aarch64.pauth\">\n", f);
+		for (unsigned i = 0; i < 4; i++)
+			fprintf(f, "<reg name=\"%s\" bitsize=\"64\" regnum=\"%u\" save-restore=\"no\"/>\n", pac[i],
+				REG_PAC + i);
+		fputs("</feature>\n", f);
+	}
 	fputs("<feature name=\"org.pawl.aarch64.system\">\n", f);
 	for (unsigned i = 0; i < t->n_sysregs; i++)
-		fprintf(f, "<reg name=\"%s\" bitsize=\"64\" regnum=\"%u\" group=\"system\" save-restore=\"no\"/>\n",
-			t->sysregs[i]->name, REG_SYS + i);
+		fprintf(f, "<reg name=\"%s\" bitsize=\"64\" regnum=\"%u\" group=\"%s\" save-restore=\"no\"/>\n",
+			t->sysregs[i]->name, REG_SYS + i, t->sysregs[i]->group);
 	fputs("</feature>\n</target>\n", f);
 }
 
@@ -168,22 +210,15 @@ int regs_init(struct target *t)
 {
 	struct kvm_reg_list *list;
 	size_t len;
-	FILE *f;
+	FILE *f = NULL;
 
 	if (t->xml)
 		return 0;
 	list = reg_list(t);
-	t->sysregs = calloc(SYSREGS, sizeof(*t->sysregs));
-	if (!list || !t->sysregs) {
-		free(list);
-		regs_free(t);
-		return -ENOMEM;
-	}
-	for (unsigned i = 0; i < SYSREGS; i++)
-		if (in_list(list, sysregs[i].id))
-			t->sysregs[t->n_sysregs++] = &sysregs[i];
+	t->pauth = has_pauth(t);
+	if (list && list_sysregs(t, list))
+		f = open_memstream(&t->xml, &len);
 	free(list);
-	f = open_memstream(&t->xml, &len);
 	if (!f) {
 		regs_free(t);
 		return -ENOMEM;
@@ -196,8 +231,12 @@ int regs_init(struct target *t)
 void regs_free(struct target *t)
 {
 	free(t->sysregs);
+	free(t->unnamed);
+	free(t->unnamed_names);
 	free(t->xml);
 	t->sysregs = NULL;
+	t->unnamed = NULL;
+	t->unnamed_names = NULL;
 	t->xml = NULL;
 	t->n_sysregs = 0;
 }
@@ -209,7 +248,7 @@ unsigned regs_count(const struct target *t)
 
 size_t regs_size(const struct target *t, unsigned n)
 {
-	if (n >= regs_count(t))
+	if (n >= regs_count(t) || (n >= REG_PAC && n < REG_SYS && !t->pauth))
 		return 0;
 	if (n >= REG_V0 && n < REG_FPSR)
 		return 16;
@@ -245,24 +284,39 @@ static uint64_t reg_id(struct target *t, unsigned vcpu, unsigned n)
 
 int regs_get(struct target *t, unsigned vcpu, unsigned n, void *val)
 {
-	uint64_t psr = 0;
-	int rc;
+	uint64_t v = 0;
+	int rc = 0;
 
-	if (n != REG_CPSR) /* 32 bits for gdb, 64 for KVM */
-		return target_get_reg(t, vcpu, reg_id(t, vcpu, n), val);
-	rc = target_get_reg(t, vcpu, reg_id_pstate, &psr);
-	memcpy(val, &psr, 4);
+	if (n == REG_CPSR) { /* 32 bits for gdb, 64 for KVM */
+		rc = target_get_reg(t, vcpu, reg_id_pstate, &v);
+		memcpy(val, &v, 4);
+	} else if (n >= REG_PAC && n < REG_SYS) {
+		v = walk_pac_mask(t, vcpu, (n - REG_PAC) & 2, (n - REG_PAC) & 1);
+		memcpy(val, &v, 8);
+	} else if (n >= REG_SYS && is_gic(t->sysregs[n - REG_SYS])) {
+		rc = gic_reg(t, vcpu, t->sysregs[n - REG_SYS]->id, KVM_GET_DEVICE_ATTR, &v);
+		memcpy(val, &v, 8);
+	} else {
+		rc = target_get_reg(t, vcpu, reg_id(t, vcpu, n), val);
+	}
 	return rc;
 }
 
 int regs_set(struct target *t, unsigned vcpu, unsigned n, const void *val)
 {
-	uint64_t psr = 0;
+	uint64_t v = 0;
 
-	if (n != REG_CPSR)
-		return target_set_reg(t, vcpu, reg_id(t, vcpu, n), val);
-	memcpy(&psr, val, 4);
-	return target_set_reg(t, vcpu, reg_id_pstate, &psr);
+	if (n == REG_CPSR) {
+		memcpy(&v, val, 4);
+		return target_set_reg(t, vcpu, reg_id_pstate, &v);
+	}
+	if (n >= REG_PAC && n < REG_SYS)
+		return -EPERM; /* computed from TCR_EL1 */
+	if (n >= REG_SYS && is_gic(t->sysregs[n - REG_SYS])) {
+		memcpy(&v, val, 8);
+		return gic_reg(t, vcpu, t->sysregs[n - REG_SYS]->id, KVM_SET_DEVICE_ATTR, &v);
+	}
+	return target_set_reg(t, vcpu, reg_id(t, vcpu, n), val);
 }
 
 int regs_find(const struct target *t, const char *name)

@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pawl/pawl.h>
+
+enum { ALL_POLICIES = PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR | PAWL_DEBUG_WFI_RETURNS };
+
 int target_get_reg(struct target *t, unsigned vcpu, uint64_t id, void *val)
 {
 	struct kvm_one_reg r = {.id = id, .addr = (uintptr_t)val};
@@ -37,14 +41,42 @@ static unsigned check_extension(struct target *t, unsigned long cap, unsigned mo
 	return n < 0 ? 0 : (unsigned)n < most ? (unsigned)n : most;
 }
 
+/* The policies that a person wants: all that this KVM has (pawl.h). */
+static void init_policy(struct target *t)
+{
+	int known = t->ops->vm_ioctl(t->opaque, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_DEBUG);
+
+	t->policies = known > 0 ? (unsigned)known & ALL_POLICIES : 0;
+	t->policy = 0;
+}
+
+int target_set_policy(struct target *t, unsigned policy)
+{
+	struct kvm_enable_cap cap = {.cap = PAWL_CAP_DEBUG, .args = {policy}};
+	int rc;
+
+	if (policy & ~t->policies)
+		return -ENOTSUP;
+	if (!t->policies)
+		return 0;
+	rc = t->ops->vm_ioctl(t->opaque, KVM_ENABLE_CAP, &cap);
+	if (!rc)
+		t->policy = policy;
+	return rc;
+}
+
 int target_open(struct target *t, const struct gdb_target_ops *ops, void *opaque)
 {
 	memset(t, 0, sizeof(*t));
 	t->ops = ops;
 	t->opaque = opaque;
 	t->n = ops->n_vcpus(opaque);
+	t->vcpu = calloc(t->n, sizeof(*t->vcpu));
+	if (!t->vcpu)
+		return -ENOMEM;
 	t->max_bps = check_extension(t, KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_ARM_MAX_DBG_REGS);
 	t->max_wps = check_extension(t, KVM_CAP_GUEST_DEBUG_HW_WPS, KVM_ARM_MAX_DBG_REGS);
+	init_policy(t);
 	return 0;
 }
 
@@ -52,17 +84,20 @@ void target_close(struct target *t)
 {
 	regs_free(t);
 	free(t->bps);
+	free(t->vcpu);
 	t->bps = NULL;
+	t->vcpu = NULL;
 	t->n_bps = t->cap_bps = 0;
 }
 
 /* Translate all of it first, so that an access is done as a whole or not at all. */
-static int for_pages(struct target *t, unsigned vcpu, uint64_t va, char *buf, size_t len, bool write)
+static int for_pages(struct target *t, unsigned vcpu, const struct view *view, uint64_t va, char *buf, size_t len,
+		     bool write)
 {
 	while (len) {
 		uint64_t ipa, size;
 		size_t n;
-		int rc = walk(t, vcpu, va, &ipa, &size);
+		int rc = walk(t, vcpu, view, va, &ipa, &size);
 
 		if (rc)
 			return rc;
@@ -91,14 +126,14 @@ static int for_pages(struct target *t, unsigned vcpu, uint64_t va, char *buf, si
 	return 0;
 }
 
-int target_read(struct target *t, unsigned vcpu, uint64_t va, void *buf, size_t len)
+int target_read(struct target *t, unsigned vcpu, const struct view *view, uint64_t addr, void *buf, size_t len)
 {
-	return for_pages(t, vcpu, va, buf, len, false);
+	return for_pages(t, vcpu, view, addr, buf, len, false);
 }
 
-int target_write(struct target *t, unsigned vcpu, uint64_t va, const void *buf, size_t len)
+int target_write(struct target *t, unsigned vcpu, const struct view *view, uint64_t addr, const void *buf, size_t len)
 {
-	int rc = for_pages(t, vcpu, va, NULL, len, true);
+	int rc = for_pages(t, vcpu, view, addr, NULL, len, true);
 	char *copy;
 
 	if (rc || !len)
@@ -107,26 +142,62 @@ int target_write(struct target *t, unsigned vcpu, uint64_t va, const void *buf, 
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, buf, len);
-	rc = for_pages(t, vcpu, va, copy, len, true);
+	rc = for_pages(t, vcpu, view, addr, copy, len, true);
 	free(copy);
 	return rc;
 }
 
-int target_arm(struct target *t, unsigned vcpu, bool step)
+int target_arm(struct target *t, unsigned vcpu)
 {
-	struct kvm_guest_debug dbg = {0};
+	struct vcpu_run *v = &t->vcpu[vcpu];
+	struct kvm_guest_debug dbg;
 
-	bp_fill_debug(t, &dbg);
-	if (step)
+	if (v->owed) { /* ENABLE off drops the debt */
+		struct kvm_guest_debug none = {0};
+
+		t->ops->vcpu_ioctl(t->opaque, vcpu, KVM_SET_GUEST_DEBUG, &none);
+		v->owed = false;
+	}
+	dbg = t->plan;
+	if (v->lift & LIFT_BREAK)
+		memset(dbg.arch.dbg_bcr, 0, sizeof(dbg.arch.dbg_bcr));
+	if (v->lift & LIFT_WATCH)
+		memset(dbg.arch.dbg_wcr, 0, sizeof(dbg.arch.dbg_wcr));
+	if (v->step || v->lift)
 		dbg.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
 	return t->ops->vcpu_ioctl(t->opaque, vcpu, KVM_SET_GUEST_DEBUG, &dbg);
+}
+
+void target_note_space(struct target *t, unsigned vcpu)
+{
+	uint64_t tcr = target_get_u64(t, vcpu, ARM64_SYS_REG(3, 0, 2, 0, 2));
+	uint64_t ttbr0 = target_get_u64(t, vcpu, ARM64_SYS_REG(3, 0, 2, 0, 0));
+	uint64_t owner = tcr >> 22 & 1 ? target_get_u64(t, vcpu, ARM64_SYS_REG(3, 0, 2, 0, 1)) : ttbr0; /* TCR_EL1.A1 */
+	unsigned asid = (unsigned)(owner >> 48) & (tcr >> 36 & 1 ? 0xffff : 0xff);			/* TCR_EL1.AS */
+	unsigned at = 0;
+
+	if (!walk_mmu_on(t, vcpu))
+		return;
+	while (at < t->n_spaces && t->spaces[at].asid != asid)
+		at++;
+	if (at == SPACES)
+		at--;
+	else if (at == t->n_spaces)
+		t->n_spaces++;
+	memmove(&t->spaces[1], &t->spaces[0], at * sizeof(t->spaces[0]));
+	t->spaces[0].asid = asid;
+	t->spaces[0].ttbr0 = ttbr0 & 0xffffffffffffull;
 }
 
 void target_disarm_all(struct target *t)
 {
 	bp_remove_all(t);
-	for (unsigned i = 0; i < t->n; i++)
-		target_arm(t, i, false);
+	target_set_policy(t, 0);
+	for (unsigned i = 0; i < t->n; i++) {
+		memset(&t->vcpu[i], 0, sizeof(t->vcpu[i]));
+		target_arm(t, i);
+	}
+	t->n_running = 0;
 }
 
 int target_reinject_brk(struct target *t, unsigned vcpu, uint64_t hsr)

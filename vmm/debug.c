@@ -10,6 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+bool debug_goes_on(struct vcpu *v, const struct gdb_stop *stop)
+{
+	const struct gdb_hook *hook = atomic_load(&v->m->hook);
+
+	return hook && hook->goes_on(hook->arg, stop);
+}
+
 bool debug_report(struct vcpu *v, const struct gdb_stop *stop)
 {
 	struct machine *m = v->m;
@@ -21,7 +28,13 @@ bool debug_report(struct vcpu *v, const struct gdb_stop *stop)
 	if (taken) {
 		v->stop = *stop;
 		v->hold = true;
-		vcpu_kick_locked(v);
+		if (stop->kind == GDB_STOP_DEBUG) { /* nothing is owed, and nothing touched until park() lets it */
+			v->stopped = true;
+			atomic_store(&v->attention, true);
+			pthread_cond_broadcast(&m->stopped_cond);
+		} else {
+			vcpu_kick_locked(v);
+		}
 		if (!v->event && !m->n_events++ && write(m->event_fd, &one, sizeof(one)) < 0)
 			abort(); /* an eventfd at 0 takes a 1 */
 		v->event = true;
@@ -51,30 +64,33 @@ static unsigned target_vcpu_id(void *target, unsigned vcpu)
 	return vcpu; /* they are made in order of id */
 }
 
-static void target_stop_all(void *target)
+static void target_stop(void *target, const bool *which)
 {
 	struct machine *m = target;
 
 	pthread_mutex_lock(&m->lock);
 	for (unsigned i = 0; i < m->n_vcpus; i++) {
+		if (which && !which[i])
+			continue;
 		m->vcpus[i].hold = true;
 		if (!m->vcpus[i].stopped)
 			vcpu_kick_locked(&m->vcpus[i]);
 	}
 	for (unsigned i = 0; i < m->n_vcpus; i++)
-		while (m->vcpus[i].started && !m->vcpus[i].stopped)
+		while ((!which || which[i]) && m->vcpus[i].started && !m->vcpus[i].stopped)
 			pthread_cond_wait(&m->stopped_cond, &m->lock);
 	pthread_mutex_unlock(&m->lock);
 }
 
-static void target_attach(void *target)
+static void target_attach(void *target, const struct gdb_hook *hook)
 {
 	struct machine *m = target;
 
 	pthread_mutex_lock(&m->lock);
 	m->attached = true;
 	pthread_mutex_unlock(&m->lock);
-	target_stop_all(m);
+	target_stop(m, NULL);
+	atomic_store(&m->hook, hook);
 }
 
 static void target_resume(void *target, const bool *run)
@@ -96,6 +112,7 @@ static void target_detach(void *target)
 	struct machine *m = target;
 	bool all[MACHINE_MAX_VCPUS];
 
+	atomic_store(&m->hook, NULL);
 	pthread_mutex_lock(&m->lock);
 	m->attached = false;
 	pthread_mutex_unlock(&m->lock);
@@ -148,6 +165,24 @@ static int target_dev_ioctl(void *target, unsigned long request, void *arg)
 	return on_fd(target, ((struct machine *)target)->kvm_fd, request, arg);
 }
 
+static int target_gic_ioctl(void *target, unsigned long request, void *arg)
+{
+	struct machine *m = target;
+
+	return m->gic_fd < 0 ? -ENODEV : on_fd(m, m->gic_fd, request, arg);
+}
+
+static int target_last_exit(void *target, unsigned vcpu, unsigned i, struct gdb_exit *exit)
+{
+	struct machine *m = target;
+	const struct vcpu *v = &m->vcpus[vcpu < m->n_vcpus ? vcpu : 0];
+
+	if (vcpu >= m->n_vcpus || i >= VCPU_EXITS || i >= v->n_exits)
+		return 0;
+	*exit = v->exits[(v->n_exits - 1 - i) % VCPU_EXITS];
+	return 1;
+}
+
 static int target_read_mem(void *target, uint64_t ipa, void *buf, size_t len)
 {
 	const uint8_t *p = machine_ram(target, ipa, len);
@@ -198,13 +233,15 @@ const struct gdb_target_ops machine_gdb_ops = {
 	.vcpu_id = target_vcpu_id,
 	.attach = target_attach,
 	.detach = target_detach,
-	.stop_all = target_stop_all,
+	.stop = target_stop,
 	.resume = target_resume,
 	.next_stop = target_next_stop,
 	.fd = target_fd,
 	.vcpu_ioctl = target_vcpu_ioctl,
 	.vm_ioctl = target_vm_ioctl,
 	.dev_ioctl = target_dev_ioctl,
+	.gic_ioctl = target_gic_ioctl,
+	.last_exit = target_last_exit,
 	.read_mem = target_read_mem,
 	.write_mem = target_write_mem,
 	.ram = target_ram,

@@ -76,6 +76,8 @@ enum {
 extern const struct board_device board_devices[]; /* machine.c */
 extern const unsigned board_n_devices;
 
+enum { VCPU_EXITS = 64 };
+
 struct vcpu {
 	/* set at creation */
 	struct machine *m;
@@ -88,6 +90,10 @@ struct vcpu {
 
 	/* vcpu thread only */
 	bool owes; /* the last KVM_RUN left with an access that the next one completes */
+
+	/* vcpu thread, and a debugger while it is stopped */
+	struct gdb_exit exits[VCPU_EXITS]; /* a ring; exits[n_exits % VCPU_EXITS] is the next to be written */
+	uint64_t n_exits;
 
 	/* any thread; set after run->immediate_exit and before the signal */
 	atomic_bool attention;
@@ -154,6 +160,8 @@ struct machine {
 	bool reset_wanted; /* the main thread is to do it */
 	uint64_t warned[MACHINE_WARNED_PAGES];
 	unsigned n_warned;
+
+	const struct gdb_hook *_Atomic hook; /* of the attached debugger; changes while the vcpus are stopped */
 
 	atomic_bool quit; /* vcpu threads: leave */
 	int end_fd;	  /* eventfd: the machine has ended */
@@ -232,6 +240,8 @@ void control_stop(struct control *c);	    /* NULL is allowed */
 void control_reset_done(struct control *c); /* likewise: tells the clients */
 
 /* ---- debug.c */
+/* On the vcpu's thread, outside KVM_RUN: a KVM_EXIT_DEBUG that no debugger has to hear of. */
+bool debug_goes_on(struct vcpu *vcpu, const struct gdb_stop *stop);
 /*
  * On the vcpu's thread, outside KVM_RUN: something for a debugger. True if one has taken it: the vcpu then stops at the
  * top of its loop. False: there is no debugger to tell.

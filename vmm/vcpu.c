@@ -223,18 +223,46 @@ static void debug_exit(struct vcpu *v)
 		.exit_reason = KVM_EXIT_DEBUG,
 	};
 
-	debug_report(v, &stop); /* a debugger that has just left may have owed it: run on */
+	if (!debug_goes_on(v, &stop))
+		debug_report(v, &stop); /* a debugger that has just left may have owed it: run on */
+}
+
+static void remember(struct vcpu *v, int error)
+{
+	const struct kvm_run *run = v->run;
+	struct gdb_exit *e = &v->exits[v->n_exits++ % VCPU_EXITS];
+
+	*e = (struct gdb_exit){.reason = run->exit_reason, .error = error};
+	if (error)
+		return;
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		e->address = run->mmio.phys_addr;
+		e->len = (uint8_t)(run->mmio.len <= 8 ? run->mmio.len : 8);
+		e->is_write = run->mmio.is_write;
+		memcpy(&e->value, run->mmio.data, e->len);
+		break;
+	case KVM_EXIT_DEBUG:
+		e->address = run->debug.arch.far;
+		e->value = run->debug.arch.hsr;
+		break;
+	case KVM_EXIT_SYSTEM_EVENT: e->address = run->system_event.type; break;
+	default: break;
+	}
 }
 
 static void handle_exit(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
 
+	if (run->exit_reason != KVM_EXIT_MMIO)
+		remember(v, 0);
 	switch (run->exit_reason) {
 	case KVM_EXIT_MMIO:
 		machine_mmio(v->m, run->mmio.phys_addr, run->mmio.data, run->mmio.len <= 8 ? run->mmio.len : 8,
 			     run->mmio.is_write);
 		v->owes = true;
+		remember(v, 0); /* with what the device has answered */
 		break;
 	case KVM_EXIT_SYSTEM_EVENT: system_event(v); break;
 	case KVM_EXIT_DEBUG: debug_exit(v); break;
@@ -254,10 +282,12 @@ static void *vcpu_thread(void *arg)
 		int error = errno;
 
 		v->owes = false;
-		if (!rc)
+		if (!rc) {
 			handle_exit(v);
-		else if (error != EINTR && error != EAGAIN)
+		} else if (error != EINTR && error != EAGAIN) {
+			remember(v, error);
 			fault(v, error);
+		}
 	}
 	pthread_mutex_lock(&m->lock);
 	v->stopped = v->exited = true;

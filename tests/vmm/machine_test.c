@@ -413,7 +413,7 @@ static void a_panic_is_an_event_while_a_debugger_is_attached(void **state)
 	vcpus[0].script = script;
 	config.held = true;
 	start();
-	machine_gdb_ops.attach(machine);
+	machine_gdb_ops.attach(machine, NULL);
 	machine_gdb_ops.resume(machine, (bool[]){true, false});
 	pfd = (struct pollfd){.fd = machine_gdb_ops.fd(machine), .events = POLLIN};
 	assert_int_equal(poll(&pfd, 1, -1), 1);
@@ -565,7 +565,7 @@ static void expect_no_stop(void)
 	assert_int_equal(ops->next_stop(machine, &stop), 0);
 }
 
-static void stop_all_takes_every_vcpu_out_of_KVM_RUN(void **state)
+static void stop_takes_every_vcpu_out_of_KVM_RUN(void **state)
 {
 	bool run[N_VCPUS] = {true, true};
 
@@ -575,9 +575,9 @@ static void stop_all_takes_every_vcpu_out_of_KVM_RUN(void **state)
 			while (!vcpus[i].inside)
 				usleep(100);
 		if (round)
-			ops->stop_all(machine);
+			ops->stop(machine, NULL);
 		else
-			ops->attach(machine);
+			ops->attach(machine, NULL);
 		for (unsigned i = 0; i < N_VCPUS; i++)
 			assert_false(vcpus[i].inside);
 		expect_no_stop();
@@ -596,7 +596,7 @@ static void a_held_machine_runs_nothing_until_resumed(void **state)
 	config.held = true;
 	vcpus[0].script = script;
 	start();
-	ops->attach(machine);
+	ops->attach(machine, NULL);
 	assert_int_equal(vcpus[0].entries + vcpus[1].entries, 0);
 	ops->resume(machine, run);
 	stop = wait_stop();
@@ -626,12 +626,12 @@ static void a_stopped_vcpu_owes_no_access(void **state)
 	script[N] = (struct step){WAIT, 0, 0};
 	vcpus[0].script = script;
 	start();
-	ops->attach(machine);
+	ops->attach(machine, NULL);
 	for (unsigned round = 0; round < 50; round++) {
 		assert_false(vcpus[0].owed);
 		assert_int_equal(vcpus[0].completions, vcpus[0].at);
 		ops->resume(machine, run);
-		ops->stop_all(machine);
+		ops->stop(machine, NULL);
 	}
 	finish();
 	free(script);
@@ -646,7 +646,7 @@ static void two_vcpus_may_stop_at_once(void **state)
 	config.held = true;
 	vcpus[0].script = vcpus[1].script = script;
 	start();
-	ops->attach(machine);
+	ops->attach(machine, NULL);
 	ops->resume(machine, run);
 	a = wait_stop();
 	b = wait_stop();
@@ -664,7 +664,7 @@ static void a_failure_is_an_event_while_a_debugger_is_attached_and_repeats(void 
 	config.held = true;
 	vcpus[0].script = script;
 	start();
-	ops->attach(machine);
+	ops->attach(machine, NULL);
 	for (unsigned i = 0; i < 3; i++) {
 		ops->resume(machine, run);
 		stop = wait_stop();
@@ -708,9 +708,9 @@ static void the_debuggers_operations_work_after_the_end(void **state)
 	vcpus[0].script = script;
 	start();
 	pthread_join(runner, NULL);
-	ops->attach(machine);
+	ops->attach(machine, NULL);
 	ops->resume(machine, run);
-	ops->stop_all(machine);
+	ops->stop(machine, NULL);
 	ops->detach(machine);
 	ops->kill(machine);
 	assert_int_equal(run_status, 0);
@@ -740,7 +740,7 @@ int main(void)
 		T(output_that_nobody_reads_ends_the_machine),
 		T(input_reaches_the_UART_when_the_guest_listens),
 		T(accesses_without_a_device_read_0_and_go_on),
-		T(stop_all_takes_every_vcpu_out_of_KVM_RUN),
+		T(stop_takes_every_vcpu_out_of_KVM_RUN),
 		T(a_held_machine_runs_nothing_until_resumed),
 		T(a_stopped_vcpu_owes_no_access),
 		T(two_vcpus_may_stop_at_once),
