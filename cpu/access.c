@@ -348,7 +348,7 @@ int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa)
 
 /* ---- fetch */
 
-const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa)
+const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded)
 {
 	struct tlb_bank *b = cpu->priv->bank;
 	uint64_t pc = cpu->env.pc;
@@ -360,6 +360,7 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa)
 	if (likely(t->va == (pc & IR_PAGE_MASK))) {
 		tlb_code_seen(b, pc);
 		*ipa = t->ipa | (pc & ~IR_PAGE_MASK);
+		*guarded = t->guarded;
 		return t->host + (pc & ~IR_PAGE_MASK);
 	}
 	if (!stage1_translate(cpu, pc, ACC_EXEC, b->regime, &x, &f))
@@ -369,6 +370,7 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa)
 		goto abort;
 	tlb_fill_fetch(cpu, b, pc, &x, host);
 	*ipa = x.ipa;
+	*guarded = x.guarded;
 	return host;
 
 abort:
@@ -391,5 +393,7 @@ const struct ir_env_ops access_ops = {
 	.mrs = sysreg_read,
 	.msr = sysreg_write,
 	.msr_imm = sysreg_write_imm,
+	.btype = pauth_btype,
+	.pauth = pauth,
 	.fence = fence,
 };

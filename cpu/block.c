@@ -233,6 +233,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		.features = cpu->features,
 		.el = key & KEY_EL1,
 		.fp_traps = key & KEY_FP_TRAPS,
+		.guarded = key & KEY_GUARDED,
 	};
 	unsigned left = (4096 - (pc & 4095)) / 4, n, keep;
 	uint32_t words[IR_MAX_INSNS], sp_mask;
@@ -247,6 +248,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	if (key & KEY_ONE)
 		left = 1;
 	for (;;) {
+		ctx.btype = key & KEY_BTYPE;
 		ir_begin(p->builder, pc);
 		for (n = 0, open = true; open && n < left && (!n || ir_has_room(p->builder)); n++) {
 			words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
@@ -336,6 +338,27 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 
 /* ---- look-up that missed the jump cache */
 
+/*
+ * BTypeCompatible: whether an instruction in a guarded page may be reached with this PSTATE.BTYPE. The answer stays
+ * with the jump cache's entry: what it depends on (SCTLR_EL1.BTn, the page, the word) ends the entry when it changes.
+ */
+static bool is_landing(const struct cpu *cpu, const uint8_t *host)
+{
+	enum { ANY = 1, CALL = 2, JUMP = 3 };
+	uint32_t insn = __atomic_load_n((const uint32_t *)(const void *)host, __ATOMIC_RELAXED);
+	unsigned btype = (cpu->pstate & PSR_BTYPE) >> PSR_BTYPE_SHIFT;
+	bool strict = cpu->sys[CPU_SCTLR_EL1] & (cpu_is_el0(cpu) ? SCTLR_BT0 : SCTLR_BT1);
+
+	switch (insn) {
+	case 0xd503245f: /* BTI c */ return btype != JUMP;
+	case 0xd503249f: /* BTI j */ return btype != CALL;
+	case 0xd50324df: /* BTI jc */ return true;
+	case 0xd503233f: /* PACIASP */
+	case 0xd503237f: /* PACIBSP */ return btype != JUMP || !strict;
+	}
+	return (insn & 0xffe0001f) == 0xd4200000 || (insn & 0xffe0001f) == 0xd4400000; /* BRK, HLT */
+}
+
 static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -343,6 +366,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	const uint8_t *host;
 	struct block *b;
 	uint32_t key;
+	bool guarded;
 	ipa_t ipa;
 
 	cpu->env.pc = stage1_branch_addr(cpu, cpu->env.pc);
@@ -350,10 +374,12 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 		cpu_take_abort(cpu, ESR_MAKE(EC_PC_ALIGN, 0), cpu->env.pc, cpu->env.pc);
 		return NULL;
 	}
-	host = access_fetch(cpu, &ipa);
+	host = access_fetch(cpu, &ipa, &guarded);
 	if (unlikely(!host))
 		return NULL;
 	key = p->tag[0] & 0xff;
+	if (unlikely(guarded))
+		key |= KEY_GUARDED;
 	if (unlikely(p->break_mask) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
 		/* One instruction at a time, and never from the jump cache: each comes by here. */
 		if (debug_breakpoint(cpu, cpu->env.pc))
@@ -363,6 +389,10 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	}
 	if (unlikely(key & KEY_ILLEGAL)) {
 		exception_sync(cpu, ESR_MAKE(EC_ILLEGAL_STATE, 0));
+		return NULL;
+	}
+	if (unlikely(key & KEY_BTYPE) && guarded && !is_landing(cpu, host)) {
+		exception_sync(cpu, ESR_MAKE(EC_BTI, (cpu->pstate & PSR_BTYPE) >> PSR_BTYPE_SHIFT));
 		return NULL;
 	}
 	b = block_get(cpu, key, host, ipa);

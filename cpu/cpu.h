@@ -61,6 +61,16 @@ enum cpu_sys {
 	CPU_CTR_EL0,
 	CPU_CLIDR_EL1,
 	CPU_DCZID_EL0,
+	CPU_APIAKEYLO_EL1, /* in the order of enum ir_pauth_key */
+	CPU_APIAKEYHI_EL1,
+	CPU_APIBKEYLO_EL1,
+	CPU_APIBKEYHI_EL1,
+	CPU_APDAKEYLO_EL1,
+	CPU_APDAKEYHI_EL1,
+	CPU_APDBKEYLO_EL1,
+	CPU_APDBKEYHI_EL1,
+	CPU_APGAKEYLO_EL1,
+	CPU_APGAKEYHI_EL1,
 	CPU_DACR32_EL2,
 	CPU_IFSR32_EL2,
 	CPU_FPEXC32_EL2,
@@ -85,6 +95,7 @@ struct cpu_model {
  * that says what is wrong.
  */
 int cpu_model_parse(const char *text, struct cpu_model *m, char *why, size_t len);
+bool cpu_model_has_pauth(const struct cpu_model *m);
 /* For listings: the i-th model's name and what it is, the i-th switch's name; NULL behind the last one. */
 const char *cpu_model_name(unsigned i, const char **what);
 const char *cpu_model_switch(unsigned i);

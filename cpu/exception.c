@@ -22,7 +22,7 @@ void exception_switch_sp(struct cpu *cpu, uint32_t new_pstate)
 		cpu->sp_bank[from] = cpu->env.x[31];
 		cpu->env.x[31] = cpu->sp_bank[to];
 	}
-	if (changed & (PSR_MODE | PSR_PAN | PSR_IL))
+	if (changed & (PSR_MODE | PSR_PAN | PSR_IL | PSR_BTYPE))
 		attend(cpu, ATTN_REGIME);
 	attend(cpu, ATTN_IRQ);
 }
@@ -153,16 +153,22 @@ static bool illegal_return(uint32_t spsr)
 /* Bits of SPSR that a return gives to PSTATE; those of features that are not there are RES0. */
 static uint32_t returned_bits(const struct cpu *cpu)
 {
-	return PSR_D | PSR_A | PSR_I | PSR_F | (cpu_has(cpu, ISA_PAN) ? PSR_PAN : 0) |
-	       (cpu_has(cpu, ISA_UAO) ? PSR_UAO : 0) | (cpu_has(cpu, ISA_SSBS) ? PSR_SSBS : 0);
+	return PSR_D | PSR_A | PSR_I | PSR_F | (cpu_has(cpu, ISA_BTI) ? PSR_BTYPE : 0) |
+	       (cpu_has(cpu, ISA_PAN) ? PSR_PAN : 0) | (cpu_has(cpu, ISA_UAO) ? PSR_UAO : 0) |
+	       (cpu_has(cpu, ISA_SSBS) ? PSR_SSBS : 0);
 }
 
-void exception_return(struct cpu *cpu)
+/* auth: 0, or 1 plus the instruction key that ELR_EL1 is checked with first */
+void exception_return(struct cpu *cpu, unsigned auth)
 {
 	uint32_t spsr = (uint32_t)cpu->sys[CPU_SPSR_EL1], pstate = spsr & returned_bits(cpu);
 	uint64_t target = cpu->sys[CPU_ELR_EL1];
 	bool illegal = illegal_return(spsr), source = debug_enabled(cpu);
 	unsigned el = illegal ? 1 : spsr >> 2 & 3;
+
+	if (auth &&
+	    pauth(&cpu->env, IR_PAUTH(IR_PAUTH_CHECK, auth - 1) | IR_PAUTH_COMBINED, target, cpu->env.x[31], &target))
+		return;
 
 	pstate |= illegal ? (cpu->pstate & PSR_MODE) | PSR_IL : spsr & (PSR_MODE | PSR_IL);
 	/* DebugExceptionReturnSS(): SPSR.SS counts only on the way from where no step can be taken to where one can. */

@@ -44,6 +44,7 @@ enum {
 #define SCTLR_SA0 (1ull << 4)
 #define SCTLR_UMA (1ull << 9)
 #define SCTLR_I (1ull << 12)
+#define SCTLR_ENDB (1ull << 13)
 #define SCTLR_DZE (1ull << 14)
 #define SCTLR_UCT (1ull << 15)
 #define SCTLR_NTWI (1ull << 16)
@@ -51,6 +52,11 @@ enum {
 #define SCTLR_WXN (1ull << 19)
 #define SCTLR_SPAN (1ull << 23)
 #define SCTLR_UCI (1ull << 26)
+#define SCTLR_ENDA (1ull << 27)
+#define SCTLR_ENIB (1ull << 30)
+#define SCTLR_ENIA (1ull << 31)
+#define SCTLR_BT0 (1ull << 35)
+#define SCTLR_BT1 (1ull << 36)
 #define SCTLR_DSSBS (1ull << 44)
 #define SCTLR_EPAN (1ull << 57)
 
@@ -68,6 +74,8 @@ enum {
 #define TCR_HD (1ull << 40)
 #define TCR_HPD0 (1ull << 41)
 #define TCR_HPD1 (1ull << 42)
+#define TCR_TBID0 (1ull << 51)
+#define TCR_TBID1 (1ull << 52)
 
 #define MDSCR_SS (1ull << 0)
 #define MDSCR_KDE (1ull << 13)
@@ -89,6 +97,7 @@ struct xlate { /* a successful stage 1 translation */
 	bool device;
 	bool ng;      /* belongs to one ASID */
 	bool el0;     /* EL0 may access it, so PSTATE.PAN matters */
+	bool guarded; /* BTI */
 	bool r, w, x; /* rights of the regime; w only if a store needs no update of the dirty state */
 };
 
@@ -115,6 +124,7 @@ struct tlb_fetch {
 	uint64_t va;	     /* page, IR_TLB_NONE */
 	const uint8_t *host; /* of the page */
 	ipa_t ipa;
+	bool guarded; /* BTI */
 	uint32_t leaf;
 };
 
@@ -173,8 +183,13 @@ enum {
 	KEY_EL1 = 1,
 	KEY_FP_TRAPS = 2,
 	KEY_ONE = 4 /* one instruction */,
-	KEY_ILLEGAL = 8 /* PSTATE.IL: no block runs under it */
+	KEY_ILLEGAL = 8 /* PSTATE.IL: no block runs under it */,
+	/* Both stay 0 without BTI. The page decides about GUARDED, so it is in keys of blocks but not in tags. */
+	KEY_BTYPE_SHIFT = 4,
+	KEY_BTYPE = 3 << KEY_BTYPE_SHIFT, /* PSTATE.BTYPE */
+	KEY_GUARDED = 1 << 6
 };
+#define PSR_BTYPE_SHIFT 10
 
 struct code_page { /* a guest page that code was translated from */
 	struct code_page *next;
@@ -304,6 +319,10 @@ static inline int retire(struct cpu *cpu)
 {
 	cpu->env.pc += 4;
 	cpu->priv->outcome = OUTCOME_RETIRED;
+	if (unlikely(cpu->pstate & PSR_BTYPE)) {
+		cpu->pstate &= ~PSR_BTYPE;
+		attend(cpu, ATTN_REGIME);
+	}
 	return 1;
 }
 
@@ -331,11 +350,13 @@ bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa); /* in the h
 /* stage1.c */
 /* One access of `acc` kinds at va under the rights of `regime`. False: *f. */
 bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime regime, struct xlate *x, struct fault *f);
-bool stage1_tbi(const struct cpu *cpu, uint64_t va); /* top byte ignored */
+bool stage1_tbi(const struct cpu *cpu, uint64_t va);	    /* top byte ignored */
+bool stage1_tbi_code(const struct cpu *cpu, uint64_t va);   /* the same for a fetch */
+unsigned stage1_va_bits(const struct cpu *cpu, bool upper); /* of that half, as TCR_EL1 says */
 unsigned stage1_pa_bits(const struct cpu *cpu);
 static inline uint64_t stage1_branch_addr(const struct cpu *cpu, uint64_t va) /* AArch64.BranchAddr() */
 {
-	return stage1_tbi(cpu, va) ? (uint64_t)((int64_t)(va << 8) >> 8) : va;
+	return stage1_tbi_code(cpu, va) ? (uint64_t)((int64_t)(va << 8) >> 8) : va;
 }
 
 /* tlb.c */
@@ -360,8 +381,8 @@ extern const struct ir_env_ops access_ops;
 int access_zva(struct cpu *cpu, uint64_t va);
 int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa); /* DC, IC by VA: faults with CM */
 int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, const struct fault *f);
-/* Host address of the instruction at env.pc and its IPA. NULL: abort taken. */
-const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa);
+/* Host address of the instruction at env.pc, its IPA, and whether BTI guards its page. NULL: abort taken. */
+const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded);
 
 /* block.c */
 int block_init(struct cpu *cpu);
@@ -374,7 +395,7 @@ void block_recycle(struct cpu *cpu);
 
 /* exception.c */
 void exception_take(struct cpu *cpu, uint64_t esr, uint64_t ret, unsigned offset);
-void exception_return(struct cpu *cpu);
+void exception_return(struct cpu *cpu, unsigned auth);
 bool exception_pending_irq(const struct cpu *cpu); /* and not masked */
 void exception_take_irqs(struct cpu *cpu);
 int exception_undef(struct cpu *cpu); /* all of these return 1 */
@@ -405,6 +426,10 @@ void sysreg_index(uint8_t *row_of);
 int sysreg_read(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
 int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4);
+
+/* pauth.c */
+void pauth_btype(struct ir_env *env, unsigned btype);
+int pauth(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val);
 
 /* sysop.c: the SYS space, op0 = 1 */
 int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val);

@@ -39,32 +39,89 @@ static void set_field(uint64_t *id, unsigned reg, unsigned shift, unsigned v)
 }
 
 /* One switch: the feature is there if the field is at least value. A field's switches are in ascending order. */
+/* clang-format off */
 static const struct cpu_switch {
 	const char *name;
 	uint8_t feature, reg, shift, value;
 } switches[] = {
-#define S(name, reg, shift, value) \
-	{ \
-#name, ISA_##name, reg, shift, value \
-	}
-	S(AES, ISAR0, 4, 1),	   S(PMULL, ISAR0, 4, 2),    S(SHA1, ISAR0, 8, 1),	 S(SHA256, ISAR0, 12, 1),
-	S(SHA512, ISAR0, 12, 2),   S(CRC32, ISAR0, 16, 1),   S(LSE, ISAR0, 20, 2),	 S(RDM, ISAR0, 28, 1),
-	S(SHA3, ISAR0, 32, 1),	   S(SM3, ISAR0, 36, 1),     S(SM4, ISAR0, 40, 1),	 S(DOTPROD, ISAR0, 44, 1),
-	S(FHM, ISAR0, 48, 1),	   S(FLAGM, ISAR0, 52, 1),   S(FLAGM2, ISAR0, 52, 2),	 S(DPB, ISAR1, 0, 1),
-	S(DPB2, ISAR1, 0, 2),	   S(TLBIOS, ISAR0, 56, 1),  S(TLBIRANGE, ISAR0, 56, 2), S(LVA, MMFR2, 16, 1),
-	S(EPAN, MMFR1, 20, 3),	   S(JSCVT, ISAR1, 12, 1),   S(FCMA, ISAR1, 16, 1),	 S(RCPC, ISAR1, 20, 1),
-	S(RCPC2, ISAR1, 20, 2),	   S(FRINTTS, ISAR1, 32, 1), S(SB, ISAR1, 36, 1),	 S(I8MM, ISAR1, 52, 1),
+#define S(name, reg, shift, value) {#name, ISA_##name, reg, shift, value}
+	S(AES, ISAR0, 4, 1),
+	S(PMULL, ISAR0, 4, 2),
+	S(SHA1, ISAR0, 8, 1),
+	S(SHA256, ISAR0, 12, 1),
+	S(SHA512, ISAR0, 12, 2),
+	S(CRC32, ISAR0, 16, 1),
+	S(LSE, ISAR0, 20, 2),
+	S(RDM, ISAR0, 28, 1),
+	S(SHA3, ISAR0, 32, 1),
+	S(SM3, ISAR0, 36, 1),
+	S(SM4, ISAR0, 40, 1),
+	S(DOTPROD, ISAR0, 44, 1),
+	S(FHM, ISAR0, 48, 1),
+	S(FLAGM, ISAR0, 52, 1),
+	S(FLAGM2, ISAR0, 52, 2),
+	S(TLBIOS, ISAR0, 56, 1),
+	S(TLBIRANGE, ISAR0, 56, 2),
+	S(DPB, ISAR1, 0, 1),
+	S(DPB2, ISAR1, 0, 2),
+	S(PAUTH, ISAR1, ISAR1_API, 1), /* or APA: the two are told apart by QARMA5 */
+	S(EPAC, ISAR1, ISAR1_API, 2),
+	S(PAUTH2, ISAR1, ISAR1_API, 3),
+	S(FPAC, ISAR1, ISAR1_API, 4),
+	S(FPACCOMBINE, ISAR1, ISAR1_API, 5),
+	S(QARMA5, ISAR1, ISAR1_APA, 1),
+	S(JSCVT, ISAR1, 12, 1),
+	S(FCMA, ISAR1, 16, 1),
+	S(RCPC, ISAR1, 20, 1),
+	S(RCPC2, ISAR1, 20, 2),
+	S(FRINTTS, ISAR1, 32, 1),
+	S(SB, ISAR1, 36, 1),
+	S(I8MM, ISAR1, 52, 1),
 	S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
-	S(SSBS, PFR1, 4, 1),	   S(SSBS2, PFR1, 4, 2),     S(TGRAN16, MMFR0, 20, 1),	 S(HAF, MMFR1, 0, 1),
-	S(HDBS, MMFR1, 0, 2),	   S(HPDS, MMFR1, 12, 1),    S(LOR, MMFR1, 16, 1),	 S(PAN, MMFR1, 20, 1),
-	S(PAN2, MMFR1, 20, 2),	   S(UAO, MMFR2, 4, 1),
+	S(BTI, PFR1, 0, 1),
+	S(SSBS, PFR1, 4, 1),
+	S(SSBS2, PFR1, 4, 2),
+	S(TGRAN16, MMFR0, 20, 1),
+	S(HAF, MMFR1, 0, 1),
+	S(HDBS, MMFR1, 0, 2),
+	S(HPDS, MMFR1, 12, 1),
+	S(LOR, MMFR1, 16, 1),
+	S(PAN, MMFR1, 20, 1),
+	S(PAN2, MMFR1, 20, 2),
+	S(EPAN, MMFR1, 20, 3),
+	S(UAO, MMFR2, 4, 1),
+	S(LVA, MMFR2, 16, 1),
 #undef S
 };
+/* clang-format on */
 enum { N_SWITCHES = sizeof(switches) / sizeof(switches[0]) };
 
 static bool fp_absent(const uint64_t *id)
 {
 	return field(id, PFR0, PFR0_FP) == 15;
+}
+
+/* The level of address authentication, in whichever field it is: APA says QARMA5, API says that it is an algorithm of ours. */
+static unsigned pauth_level(const uint64_t *id)
+{
+	unsigned apa = field(id, ISAR1, ISAR1_APA);
+
+	return apa ? apa : field(id, ISAR1, ISAR1_API);
+}
+
+static void set_pauth(uint64_t *id, unsigned level, bool qarma5)
+{
+	set_field(id, ISAR1, ISAR1_APA, qarma5 ? level : 0);
+	set_field(id, ISAR1, ISAR1_GPA, qarma5 && level);
+	set_field(id, ISAR1, ISAR1_API, qarma5 ? 0 : level);
+	set_field(id, ISAR1, ISAR1_GPI, !qarma5 && level);
+}
+
+static unsigned value_of(const uint64_t *id, const struct cpu_switch *s)
+{
+	if (s->feature == ISA_FP16 && fp_absent(id))
+		return 0;
+	return s->reg == ISAR1 && s->shift == ISAR1_API ? pauth_level(id) : field(id, s->reg, s->shift);
 }
 
 static uint64_t features_of(const uint64_t *id)
@@ -73,28 +130,30 @@ static uint64_t features_of(const uint64_t *id)
 
 	if (!fp_absent(id))
 		set |= 1ull << ISA_FP;
-	for (unsigned i = 0; i < N_SWITCHES; i++) {
-		const struct cpu_switch *s = &switches[i];
-		unsigned v = field(id, s->reg, s->shift);
-
-		if (s->feature == ISA_FP16 && fp_absent(id))
-			continue;
-		if (v >= s->value)
-			set |= 1ull << s->feature;
-	}
+	for (unsigned i = 0; i < N_SWITCHES; i++)
+		if (value_of(id, &switches[i]) >= switches[i].value)
+			set |= 1ull << switches[i].feature;
+	if (set >> ISA_PAUTH2 & 1) /* which does without the other kind of enhancement */
+		set &= ~(1ull << ISA_EPAC);
 	return set;
 }
 
 static void set_switch(uint64_t *id, const struct cpu_switch *s, bool on)
 {
-	unsigned v = field(id, s->reg, s->shift), below = 0;
+	bool qarma5 = field(id, ISAR1, ISAR1_APA);
+	unsigned v;
 
-	if (on == (v >= s->value))
+	if (on == (value_of(id, s) >= s->value))
 		return;
-	for (const struct cpu_switch *o = s;
-	     !on && o-- > switches && o->reg == s->reg && o->shift == s->shift && !below;)
-		below = o->value;
-	set_field(id, s->reg, s->shift, on ? s->value : below);
+	v = on ? s->value : s->value - 1;
+	if (s->feature == ISA_LSE && !on)
+		v = 0; /* 1 is reserved */
+	if (s->feature == ISA_QARMA5)
+		set_pauth(id, pauth_level(id) ? pauth_level(id) : 1, on);
+	else if (s->reg == ISAR1 && s->shift == ISAR1_API)
+		set_pauth(id, v, qarma5);
+	else
+		set_field(id, s->reg, s->shift, v);
 	if (s->feature == ISA_FP16)
 		set_field(id, PFR0, PFR0_ADVSIMD, field(id, PFR0, PFR0_FP));
 }
@@ -177,6 +236,11 @@ const char *cpu_model_name(unsigned i, const char **what)
 const char *cpu_model_switch(unsigned i)
 {
 	return i < N_SWITCHES ? switches[i].name : NULL;
+}
+
+bool cpu_model_has_pauth(const struct cpu_model *m)
+{
+	return pauth_level(m->id);
 }
 
 static const struct cpu_switch *find_switch(const char *name, size_t len)

@@ -15,6 +15,7 @@
 #define DESC_AP2 (1ull << 7) /* read-only */
 #define DESC_AF (1ull << 10)
 #define DESC_NG (1ull << 11)
+#define DESC_GP (1ull << 50) /* guarded page */
 #define DESC_DBM (1ull << 51)
 #define DESC_PXN (1ull << 53)
 #define DESC_UXN (1ull << 54)
@@ -73,6 +74,21 @@ static uint64_t output_address(const struct cpu *cpu, uint64_t desc, unsigned pa
 bool stage1_tbi(const struct cpu *cpu, uint64_t va)
 {
 	return cpu->sys[CPU_TCR_EL1] & (va >> 55 & 1 ? TCR_TBI1 : TCR_TBI0);
+}
+
+bool stage1_tbi_code(const struct cpu *cpu, uint64_t va)
+{
+	uint64_t tbid = va >> 55 & 1 ? TCR_TBID1 : TCR_TBID0;
+
+	return stage1_tbi(cpu, va) && !((cpu->sys[CPU_TCR_EL1] & tbid) && cpu_has(cpu, ISA_PAUTH));
+}
+
+unsigned stage1_va_bits(const struct cpu *cpu, bool upper)
+{
+	uint64_t tcr = cpu->sys[CPU_TCR_EL1];
+	unsigned tsz = upper ? TCR_T1SZ(tcr) : TCR_T0SZ(tcr);
+
+	return 64 - (tsz < 16 ? 16 : tsz > 39 ? 39 : tsz);
 }
 
 static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
@@ -139,9 +155,10 @@ static bool descriptor(struct cpu *cpu, ipa_t at, unsigned level, bool write, ui
 }
 
 /* Stage 1 off: VA is IPA, Device-nGnRnE for data. */
-static bool translate_flat(struct cpu *cpu, uint64_t va, struct xlate *x, struct fault *f)
+static bool translate_flat(struct cpu *cpu, uint64_t va, unsigned acc, struct xlate *x, struct fault *f)
 {
-	uint64_t addr = stage1_tbi(cpu, va) ? va & ((1ull << 56) - 1) : va;
+	bool tbi = acc & ACC_EXEC ? stage1_tbi_code(cpu, va) : stage1_tbi(cpu, va);
+	uint64_t addr = tbi ? va & ((1ull << 56) - 1) : va;
 
 	if (addr >> stage1_pa_bits(cpu))
 		return fault(f, FSC_ADDR_SIZE, 0);
@@ -180,11 +197,13 @@ bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime re
 	bool dbm;
 
 	if (!(cpu->sys[CPU_SCTLR_EL1] & SCTLR_M))
-		return translate_flat(cpu, va, x, f);
+		return translate_flat(cpu, va, acc, x, f);
 	if (unlikely(!cpu_has(cpu, ISA_HDBS)))
 		tcr &= cpu_has(cpu, ISA_HAF) ? ~TCR_HD : ~(TCR_HA | TCR_HD);
 
 	w = walk_params(cpu, va);
+	if (acc & ACC_EXEC)
+		w.tbi = stage1_tbi_code(cpu, va);
 	bits = 64 - w.tsz;
 	{
 		unsigned top = w.tbi ? 55 : 63;
@@ -269,6 +288,7 @@ restart:
 	}
 	x->ng = desc & DESC_NG;
 	x->el0 = (desc & DESC_AP1) && !(tables & TABLE_AP0);
+	x->guarded = (desc & DESC_GP) && cpu_has(cpu, ISA_BTI);
 	x->size = 1ull << shift;
 	x->ipa = base | (va & (x->size - 1));
 	x->attr = cpu->sys[CPU_MAIR_EL1] >> (8 * (desc >> 2 & 7));

@@ -17,12 +17,14 @@ enum esr_ec {
 	EC_UNKNOWN = 0x00,
 	EC_WFX = 0x01,
 	EC_FP_ACCESS = 0x07,
+	EC_BTI = 0x0d, /* ISS: PSTATE.BTYPE */
 	EC_ILLEGAL_STATE = 0x0e,
 	EC_SVC64 = 0x15,
 	EC_HVC64 = 0x16,
 	EC_SMC64 = 0x17,
 	EC_SYS64 = 0x18,
 	EC_SVE = 0x19,
+	EC_FPAC = 0x1c, /* ISS: data key, B key */
 	EC_IABT_LOWER = 0x20,
 	EC_IABT_CUR = 0x21,
 	EC_PC_ALIGN = 0x22,

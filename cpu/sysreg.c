@@ -233,7 +233,8 @@ static int tval_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
  * DSSBS, UCI, SPAN, IESB, WXN, nTWE, nTWI, UCT, DZE, I, UMA, SA0, SA, C, A, M, and what is RES1 here or kept for
  * AArch32's sake (28, 29, 22, 20, 16, 11, 8, 7, 5, 4). EE and E0E are RES0: little endian only.
  */
-#define SCTLR_BITS ((1ull << 44) | 0x34fddbbfull)
+#define SCTLR_BITS ((1ull << 44) | 0x34fddbbfull | SCTLR_PAUTH | SCTLR_BT0 | SCTLR_BT1 | SCTLR_EPAN)
+#define SCTLR_PAUTH (SCTLR_ENIA | SCTLR_ENIB | SCTLR_ENDA | SCTLR_ENDB)
 
 static const struct sysreg rows[] = {
 	{R(3, 0, 0, 0, 0, "MIDR_EL1"), .sys = CPU_MIDR_EL1, .read_only = true},
@@ -247,6 +248,16 @@ static const struct sysreg rows[] = {
 	{R(3, 0, 2, 0, 0, "TTBR0_EL1"), .sys = CPU_TTBR0_EL1, .effect = REGIME, .mask = ALL},
 	{R(3, 0, 2, 0, 1, "TTBR1_EL1"), .sys = CPU_TTBR1_EL1, .effect = REGIME, .mask = ALL},
 	{R(3, 0, 2, 0, 2, "TCR_EL1"), .sys = CPU_TCR_EL1, .effect = FLUSH, .mask = ALL},
+	{R(3, 0, 2, 1, 0, "APIAKeyLo_EL1"), .sys = CPU_APIAKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 1, 1, "APIAKeyHi_EL1"), .sys = CPU_APIAKEYHI_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 1, 2, "APIBKeyLo_EL1"), .sys = CPU_APIBKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 1, 3, "APIBKeyHi_EL1"), .sys = CPU_APIBKEYHI_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 2, 0, "APDAKeyLo_EL1"), .sys = CPU_APDAKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 2, 1, "APDAKeyHi_EL1"), .sys = CPU_APDAKEYHI_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 2, 2, "APDBKeyLo_EL1"), .sys = CPU_APDBKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 2, 3, "APDBKeyHi_EL1"), .sys = CPU_APDBKEYHI_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 3, 0, "APGAKeyLo_EL1"), .sys = CPU_APGAKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},
+	{R(3, 0, 2, 3, 1, "APGAKeyHi_EL1"), .sys = CPU_APGAKEYHI_EL1, .feature = ISA_PAUTH, .mask = ALL},
 	{R(3, 0, 5, 1, 0, "AFSR0_EL1"), .sys = CPU_AFSR0_EL1, .mask = 0xffffffff},
 	{R(3, 0, 5, 1, 1, "AFSR1_EL1"), .sys = CPU_AFSR1_EL1, .mask = 0xffffffff},
 	{R(3, 0, 5, 2, 0, "ESR_EL1"), .sys = CPU_ESR_EL1, .mask = 0xffffffff},
@@ -435,6 +446,13 @@ static int effect(struct cpu *cpu, enum effect e)
 	return retire(cpu);
 }
 
+/* Bits of features that are not there are RES0. */
+static uint64_t sctlr_bits(const struct cpu *cpu)
+{
+	return ~((cpu_has(cpu, ISA_PAUTH) ? 0 : SCTLR_PAUTH) | (cpu_has(cpu, ISA_BTI) ? 0 : SCTLR_BT0 | SCTLR_BT1) |
+		 (cpu_has(cpu, ISA_EPAN) ? 0 : SCTLR_EPAN));
+}
+
 int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
 {
 	struct cpu *cpu = (struct cpu *)env;
@@ -458,7 +476,9 @@ int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
 		return 1;
 	if (r->sys < 0)
 		return r->set(cpu, r, val);
-	val &= r->mask | (r->sys == CPU_SCTLR_EL1 && cpu_has(cpu, ISA_EPAN) ? SCTLR_EPAN : 0);
+	val &= r->mask;
+	if (r->sys == CPU_SCTLR_EL1)
+		val &= sctlr_bits(cpu);
 	if (r->effect == FLUSH && cpu->sys[r->sys] == val)
 		return 0;
 	cpu->sys[r->sys] = val;

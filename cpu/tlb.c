@@ -261,6 +261,8 @@ void tlb_select(struct cpu *cpu)
 		key |= KEY_ONE;
 	if (cpu->pstate & PSR_IL)
 		key |= KEY_ILLEGAL;
+	if (unlikely(cpu->pstate & PSR_BTYPE) && cpu_has(cpu, ISA_BTI))
+		key |= (cpu->pstate & PSR_BTYPE) >> PSR_BTYPE_SHIFT << KEY_BTYPE_SHIFT;
 	for (unsigned half = 0; half < 2; half++)
 		p->tag[half] = code_space(p->bank, half)->gen << 8 | key;
 }
@@ -380,6 +382,7 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	f->va = va & IR_PAGE_MASK;
 	f->host = host - (va & ~IR_PAGE_MASK);
 	f->ipa = x->ipa & IR_PAGE_MASK;
+	f->guarded = x->guarded;
 	f->leaf = log2_of(x->size);
 }
 

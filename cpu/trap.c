@@ -70,7 +70,7 @@ void trap_exit(struct cpu *cpu)
 		if (el0)
 			exception_undef(cpu);
 		else
-			exception_return(cpu);
+			exception_return(cpu, (unsigned)imm);
 		break;
 	case IR_EXIT_WFI: trap_wfx(cpu, ISS_WFX_WFI); break;
 	case IR_EXIT_WFE: trap_wfx(cpu, ISS_WFX_WFE); break;

@@ -866,6 +866,16 @@ void ir_msr_imm(struct ir_builder *b, uint32_t enc, unsigned imm4)
 	forget_after_msr(b);
 }
 
+void ir_btype(struct ir_builder *b, unsigned btype)
+{
+	emit(b, (struct ir_insn){.op = IR_btype, .x = (uint8_t)btype});
+}
+
+ir_x ir_pauth(struct ir_builder *b, unsigned kind, ir_x ptr, ir_x modifier)
+{
+	return (ir_x){emit_x(b, 64, (struct ir_insn){.op = IR_pauth, .x = (uint8_t)kind, .a = ptr.n, .b = modifier.n})};
+}
+
 /* ---- control flow */
 
 void ir_brcond(struct ir_builder *b, ir_x cond, uint64_t target)

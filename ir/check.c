@@ -140,6 +140,8 @@ static const char *check_fields(const struct ir_block *blk, const struct ir_insn
 	case IR_fence: return op->x <= IR_FENCE_ISB ? NULL : "fence";
 	case IR_mrs:
 	case IR_msr: return op->x < 32 && op->aux <= 0xffff ? NULL : "system register";
+	case IR_btype: return op->x < 4 ? NULL : "BTYPE";
+	case IR_pauth: return op->x < 32 ? NULL : "pointer authentication";
 	case IR_msr_imm: return op->x < 16 && op->aux <= 0xffff ? NULL : "system register";
 	case IR_brcond:
 	case IR_br: return ((op->imm ^ blk->pc) & 3) == 0 ? NULL : "branch target";

@@ -42,6 +42,9 @@ struct ir_env_ops {
 	int (*mrs)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
 	int (*msr)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 	int (*msr_imm)(struct ir_env *env, uint32_t enc, unsigned imm4);
+	void (*btype)(struct ir_env *env, unsigned btype); /* PSTATE.BTYPE, which the next look-up of a block sees */
+	/* AddPAC, Auth, Strip and ComputePAC; kind is IR_PAUTH(...) */
+	int (*pauth)(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val);
 	void (*fence)(struct ir_env *env,
 		      enum ir_fence kind); /* DSB and ISB only: waits for remote TLB invalidations */
 };

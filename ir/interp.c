@@ -300,6 +300,18 @@ L_mrs : {
 	X(op->dst) = val;
 	NEXT();
 }
+L_btype:
+	env->ops->btype(env, op->x);
+	NEXT();
+L_pauth : {
+	uint64_t val;
+
+	env->pc = PC_OF(op);
+	if (env->ops->pauth(env, op->x, X(op->a), X(op->b), &val))
+		LEAVE(IR_RET_TRAP);
+	X(op->dst) = val;
+	NEXT();
+}
 L_msr:
 	env->pc = PC_OF(op);
 	if (env->ops->msr(env, op->aux, op->x, X(op->a)))

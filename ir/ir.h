@@ -145,6 +145,14 @@ enum ir_exit_reason {
 	IR_EXIT_STEPPED	  /* a unit of one instruction has completed (block key IR_KEY_STEP) */
 };
 
+/* x of IR_pauth: what is done to a pointer with which key. */
+enum ir_pauth_op { IR_PAUTH_ADD, IR_PAUTH_CHECK, IR_PAUTH_STRIP /* key: that of code or data */, IR_PAUTH_GENERIC };
+enum ir_pauth_key { IR_PAUTH_IA, IR_PAUTH_IB, IR_PAUTH_DA, IR_PAUTH_DB };
+#define IR_PAUTH(op, key) ((op) << 2 | (key))
+#define IR_PAUTH_OP(x) ((enum ir_pauth_op)((x) >> 2 & 3))
+#define IR_PAUTH_KEY(x) ((enum ir_pauth_key)((x)&3))
+#define IR_PAUTH_COMBINED 16 /* the check is part of a branch or a load */
+
 struct ir_block {
 	uint64_t pc;	  /* guest VA it was translated at (branch targets are absolute) */
 	uint16_t n_insns; /* guest instructions */
@@ -252,6 +260,9 @@ void ir_fence(struct ir_builder *b, enum ir_fence kind);
 ir_x ir_mrs(struct ir_builder *b, uint32_t enc, unsigned rt);
 void ir_msr(struct ir_builder *b, uint32_t enc, unsigned rt, ir_x v);
 void ir_msr_imm(struct ir_builder *b, uint32_t enc, unsigned imm4);
+void ir_btype(struct ir_builder *b, unsigned btype); /* cannot trap */
+/* Pointer authentication. kind is IR_PAUTH(...). May trap. */
+ir_x ir_pauth(struct ir_builder *b, unsigned kind, ir_x ptr, ir_x modifier);
 
 /* ---- control flow: all but ir_brcond end the block */
 void ir_brcond(struct ir_builder *b, ir_x cond, uint64_t target); /* to target if cond, else on with the next op */

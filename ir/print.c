@@ -36,6 +36,8 @@ static void print_fields(FILE *f, const struct ir_insn *op)
 	static const char *const rmws[] = {"add", "clr", "eor", "set", "smax", "smin", "umax", "umin", "swp"};
 	static const char *const fences[] = {"ld", "st", "full", "dsb", "isb"};
 	static const char *const kinds[] = {"jump", "call", "ret"};
+	static const char *const pauth_ops[] = {"add", "check", "strip", "generic"};
+	static const char *const pauth_keys[] = {"ia", "ib", "da", "db"};
 	static const char *const exits[] = {"undef", "svc",  "hvc",  "smc",	"brk",	    "hlt",    "eret",	"wfi",
 					    "wfe",   "wfit", "wfet", "fp_trap", "pc_align", "iabort", "stepped"};
 
@@ -62,6 +64,11 @@ static void print_fields(FILE *f, const struct ir_insn *op)
 	case IR_msr_imm:
 		fprintf(f, " S%u_%u_C%u_C%u_%u (%s%u)", op->aux >> 14 & 3, op->aux >> 11 & 7, op->aux >> 7 & 15,
 			op->aux >> 3 & 15, op->aux & 7, op->op == IR_msr_imm ? "#" : "rt ", op->x);
+		break;
+	case IR_btype: fprintf(f, " %u", op->x); break;
+	case IR_pauth:
+		fprintf(f, " %s %s%s", NAME_OF(pauth_ops, IR_PAUTH_OP(op->x)), NAME_OF(pauth_keys, IR_PAUTH_KEY(op->x)),
+			op->x & IR_PAUTH_COMBINED ? " combined" : "");
 		break;
 	case IR_brcond:
 	case IR_br: fprintf(f, " -> %#" PRIx64, op->imm); break;

@@ -58,4 +58,9 @@ static inline ir_x shift_r(struct isa_ctx *ctx, bool sf, unsigned reg, unsigned 
 	return ir_bini(ctx->b, op[type & 3], get_x(ctx, reg), amount);
 }
 
+/* PSTATE.BTYPE that a branch leaves: what it may land on in a guarded page. In emit_pauth.c; nothing without BTI. */
+enum { BTYPE_NONE, BTYPE_ANY, BTYPE_CALL, BTYPE_JUMP };
+void emit_btype(struct isa_ctx *ctx, unsigned btype);
+void emit_btype_jump(struct isa_ctx *ctx, unsigned rn);
+
 #endif

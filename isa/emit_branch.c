@@ -63,6 +63,7 @@ bool emit_TBNZ(struct isa_ctx *ctx, const struct args_tbz *a)
 
 bool emit_BR(struct isa_ctx *ctx, const struct args_branch_reg *a)
 {
+	emit_btype_jump(ctx, a->rn);
 	ir_br_ind(ctx->b, get_x(ctx, a->rn), IR_BR_JUMP);
 	return true;
 }
@@ -71,6 +72,7 @@ bool emit_BLR(struct isa_ctx *ctx, const struct args_branch_reg *a)
 {
 	ir_x to = get_x(ctx, a->rn); /* before X30 changes */
 
+	emit_btype(ctx, BTYPE_CALL);
 	ir_putx(ctx->b, 30, ir_const(ctx->b, ctx->pc + 4));
 	ir_br_ind(ctx->b, to, IR_BR_CALL);
 	return true;

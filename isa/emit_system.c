@@ -21,6 +21,8 @@
 
 static void end_block(struct isa_ctx *ctx)
 {
+	if (ctx->btype)
+		emit_btype(ctx, BTYPE_NONE);
 	ir_br(ctx->b, ctx->pc + 4);
 }
 
@@ -259,6 +261,16 @@ static bool msr_is_plain(uint32_t enc)
 	case ENC(3, 0, 5, 1, 0):  /* AFSR0_EL1 */
 	case ENC(3, 0, 5, 1, 1):  /* AFSR1_EL1 */
 	case ENC(3, 2, 0, 0, 0):  /* CSSELR_EL1 */
+	case ENC(3, 0, 2, 1, 0):  /* APIAKeyLo_EL1, and the other keys */
+	case ENC(3, 0, 2, 1, 1):
+	case ENC(3, 0, 2, 1, 2):
+	case ENC(3, 0, 2, 1, 3):
+	case ENC(3, 0, 2, 2, 0):
+	case ENC(3, 0, 2, 2, 1):
+	case ENC(3, 0, 2, 2, 2):
+	case ENC(3, 0, 2, 2, 3):
+	case ENC(3, 0, 2, 3, 0):
+	case ENC(3, 0, 2, 3, 1):
 	case ENC_FPSR: return true;
 	}
 	return false;

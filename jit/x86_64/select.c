@@ -423,6 +423,22 @@ static bool do_mrs(struct ir_env *env, const struct ir_insn *op, uint64_t *x, un
 	return true;
 }
 
+static bool do_btype(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	env->ops->btype(env, op->x);
+	return true;
+}
+
+static bool do_pauth(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	uint64_t val;
+
+	if (env->ops->pauth(env, op->x, x[op->a], x[op->b], &val))
+		return false;
+	x[op->dst] = val;
+	return true;
+}
+
 static bool do_msr(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	return !env->ops->msr(env, op->aux, op->x, x[op->a]);
@@ -1107,6 +1123,8 @@ static void select_op(struct jit *j, uint32_t start)
 	case IR_mrs: by_call(j, do_mrs); return;
 	case IR_msr: by_call(j, do_msr); return;
 	case IR_msr_imm: by_call(j, do_msr_imm); return;
+	case IR_btype: by_call(j, do_btype); return;
+	case IR_pauth: by_call(j, do_pauth); return;
 
 	case IR_brcond:
 		j->exits[j->n_exits++] = (struct exit){.from = as_jcc(a, test(j, op->a)), .op = (uint16_t)j->i};

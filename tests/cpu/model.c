@@ -76,6 +76,7 @@ static const struct {
 	{"lor", 0xc8df7c20},	 /* ldlar x0, [x1] */
 	{"pan", 0xd500409f},	 /* msr pan, #0 */
 	{"pan", 0xd5384260},	 /* mrs x0, pan */
+	{"pauth", 0xdac10020},	 /* pacia x0, x1 */
 	{"pan2", 0xd5087900},	 /* at s1e1rp, x0 */
 	{"uao", 0xd500407f},	 /* msr uao, #0 */
 };

@@ -106,13 +106,34 @@ static int flat_msr_imm(struct ir_env *e, uint32_t enc, unsigned imm4)
 	return record('i', enc, 0, imm4);
 }
 
+static void flat_btype(struct ir_env *e, unsigned btype)
+{
+	record('b', btype, 0, 0);
+}
+
+/* Keys and algorithm are the PE's (tests/cpu/pauth.c): something that depends on all there is. */
+static int flat_pauth(struct ir_env *e, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val)
+{
+	*val = ptr + 3 * modifier + kind;
+	return record('p', kind, 0, *val);
+}
+
 static void flat_fence(struct ir_env *e, enum ir_fence kind)
 {
 	record('f', kind, 0, 0);
 }
 
-static const struct ir_env_ops flat_ops = {flat_load, flat_store,   flat_atomic, flat_mrs,
-					   flat_msr,  flat_msr_imm, flat_fence};
+static const struct ir_env_ops flat_ops = {
+	.load = flat_load,
+	.store = flat_store,
+	.atomic = flat_atomic,
+	.mrs = flat_mrs,
+	.msr = flat_msr,
+	.msr_imm = flat_msr_imm,
+	.btype = flat_btype,
+	.pauth = flat_pauth,
+	.fence = flat_fence,
+};
 
 void engine_start(void)
 {

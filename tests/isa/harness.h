@@ -56,7 +56,7 @@ extern bool engine_fp_traps;
 extern bool engine_ended;
 /* Calls of the PE in the last run: count, and the last one. They fail unless engine_has_pe. */
 struct call {
-	char kind; /* r MRS, w MSR, i MSR (immediate), f fence (enc is its kind) */
+	char kind; /* r MRS, w MSR, i MSR (immediate), p pointer authentication (enc is what), b BTYPE, f fence (enc is its kind) */
 	uint32_t enc;
 	unsigned rt;
 	uint64_t val;

@@ -92,6 +92,7 @@ static void aim_cas(struct state *s, uint32_t insn)
 }
 
 static const char system_test[] = "handed to the PE: system_test.c";
+static const char pauth_test[] = "keys and algorithm are the PE's: tests/cpu/pauth.c, with Unicorn";
 static const char minmax[] = "it takes signed for unsigned below 64 bits (LDSMAX ff and 01, bytes, must be 01)";
 static const char alignment[] = "it checks alignment, which is the PE's business here: tests/cpu/mmu.c";
 static const char tagged[] = "in user mode TCR_EL1.TBI0 is 1, and the tag of a branch target goes";
@@ -110,6 +111,13 @@ const struct rule rules_base[] = {
 	{.rows = "MSR_*", .skip = system_test},
 	{.rows = "MRS", .skip = system_test},
 	{.rows = "HINT", .skip = "the oracle has PAuth: some hints are not NOPs there"},
+	{.rows = "*PAC*", .skip = pauth_test},
+	{.rows = "AUT*", .skip = pauth_test},
+	{.rows = "BRA", .skip = pauth_test},
+	{.rows = "BLRA", .skip = pauth_test},
+	{.rows = "RETA", .skip = pauth_test},
+	{.rows = "ERETA", .skip = pauth_test},
+	{.rows = "LDRA", .skip = pauth_test},
 	{.rows = "STXR", .prepare = aim_aligned, .unpredictable = store_exclusive, .before = load_exclusive_first},
 	{.rows = "STXP", .prepare = aim_aligned, .unpredictable = store_exclusive, .before = load_exclusive_first},
 	{.rows = "LDXR", .prepare = aim_aligned},

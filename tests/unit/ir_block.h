@@ -121,12 +121,27 @@ static inline void pe_fence(struct ir_env *env, enum ir_fence kind)
 	pe_of(env)->fences++;
 }
 
+static inline void pe_btype(struct ir_env *env, unsigned btype)
+{
+	pe_of(env)->sys = pe_of(env)->sys << 2 | btype;
+}
+
+static inline int pe_pauth(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val)
+{
+	if (kind & IR_PAUTH_COMBINED)
+		return pe_fault(pe_of(env));
+	*val = ptr + 3 * modifier + kind;
+	return 0;
+}
+
 static const struct ir_env_ops pe_ops = {.load = pe_load,
 					 .store = pe_store,
 					 .atomic = pe_atomic,
 					 .mrs = pe_mrs,
 					 .msr = pe_msr,
 					 .msr_imm = pe_msr_imm,
+					 .btype = pe_btype,
+					 .pauth = pe_pauth,
 					 .fence = pe_fence};
 
 static inline void pe_init(struct pe *pe)

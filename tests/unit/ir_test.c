@@ -1030,6 +1030,39 @@ static void barriers_that_wait_for_others_call_out(void **state)
 	}
 }
 
+static void pointer_authentication_and_btype_go_through_the_calls(void **state)
+{
+	for (enum mode m = 0; m < MODE_COUNT; m++) {
+		uint16_t a, b, v;
+
+		fresh();
+		hand_begin(&h);
+		a = OP(.op = IR_getx, .x = 1);
+		b = OP(.op = IR_getx, .x = 2);
+		v = OP(.op = IR_pauth, .x = 5, .a = a, .b = b);
+		OP(.op = IR_putx, .x = 3, .a = v);
+		OP(.op = IR_btype, .x = 2);
+		hand_end(&h);
+		pe.env.x[1] = 100;
+		pe.env.x[2] = 10;
+		pe.sys = 1;
+		assert_int_equal(run_mode(&pe, &h.blk, m), IR_RET_BR);
+		assert_int_equal(pe.env.x[3], 135);
+		assert_int_equal(pe.sys, 6);
+
+		fresh();
+		hand_begin(&h);
+		a = OP(.op = IR_getx, .x = 1);
+		v = OP(.op = IR_pauth, .x = IR_PAUTH_COMBINED, .a = a, .b = a);
+		OP(.op = IR_putx, .x = 3, .a = v);
+		hand_end(&h);
+		pe.env.x[3] = 7;
+		assert_int_equal(run_mode(&pe, &h.blk, m), IR_RET_TRAP);
+		assert_int_equal(pe.fault_pc, PC);
+		assert_int_equal(pe.env.x[3], 7);
+	}
+}
+
 static void system_registers_go_through_the_calls(void **state)
 {
 	for (enum mode m = 0; m < MODE_COUNT; m++) {
@@ -1215,6 +1248,7 @@ int main(void)
 		cmocka_unit_test(compare_and_swap_swaps_only_what_it_expected),
 		cmocka_unit_test(a_casp_with_zeros_stores_zeros),
 		cmocka_unit_test(barriers_that_wait_for_others_call_out),
+		cmocka_unit_test(pointer_authentication_and_btype_go_through_the_calls),
 		cmocka_unit_test(system_registers_go_through_the_calls),
 		cmocka_unit_test(a_stack_pointer_got_before_it_is_switched_keeps_its_value),
 		cmocka_unit_test(an_exit_reports_its_reason_payload_and_instruction),
