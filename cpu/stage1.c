@@ -83,14 +83,6 @@ bool stage1_tbi_code(const struct cpu *cpu, uint64_t va)
 	return stage1_tbi(cpu, va) && !((cpu->sys[CPU_TCR_EL1] & tbid) && cpu_has(cpu, ISA_PAUTH));
 }
 
-unsigned stage1_va_bits(const struct cpu *cpu, bool upper)
-{
-	uint64_t tcr = cpu->sys[CPU_TCR_EL1];
-	unsigned tsz = upper ? TCR_T1SZ(tcr) : TCR_T0SZ(tcr);
-
-	return 64 - (tsz < 16 ? 16 : tsz > 39 ? 39 : tsz);
-}
-
 static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
 {
 	uint64_t tcr = cpu->sys[CPU_TCR_EL1];
@@ -135,6 +127,11 @@ static struct walk_params walk_params(const struct cpu *cpu, uint64_t va)
 	if (w.tsz > 39)
 		w.tsz = 39;
 	return w;
+}
+
+unsigned stage1_va_bits(const struct cpu *cpu, bool upper)
+{
+	return 64 - walk_params(cpu, upper ? ~0ull : 0).tsz;
 }
 
 static bool fault(struct fault *f, unsigned type, unsigned level)

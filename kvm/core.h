@@ -164,8 +164,8 @@ void pmu_update(struct vcpu *vcpu);	  /* before the guest is entered, if vcpu->p
 void pmu_cancel_timer(struct vcpu *vcpu); /* the VM is going */
 
 /* ---- model.c: which CPU a VM has */
-int model_from_environment(struct cpu_model *m, bool *given); /* PAWL_CPU: 0, -EINVAL */
 int model_vm_init(struct vm *vm);
+bool model_has_ptrauth(const struct vm *vm);	    /* NULL: a new VM would */
 int model_enable_cap(struct vm *vm, uint64_t name); /* 0, -EFAULT, -EINVAL, -EBUSY */
 
 /* ---- inject.c */

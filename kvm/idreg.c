@@ -149,11 +149,9 @@ void idreg_vm_init(struct vm *vm, const struct cpu *model)
 	p->impl[2] = model->sys[CPU_AIDR_EL1];
 }
 
-/* With the field that follows from the VM's features. */
-static uint64_t shown(const struct vcpu *vcpu, unsigned index)
+/* With the fields that follow from the VM's features. */
+static uint64_t with_features(const struct vcpu *vcpu, unsigned index, uint64_t val)
 {
-	uint64_t val = vcpu->vm->priv->id[index];
-
 	switch (index) {
 	case CPU_ID(5, 0): {
 		uint64_t pmuver = val >> 8 & 15;
@@ -163,9 +161,18 @@ static uint64_t shown(const struct vcpu *vcpu, unsigned index)
 			val |= (pmuver ? pmuver : 1) << 8;
 		break;
 	}
+	case CPU_ID(6, 1): /* GPI, GPA, API, APA */
+		if (!(vcpu->features & 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS))
+			val &= ~(FIELD(28) | FIELD(24) | FIELD(8) | FIELD(4));
+		break;
 	default: break;
 	}
 	return val;
+}
+
+static uint64_t shown(const struct vcpu *vcpu, unsigned index)
+{
+	return with_features(vcpu, index, vcpu->vm->priv->id[index]);
 }
 
 void idreg_vcpu_init(struct vcpu *vcpu)
@@ -242,6 +249,7 @@ static int set_id(struct vcpu *vcpu, unsigned index, uint64_t val)
 		return 0;
 	if (atomic_load(&vm->has_run))
 		return -EBUSY;
+	limit = with_features(vcpu, index, limit);
 	if (index == CPU_ID(5, 0)) /* PMUVer: as the feature says */
 		limit = (limit & ~FIELD(8)) | (now & FIELD(8));
 	if (!value_within(index, val, limit))

@@ -34,7 +34,7 @@ PUBLIC bool pawl_cpu_model_is_valid(const char *text, char *why, size_t len)
 }
 
 /* The model that VMs start with. 0, or -EINVAL: said on standard error. */
-int model_from_environment(struct cpu_model *m, bool *given)
+static int model_from_environment(struct cpu_model *m, bool *given)
 {
 	const char *text = getenv("PAWL_CPU");
 	char why[160];
@@ -55,6 +55,16 @@ int model_vm_init(struct vm *vm)
 	if (!err && given)
 		cpu_group_set_model(vm->group, &m);
 	return err;
+}
+
+bool model_has_ptrauth(const struct vm *vm)
+{
+	struct cpu_model m;
+	bool given;
+
+	if (vm)
+		return cpu_model_has_pauth(cpu_group_model(vm->group));
+	return !model_from_environment(&m, &given) && given && cpu_model_has_pauth(&m);
 }
 
 /* Byte by byte up to the end: the text may lie at the end of what is mapped. */

@@ -166,6 +166,11 @@ static bool has_lor(const struct vcpu *vcpu)
 	return vcpu->cpu->id[CPU_ID(7, 1)] >> ID_MMFR1_LO_SHIFT & 15;
 }
 
+static bool has_ptrauth(const struct vcpu *vcpu)
+{
+	return vcpu->features & 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS;
+}
+
 static bool has_gicv3(const struct vcpu *vcpu)
 {
 	return vcpu->vm->vgic && vgic_type(vcpu->vm) == KVM_DEV_TYPE_ARM_VGIC_V3;
@@ -224,6 +229,9 @@ static int timer_set(struct vcpu *vcpu, const struct sysreg *r, uint64_t val)
 /* in the PE, for the client only */
 #define STORED(op0, op1, crn, crm, op2, NAME) \
 	{R(op0, op1, crn, crm, op2, #NAME), .get = stored_get, .set = stored_set, .index = CPU_##NAME}
+#define PTRAUTH_HALF(crm, op2, NAME) \
+	{R(3, 0, 2, crm, op2, #NAME), .get = stored_get, .set = stored_set, .index = CPU_##NAME, .visible = has_ptrauth}
+#define PTRAUTH_KEY(crm, op2, KEY) PTRAUTH_HALF(crm, op2, KEY##LO_EL1), PTRAUTH_HALF(crm, (op2) + 1, KEY##HI_EL1)
 #define RAZ_WI(op0, op1, crn, crm, op2, NAME, ...) \
 	{R(op0, op1, crn, crm, op2, #NAME), .read = zero_read, .write = ignore_write, __VA_ARGS__}
 #define RAZ(op0, op1, crn, crm, op2, NAME, ...) {R(op0, op1, crn, crm, op2, #NAME), .read = zero_read, __VA_ARGS__}
@@ -281,6 +289,8 @@ static const struct sysreg rows[] = {
 	STORED(3, 0, 2, 0, 0, TTBR0_EL1),
 	STORED(3, 0, 2, 0, 1, TTBR1_EL1),
 	STORED(3, 0, 2, 0, 2, TCR_EL1),
+	PTRAUTH_KEY(1, 0, APIAKEY), PTRAUTH_KEY(1, 2, APIBKEY), PTRAUTH_KEY(2, 0, APDAKEY), PTRAUTH_KEY(2, 2, APDBKEY),
+	PTRAUTH_KEY(3, 0, APGAKEY),
 	STORED(3, 0, 5, 1, 0, AFSR0_EL1),
 	STORED(3, 0, 5, 1, 1, AFSR1_EL1),
 	STORED(3, 0, 5, 2, 0, ESR_EL1),

@@ -13,7 +13,8 @@
 #include "vgic.h"
 
 #define FEATURE(name) (1u << KVM_ARM_VCPU_##name)
-enum { FEATURES_KNOWN = 0x1ff, FEATURES_SUPPORTED = 1u << KVM_ARM_VCPU_PSCI_0_2 | 1u << KVM_ARM_VCPU_PMU_V3 };
+#define FEATURES_PTRAUTH (FEATURE(PTRAUTH_ADDRESS) | FEATURE(PTRAUTH_GENERIC))
+enum { FEATURES_KNOWN = 0x1ff, FEATURES_SUPPORTED = FEATURE(PSCI_0_2) | FEATURE(PMU_V3) | FEATURES_PTRAUTH };
 enum { N_CCSIDR = 14, CCSIDR_DEFAULT = 2 /* 64-byte lines; one set, one way */ };
 
 static const struct cpu_platform platform_no_gic = {.timer_changed = timer_changed, .log_dirty = dirty_ring_log};
@@ -213,14 +214,21 @@ void vcpu_apply_reset(struct vcpu *vcpu)
 	}
 }
 
-static int check_features(const struct kvm_vcpu_init *init)
+static int check_features(const struct vcpu *vcpu, const struct kvm_vcpu_init *init)
 {
+	uint32_t ptrauth = init->features[0] & FEATURES_PTRAUTH;
+
 	for (unsigned i = 1; i < sizeof(init->features) / sizeof(init->features[0]); i++)
 		if (init->features[i])
 			return -ENOENT;
 	if (init->features[0] & ~(uint32_t)FEATURES_KNOWN)
 		return -ENOENT;
-	return init->features[0] & ~(FEATURES_SUPPORTED | FEATURE(POWER_OFF)) ? -EINVAL : 0;
+	if (init->features[0] & ~(FEATURES_SUPPORTED | FEATURE(POWER_OFF)))
+		return -EINVAL;
+	/* Both kinds or neither, and only if the CPU has them. */
+	if (ptrauth && (ptrauth != FEATURES_PTRAUTH || !model_has_ptrauth(vcpu->vm)))
+		return -EINVAL;
+	return 0;
 }
 
 static int ioctl_init(struct vcpu *vcpu, void *arg)
@@ -232,7 +240,7 @@ static int ioctl_init(struct vcpu *vcpu, void *arg)
 
 	if (init->target != KVM_ARM_TARGET_GENERIC_V8)
 		return -EINVAL;
-	err = check_features(init);
+	err = check_features(vcpu, init);
 	if (err)
 		return err;
 	pthread_mutex_lock(&p->id_lock);

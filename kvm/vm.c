@@ -246,6 +246,8 @@ static const struct {
 	{KVM_CAP_ENABLE_CAP_VM, 1},
 	{KVM_CAP_ARM_PSCI_0_2, 1},
 	{KVM_CAP_CHECK_EXTENSION_VM, 1},
+	{KVM_CAP_ARM_PTRAUTH_ADDRESS, DYNAMIC},
+	{KVM_CAP_ARM_PTRAUTH_GENERIC, DYNAMIC},
 	{KVM_CAP_GUEST_DEBUG_HW_BPS, DYNAMIC},
 	{KVM_CAP_GUEST_DEBUG_HW_WPS, DYNAMIC},
 	{KVM_CAP_IOEVENTFD_ANY_LENGTH, 1},
@@ -294,6 +296,8 @@ static long dynamic_cap(struct vm *vm, unsigned long cap)
 							   : cpus;
 	case KVM_CAP_MAX_VCPUS:
 	case KVM_CAP_MAX_VCPU_ID: return v2 ? VM_VGIC_V2_MAX_VCPUS : VM_MAX_VCPUS;
+	case KVM_CAP_ARM_PTRAUTH_ADDRESS:
+	case KVM_CAP_ARM_PTRAUTH_GENERIC: return model_has_ptrauth(vm);
 	case KVM_CAP_GUEST_DEBUG_HW_BPS: return VM_HW_BREAKPOINTS;
 	case KVM_CAP_GUEST_DEBUG_HW_WPS: return VM_HW_WATCHPOINTS;
 	case KVM_CAP_STEAL_TIME: return pvtime_supported();

@@ -39,6 +39,11 @@ static int vcpu_reg(struct vcpu *v, unsigned long request, uint64_t id, uint64_t
 	return v->m->sys->ioctl(v->fd, request, &reg);
 }
 
+static bool has(const struct machine *m, unsigned long cap)
+{
+	return m->sys->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, (void *)cap) > 0;
+}
+
 static int vcpu_init(struct vcpu *v, struct vmm_error *err)
 {
 	struct kvm_vcpu_init init;
@@ -47,6 +52,8 @@ static int vcpu_init(struct vcpu *v, struct vmm_error *err)
 	if (v->m->sys->ioctl(v->m->vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
 		return vmm_fail(err, "KVM_ARM_PREFERRED_TARGET: %s", strerror(errno));
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	if (has(v->m, KVM_CAP_ARM_PTRAUTH_ADDRESS) && has(v->m, KVM_CAP_ARM_PTRAUTH_GENERIC))
+		init.features[0] |= 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS | 1u << KVM_ARM_VCPU_PTRAUTH_GENERIC;
 	if (v->index)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
 	if (v->m->sys->ioctl(v->fd, KVM_ARM_VCPU_INIT, &init))

@@ -97,7 +97,7 @@ void pawl_signal_ran(void);
  * set to, are then that model's. Without it a VM has the model of the environment variable PAWL_CPU, or neoverse-n1.
  * EINVAL: no such model; EBUSY: there are vcpus; EFAULT.
  */
-#define PAWL_CAP_CPU_MODEL 0x7061
+#define PAWL_CAP_CPU_MODEL 0x7061776d
 
 /** Name of the i-th CPU model and what it is, or NULL behind the last one. */
 const char *pawl_cpu_model(unsigned i, const char **what);

@@ -221,6 +221,51 @@ TEST(a_vm_without_vcpus_takes_another_cpu_model)
 	expect_eq(get_reg(SYS(3, 0, 0, 0, 0)), 0x000f0a10);
 }
 
+static long init_vcpu(unsigned features)
+{
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {features}};
+
+	return call(m.vcpu, KVM_ARM_VCPU_INIT, &init);
+}
+
+TEST(pointer_authentication_is_there_if_the_cpu_has_it_and_the_client_asks)
+{
+	enum { ADDRESS = 1 << KVM_ARM_VCPU_PTRAUTH_ADDRESS, GENERIC = 1 << KVM_ARM_VCPU_PTRAUTH_GENERIC };
+	static const uint64_t isar1 = SYS(3, 0, 0, 6, 1), key = SYS(3, 0, 2, 1, 0), fields = 0xff000ff0;
+	struct kvm_run *run;
+	uint64_t val = 5;
+
+	machine_new(WITHOUT_GIC | WITHOUT_INIT);
+	if (call(m.vm, KVM_CHECK_EXTENSION, value(PAWL_CAP_CPU_MODEL)) <= 0)
+		skip("CPU models are an extension of the library's");
+	if (!getenv("PAWL_CPU")) {
+		expect_eq(call(m.vm, KVM_CHECK_EXTENSION, value(KVM_CAP_ARM_PTRAUTH_ADDRESS)), 0);
+		expect_eq(init_vcpu(ADDRESS | GENERIC), -EINVAL);
+	}
+	for (unsigned with = 0; with < 2; with++) {
+		api_close(m.vcpu);
+		api_close(m.vm);
+		munmap(m.run, 2 * 4096);
+		m.vm = (int)call(m.kvm, KVM_CREATE_VM, NULL);
+		expect_eq(choose_model("max"), 0);
+		expect_eq(call(m.vm, KVM_CHECK_EXTENSION, value(KVM_CAP_ARM_PTRAUTH_ADDRESS)), 1);
+		expect_eq(call(m.vm, KVM_CHECK_EXTENSION, value(KVM_CAP_ARM_PTRAUTH_GENERIC)), 1);
+		m.vcpu = add_vcpu(0, ~0u, &run);
+		m.run = run;
+		expect_eq(init_vcpu(ADDRESS), -EINVAL);
+		expect_eq(init_vcpu(GENERIC), -EINVAL);
+		expect_eq(init_vcpu(with ? ADDRESS | GENERIC : 0), 0);
+		expect_eq(get_reg(isar1) & fields, with ? 0x10000500 : 0);
+		expect_eq(try_set_reg(key, &val), with ? 0 : -ENOENT);
+		expect_eq(try_get_reg(key, &val), with ? 0 : -ENOENT);
+		expect_eq(val, 5);
+		val = get_reg(isar1);
+		expect_eq(try_set_reg(isar1, &val), 0);
+		expect_eq(try_set_reg(isar1, &(uint64_t){val ^ 0x100}), -EINVAL); /* not a field that can be written */
+		val = 5;
+	}
+}
+
 TEST(oslsr_lets_only_the_lock_be_written)
 {
 	guest(NOP);
