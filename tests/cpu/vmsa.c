@@ -119,6 +119,49 @@ static void outputs_of_52_bits_have_their_top_in_bits_15_to_12(void **state)
 	machine_free(&m);
 }
 
+static void a_block_where_the_granule_has_none_is_a_translation_fault(void **state)
+{
+	static const struct {
+		unsigned tg0, t0sz, level;
+	} cases[] = {{0, 16, 0}, {2, 17, 1}, {1, 16, 1}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct machine m;
+		ipa_t ipa;
+
+		machine_new(&m, 1);
+		for (unsigned e = 0; e < 512; e++)
+			machine_write(&m, TABLES + 0x10000 + 8 * e, RAM | PTE_AF | PTE_BLOCK);
+		m.cpu->sys[CPU_TCR_EL1] = cases[i].t0sz | cases[i].tg0 << 14 | 1 << 23 | 2ull << 32;
+		m.cpu->sys[CPU_TTBR0_EL1] = TABLES + 0x10000;
+		m.cpu->sys[CPU_MAIR_EL1] = 0xff;
+		m.cpu->sys[CPU_SCTLR_EL1] |= 1;
+		cpu_sys_changed(m.cpu);
+		assert_int_equal(cpu_translate(m.cpu, DATA, &ipa), FSC_TRANSLATION | cases[i].level);
+		machine_free(&m);
+	}
+}
+
+static void what_the_dirty_bit_modifier_lets_el0_write_el1_may_not_execute(void **state)
+{
+	for (unsigned dbm = 0; dbm < 2; dbm++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		m.cpu->sys[CPU_TCR_EL1] |= 3ull << 39; /* HA, HD */
+		machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_RO | PTE_EL0 | (dbm ? PTE_DBM : 0));
+		machine_write(&m, DATA, 0xd4000002);
+		m.cpu->env.pc = PAGE;
+		if (dbm)
+			expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_IABT_CUR, FSC_PERMISSION | 3), PAGE);
+		else
+			expect_hvc(m.cpu, END);
+		machine_free(&m);
+	}
+}
+
 /* ---- TLBI */
 
 /* Reads PAGE and the page behind it, exchanges their descriptors, TLBI with x12, reads again. */
@@ -287,6 +330,8 @@ int main(void)
 		cmocka_unit_test(epan_without_the_feature_is_a_reserved_bit),
 		cmocka_unit_test(vas_have_52_bits_with_the_64_kib_granule_where_the_feature_is),
 		cmocka_unit_test(outputs_of_52_bits_have_their_top_in_bits_15_to_12),
+		cmocka_unit_test(a_block_where_the_granule_has_none_is_a_translation_fault),
+		cmocka_unit_test(what_the_dirty_bit_modifier_lets_el0_write_el1_may_not_execute),
 		cmocka_unit_test(tlbi_of_a_range_drops_all_its_pages),
 		cmocka_unit_test(tlbi_of_the_outer_domain_is_one_of_the_inner),
 		cmocka_unit_test(a_read_modify_write_that_a_read_fails_too_is_reported_as_a_read),

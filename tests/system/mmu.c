@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random translation tables, random accesses: what the MMU makes of them, as one digest per hundred trials. A trial gives
+ * one half of the address space a random configuration (granule, size, tags, permissions from tables, hardware updates),
+ * one random path through its tables to a page or a block, and makes two accesses, between which the last descriptor is
+ * changed and the TLB maintained. Each gives ESR, FAR, ELR, SPSR, PAR, the value read, memory and descriptors afterwards. The
+ * code itself runs through the other half.
+ *
+ * -DSEED=, -DTRIALS=; -DFROM= and -DTO= print each trial in that range instead of digesting it.
+ */
+#include "payload.h"
+
+#ifndef SEED
+#define SEED 1
+#endif
+#ifndef TRIALS
+#define TRIALS 10000
+#endif
+#ifndef FROM
+#define FROM 1
+#define TO 0
+#endif
+
+#define HIGH 0xffffff8000000000ul /* T1SZ = 25 */
+enum { CHUNK = 100 };
+
+/* Physical: the memory that accesses aim at, and the tables under test, a table per level. */
+#define PLAY 0x40600000ul
+#define PLAY_SIZE 0x10000ul
+#define TABLES 0x40700000ul
+
+/* Of the half that the code runs in. */
+static u64 own_l1[512] __attribute__((aligned(4096)));
+static u64 own_l2[512] __attribute__((aligned(4096)));
+static u64 digest[TRIALS / CHUNK];
+
+static u64 here; /* what makes a physical address one that the running half maps */
+#define AT(pa) ((volatile u64 *)((pa) + here))
+
+static const unsigned char attrs[8] = {0xff, 0x44, 0x00, 0x04, 0xbb, 0x0c, 0xff, 0x4f};
+
+/* ---- the half that the code runs in */
+
+static void own_tables(void)
+{
+	enum { BLOCK = 1, AF = 1 << 10, RO = 1 << 7, USER = 1 << 6, SH = 3 << 8 };
+	u64 xn = 3ul << 53;
+
+	own_l1[1] = (u64)own_l2 | 3; /* 0x40000000 */
+	own_l2[1] = 0x40200000 | BLOCK | AF | SH | RO | USER;
+	own_l2[2] = 0x40400000 | BLOCK | AF | SH | xn;
+	own_l2[3] = 0x40600000 | BLOCK | AF | SH | xn;
+}
+
+/* ---- a trial */
+
+struct config {
+	unsigned half, page, tsz, first; /* log2 of the granule; level of the first table */
+	u64 tcr, sctlr, ttbr;
+	u64 va, pa; /* of the access */
+	u64 entry[4],
+		next[4]; /* physical addresses of the descriptors of va, and of what follows va in the last table */
+	unsigned leaf;
+};
+
+static unsigned stride(const struct config *c)
+{
+	return c->page - 3;
+}
+
+static unsigned shift(const struct config *c, unsigned level)
+{
+	return c->page + stride(c) * (3 - level);
+}
+
+static unsigned ips_bits(u64 tcr)
+{
+	static const unsigned char bits[8] = {32, 36, 40, 42, 44, 48};
+
+	return bits[tcr >> 32 & 7];
+}
+
+static void random_config(struct config *c)
+{
+	/* granule: TG0 and TG1 number them differently */
+	static const unsigned char pages[3] = {12, 14, 16}, tg0[3] = {0, 2, 1}, tg1[3] = {2, 1, 3};
+	unsigned g = below(3), bits;
+	u64 half_bits, own_bits, shared;
+
+	c->page = pages[g];
+	c->tsz = 16 + below(24);
+	bits = 64 - c->tsz;
+	c->first = 4 - (bits - c->page + stride(c) - 1) / stride(c);
+	half_bits = c->tsz | (one_in(16) ? 1 << 7 : 0);
+	field(&half_bits, 8, 6);
+	own_bits = 25 | 1 << 8 | 1 << 10 | 3 << 12;
+	/* IPS, AS, A1, HA and HD */
+	shared = one_in(2) ? 5ul << 32 : below(6) << 32;
+	field(&shared, 36, 1);
+	field(&shared, 22, 1);
+	if (one_in(2)) {
+		shared |= 1ul << 39;
+		field(&shared, 40, 1);
+	}
+	if (c->half)
+		shared |= half_bits << 16 | own_bits | (u64)tg1[g] << 30;
+	else
+		shared |= half_bits | own_bits << 16 | (u64)tg0[g] << 14 | 2ul << 30;
+	field(&shared, c->half ? 38 : 37, 1);
+	field(&shared, c->half ? 42 : 41, 1);
+	c->tcr = shared;
+	c->sctlr = one_in(4) ? 1 << 1 : 0;   /* A */
+	c->sctlr |= one_in(4) ? 1 << 19 : 0; /* WXN */
+}
+
+/* An output address beyond the configured size, if there is room. */
+static u64 beyond(const struct config *c, u64 pa)
+{
+	unsigned bits = ips_bits(c->tcr);
+
+	return bits < 48 ? pa | 1ul << (bits + below(48 - bits)) : pa;
+}
+
+static u64 random_leaf(const struct config *c, unsigned level, u64 pa)
+{
+	u64 d = pa & ~((1ul << shift(c, level)) - 1);
+
+	d |= level == 3 ? 3 : 1;
+	field(&d, 2, 8); /* AttrIndx, NS, AP, SH */
+	d |= one_in(6) ? 0 : 1 << 10;
+	field(&d, 11, 1);
+	field(&d, 51, 1);
+	if (one_in(3))
+		field(&d, 53, 2);
+	field(&d, 55, 4);
+	field(&d, 59, 4);
+	if (one_in(16))
+		d &= ~1ul;
+	else if (one_in(16))
+		d = beyond(c, d);
+	else if (one_in(24) && level == 3)
+		d &= ~2ul;
+	return d;
+}
+
+static u64 random_table(const struct config *c, u64 next)
+{
+	u64 d = next | 3;
+
+	if (one_in(3))
+		field(&d, 61, 2);
+	if (one_in(4))
+		field(&d, 59, 2);
+	field(&d, 51, 8);
+	if (one_in(24))
+		d &= ~1ul;
+	else if (one_in(24))
+		d = beyond(c, d);
+	return d;
+}
+
+static void random_path(struct config *c)
+{
+	unsigned bits = 64 - c->tsz, low;
+	u64 table = TABLES;
+
+	/* Aligned to 16 bytes, near the end of a page, or anything; blocks where the granule has them. */
+	c->pa = PLAY + 0x4000 + (below(0x8000) & ~15ul);
+	if (one_in(4))
+		c->pa = (c->pa & ~0xffful) + 0xff0 + below(16);
+	else if (one_in(3))
+		c->pa += below(16);
+	c->leaf = c->first;
+	while (c->leaf < 3 && (c->leaf < (c->page == 12 ? 1u : 2u) || !one_in(3)))
+		c->leaf++;
+	low = shift(c, c->leaf);
+	if (low > bits)
+		low = bits;
+	c->va = (rnd() & ((1ul << bits) - 1) & ~((1ul << low) - 1)) | (c->pa & ((1ul << low) - 1));
+	if (c->half)
+		c->va |= ~0ul << bits;
+	for (unsigned level = c->first;; level++, table += 0x10000) {
+		unsigned width = bits - shift(c, level) < stride(c) ? bits - shift(c, level) : stride(c);
+		u64 mask = (1ul << width) - 1, index = c->va >> shift(c, level) & mask;
+
+		c->entry[level] = table + 8 * index;
+		c->next[level] = table + 8 * ((index + 1) & mask);
+		if (level == c->leaf) {
+			if (index != mask) /* memory behind it, by another descriptor */
+				*AT(c->next[level]) = random_leaf(c, level, c->pa + (1ul << shift(c, level)));
+			*AT(c->entry[level]) = random_leaf(c, level, c->pa);
+			break;
+		}
+		*AT(c->entry[level]) = random_table(c, table + 0x10000);
+	}
+	if (one_in(12)) /* out of range, but in the same half */
+		c->va ^= 1ul << (bits < 55 ? bits + below(55 - bits) : 54);
+	if (one_in(2)) /* a tag, which TBI may ignore */
+		c->va = (c->va & ~(0xfful << 56)) | rnd() << 56;
+	c->ttbr = one_in(16) ? beyond(c, TABLES) : TABLES;
+	field(&c->ttbr, 48, 8);
+	field(&c->ttbr, 0, 1);
+}
+
+static void clear_path(const struct config *c)
+{
+	for (unsigned level = c->first; level <= c->leaf; level++) {
+		*AT(c->entry[level]) = 0;
+		*AT(c->next[level]) = 0;
+	}
+}
+
+static void fill_play(void)
+{
+	for (u64 pa = PLAY + 0x3f00; pa < PLAY + 0xc200; pa += 8)
+		*AT(pa) = 0xd40055e1d40055e1ul + (pa << 5 & 0x1fe0) + (pa << 37 & 0x1fe000000000); /* SVCs */
+}
+
+static int is_device(const struct config *c)
+{
+	u64 d = *AT(c->entry[c->leaf]), n = *AT(c->next[c->leaf]);
+
+	return !(attrs[d >> 2 & 7] & 0xf0) || ((c->va & 0xfff) > 0xff0 && !(attrs[n >> 2 & 7] & 0xf0));
+}
+
+enum { FIRST_AT = 23, LAST_AT = 28 }; /* stubs */
+
+/*
+ * What the reference (QEMU 7.2) does otherwise than the manual says is not asked: misaligned accesses to Device memory;
+ * atomics that fault (ESR_EL1.WnR); the execution of what is writable because of its dirty bit modifier (permissions are
+ * those of the descriptor as if updated: "Hardware management of the dirty state"). Nor is what the manual leaves open:
+ * fetches from Device memory.
+ */
+static int is_open(const struct config *c, u64 fn, int user)
+{
+	u64 i = user ? (fn - (u64)user_stubs) / 8 : (fn - (u64)stubs) / 8;
+	int atomic = user ? i == 6 || i == 14 : i >= 19 && i <= 21;
+	int exec = user ? i == 10 : i == 29;
+	int zva = user ? i == 13 : i == 22;
+	int dirty = c->tcr >> 39 & c->tcr >> 40 & *AT(c->entry[c->leaf]) >> 51 & 1;
+
+	return atomic || ((exec || zva) && is_device(c)) || (exec && dirty);
+}
+
+static void one_access(struct config *c, struct access *a, int user)
+{
+	a->val = rnd();
+	a->val2 = rnd();
+	a->pan = below(2) << 22;
+	a->uao = below(4) == 0 ? 1 << 23 : 0;
+	a->spsr = 0;
+	a->va = c->va;
+	do
+		a->fn = user ? (u64)user_stubs + 8 * below(N_USER_STUBS) : (u64)stubs + 8 * below(N_STUBS);
+	while (is_open(c, a->fn, user));
+	if (user)
+		a->spsr = BY_ERET | 0x3c0 | a->pan | a->uao;
+	/* An instruction address is a multiple of 4, that is another test */
+	if (a->fn == (u64)stubs + 8 * 29 || a->fn == (u64)user_stubs + 8 * 10)
+		a->va &= ~3ul;
+	if (is_device(c))
+		a->va &= ~15ul;
+	write_sysreg(far_el1, 0);
+	write_sysreg(esr_el1, 0);
+	write_sysreg(par_el1, 0);
+	a->esr = a->far = a->elr = a->spsr_out = a->x0 = 0;
+	access_run(a);
+}
+
+/* Another last descriptor; the TLB is told so, in one of the ways that do. */
+static void change(struct config *c)
+{
+	u64 d = *AT(c->entry[c->leaf]), asid = c->tcr >> 22 & 1 ? read_sysreg(ttbr1_el1) : read_sysreg(ttbr0_el1);
+	u64 arg = (c->va >> 12 & 0xffffffffffful) | (asid & 0xffff000000000000ul);
+
+	*AT(c->entry[c->leaf]) = random_leaf(c, c->leaf, c->pa);
+	dsb();
+	switch (below(d >> 11 & 1 ? 5 : 4)) {
+	case 0: __asm__ volatile("tlbi vmalle1is"); break;
+	case 1: __asm__ volatile("tlbi vaae1is, %0" : : "r"(arg)); break;
+	case 2: __asm__ volatile("tlbi vae1, %0" : : "r"(arg)); break;
+	case 3: __asm__ volatile("tlbi vaale1is, %0" : : "r"(arg)); break;
+	case 4: __asm__ volatile("tlbi aside1is, %0" : : "r"(asid)); break;
+	}
+	dsb();
+	isb();
+}
+
+static u64 result[40];
+static unsigned n_results;
+static void note(u64 v)
+{
+	result[n_results++] = v;
+}
+
+/* The reference says of Device and Non-cacheable memory what the descriptor says of shareability; it is outer shareable. */
+static void note_par(const struct access *a)
+{
+	u64 attr = a->par >> 56;
+
+	note(!(a->par & 1) && (!(attr & 0xf0) || attr == 0x44) ? a->par & ~(3ul << 7) : a->par);
+}
+
+/* Whether AT updates the access flag is open; the reference also updates the dirty state, which is for stores. */
+static void note_descriptors(const struct config *c, const struct access *a)
+{
+	u64 i = (a->fn - (u64)stubs) / 8, mask = i >= FIRST_AT && i <= LAST_AT ? ~(1ul << 10 | 1 << 7) : ~0ul;
+
+	note(*AT(c->entry[c->leaf]) & mask);
+	note(*AT(c->next[c->leaf]) & mask);
+}
+
+/* The first part of a store whose second faults may be there or not. */
+static int tore(const struct access *a)
+{
+	return (a->va & 0xfff) > 0xff0 && a->esr;
+}
+
+static void note_access(const struct config *c, const struct access *a)
+{
+	note(a->fn - (u64)stubs);
+	note(a->va);
+	note(a->vector);
+	note(a->esr);
+	note(a->far);
+	/* where the stubs are is the compiler's choice */
+	note(a->elr - (u64)stubs < 4096 ? a->elr - (u64)stubs : a->elr);
+	note(a->spsr_out);
+	note(a->x0);
+	note_par(a);
+	note_descriptors(c, a);
+	note(tore(a) ? 0 : *AT(c->pa & ~7ul));
+	note(tore(a) ? 0 : *AT((c->pa & ~7ul) + 8));
+}
+
+static __attribute__((noinline)) void trial(unsigned n, unsigned half)
+{
+	static struct access a;
+	struct config c = {.half = half};
+	u64 base_sctlr = 0x30d00800 | 1 | 4 | 1 << 12 | 1 << 23 | 1 << 14; /* RES1, M, C, I, SPAN, DZE */
+	int user = one_in(3);
+
+	rng = (SEED + 0ul) << 32 | n;
+	n_results = 0;
+	random_config(&c);
+	random_path(&c);
+	fill_play();
+	write_sysreg(mair_el1, 0x4fff0cbb040044fful);
+	if (half)
+		write_sysreg(ttbr1_el1, c.ttbr);
+	else
+		write_sysreg(ttbr0_el1, c.ttbr);
+	write_sysreg(tcr_el1, c.tcr);
+	write_sysreg(sctlr_el1, base_sctlr | c.sctlr);
+	dsb();
+	__asm__ volatile("tlbi vmalle1");
+	dsb();
+	isb();
+	one_access(&c, &a, user);
+	note_access(&c, &a);
+	if (tore(&a))
+		fill_play();
+	change(&c);
+	one_access(&c, &a, user);
+	note_access(&c, &a);
+	clear_path(&c);
+	/* the half under test has nothing until the next trial */
+	write_sysreg(tcr_el1, 25 | 25 << 16 | 2ul << 30 | 5ul << 32 | (half ? 1 << 23 : 1 << 7));
+	dsb();
+	__asm__ volatile("tlbi vmalle1");
+	dsb();
+	isb();
+}
+
+static void print_trial(unsigned n)
+{
+	put("trial ");
+	put_hex(n, 6);
+	put("\n");
+	for (unsigned i = 0; i < n_results; i++) {
+		static const char *const names[13] = {"fn",   "va",  "vector", "esr",  "far", "elr",  "spsr",
+						      "read", "par", "entry",  "next", "mem", "mem+8"};
+
+		put("  ");
+		put(names[i % 13]);
+		put(" ");
+		put_hex(result[i], 16);
+		put(i % 13 == 12 ? "\n" : "");
+	}
+}
+
+static void mmu_off(void)
+{
+	write_sysreg(sctlr_el1, 0x30d00800);
+	isb();
+}
+
+static void mmu_on(void)
+{
+	u64 sctlr = 0x30d00800 | 1 | 4 | 1 << 12 | 1 << 23 | 1 << 14;
+
+	write_sysreg(mair_el1, 0x4fff0cbb040044fful);
+	write_sysreg(ttbr0_el1, (u64)own_l1);
+	write_sysreg(ttbr1_el1, (u64)own_l1);
+	write_sysreg(tcr_el1, 25 | 25 << 16 | 2ul << 30 | 5ul << 32);
+	dsb();
+	__asm__ volatile("tlbi vmalle1");
+	dsb();
+	isb();
+	write_sysreg(sctlr_el1, sctlr);
+	isb();
+}
+
+/* In the upper half. Not inlined: the address of everything is that of the running code. */
+static __attribute__((noinline)) void run_high(unsigned n)
+{
+	here = HIGH;
+	trial(n, 0);
+	/* both halves, to come back through the other */
+	write_sysreg(ttbr0_el1, (u64)own_l1 - HIGH);
+	write_sysreg(tcr_el1, 25 | 25 << 16 | 2ul << 30 | 5ul << 32);
+	dsb();
+	__asm__ volatile("tlbi vmalle1");
+	dsb();
+	isb();
+}
+
+static __attribute__((noinline)) void run_low(unsigned n)
+{
+	here = 0;
+	trial(n, 1);
+}
+
+/* Trial n, from MMU off to MMU off. */
+static void run(unsigned n)
+{
+	mmu_on();
+	write_sysreg(vbar_el1, (u64)vectors + (n & 1 ? 0 : HIGH));
+	isb();
+	if (n & 1) {
+		run_low(n);
+	} else {
+		jump_half(HIGH);
+		run_high(n);
+		jump_half(-HIGH);
+	}
+	mmu_off();
+}
+
+void main(void)
+{
+	own_tables();
+	for (unsigned n = 0; n < TRIALS; n++) {
+		run(n);
+		if (n >= FROM && n < TO)
+			print_trial(n);
+		for (unsigned i = 0; i < n_results; i++)
+			mix(&digest[n / CHUNK], result[i]);
+		if (n % CHUNK == CHUNK - 1) {
+			put_hex(n + 1 - CHUNK, 6);
+			put(" ");
+			put_hex(digest[n / CHUNK], 16);
+			put("\n");
+		}
+	}
+	put("end\n");
+}
