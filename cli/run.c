@@ -26,6 +26,9 @@ enum option_id {
 	OPT_KERNEL,
 	OPT_INITRD,
 	OPT_APPEND,
+	OPT_DTB,
+	OPT_FIRMWARE,
+	OPT_FLASH_VARS,
 	OPT_MEMORY,
 	OPT_SMP,
 	OPT_GDB,
@@ -55,6 +58,9 @@ static const struct option {
 	[OPT_KERNEL] = {"kernel", 'k', "FILE", "arm64 kernel: Image, Image.gz, EFI zboot, or a static ELF"},
 	[OPT_INITRD] = {"initrd", 'i', "FILE", "initial file system for the kernel"},
 	[OPT_APPEND] = {"append", 'a', "STRING", "kernel command line"},
+	[OPT_DTB] = {"dtb", 0, "FILE", "device tree in place of the machine's own"},
+	[OPT_FIRMWARE] = {"firmware", 0, "FILE", "start this in flash: EDK2, U-Boot; it may get the kernel"},
+	[OPT_FLASH_VARS] = {"flash-vars", 0, "FILE", "where firmware keeps variables; created if missing"},
 	[OPT_MEMORY] = {"memory", 'm', "SIZE", "guest memory, with suffix K, M or G (default 512M)"},
 	[OPT_SMP] = {"smp", 's', "N", "number of vcpus (default 1)"},
 	[OPT_GDB] = {"gdb", 0, "ADDR", "gdb server: PORT, HOST:PORT, unix:PATH or a path"},
@@ -271,6 +277,9 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.kernel = a->value[OPT_KERNEL],
 		.initrd = a->value[OPT_INITRD],
 		.append = a->value[OPT_APPEND],
+		.dtb = a->value[OPT_DTB],
+		.firmware = a->value[OPT_FIRMWARE],
+		.flash_vars = a->value[OPT_FLASH_VARS],
 		.cpu = a->value[OPT_CPU],
 		.memory = DEFAULT_MEMORY,
 		.smp = 1,
@@ -318,8 +327,10 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		if (!strstr(" " PAWL_ENGINES " ", a->value[OPT_ENGINE]))
 			return cli_usage_error("run", "this pawl has no engine '%s'", a->value[OPT_ENGINE]);
 	}
-	if (!a->given[OPT_KERNEL] && !a->given[OPT_DUMP_DTB])
-		return cli_usage_error("run", "a kernel is missing: --kernel FILE");
+	if (!a->given[OPT_KERNEL] && !a->given[OPT_DUMP_DTB] && !a->given[OPT_FIRMWARE])
+		return cli_usage_error("run", "a kernel is missing: --kernel FILE, or --firmware FILE");
+	if (a->given[OPT_FLASH_VARS] && !a->given[OPT_FIRMWARE])
+		return cli_usage_error("run", "--flash-vars needs --firmware FILE");
 	if (config->append && strlen(config->append) > 2047)
 		cli_error("run", "--append: Linux takes 2047 characters, and this has %zu", strlen(config->append));
 	return 0;

@@ -9,7 +9,8 @@ build_packages=(gcc libc6-dev binutils meson ninja-build pkg-config python3 libc
 guest_packages=(ca-certificates debian-archive-keyring cpio gzip kmod xz-utils)
 gdb_packages=("${guest_packages[@]}" gdb-multiarch)
 test_packages=("${gdb_packages[@]}" g++ clang-14 clang-format-14 clang-tidy-14 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	linux-libc-dev-arm64-cross qemu-user libunicorn-dev e2fsprogs nbdkit)
+	linux-libc-dev-arm64-cross qemu-user libunicorn-dev e2fsprogs nbdkit
+	u-boot-qemu qemu-efi-aarch64 device-tree-compiler)
 
 # need_packages NAME...: installs those that are not there; says so.
 need_packages() {

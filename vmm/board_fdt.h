@@ -9,7 +9,8 @@
 struct fdt_config {
 	const struct board_device *devices; /* those with an `fdt` function get a node */
 	unsigned n_devices;
-	unsigned n_virtio; /* virtio-mmio slots in use, from the first on */
+	unsigned n_virtio;		      /* virtio-mmio slots in use, from the first on */
+	const struct machine_config *machine; /* for the devices' `wanted`; NULL: none that has it */
 	uint64_t ram, ram_size;
 	unsigned n_cpus;
 	const uint64_t *mpidr; /* of each vcpu; only the affinity fields count */
@@ -32,7 +33,17 @@ enum { FDT_IRQ_SPI = 0, FDT_IRQ_PPI = 1, FDT_IRQ_EDGE = 1, FDT_IRQ_LEVEL = 4 };
  */
 int fdt_build(void *buf, size_t size, const struct fdt_config *config, struct vmm_error *err);
 
+/*
+ * The user's tree (user_size bytes, unchecked) in buf, completed by what of the configuration a tree does not have by
+ * itself: RAM, bootargs, initrd. 0, or -1 with a message.
+ */
+int fdt_adopt(void *buf, size_t size, const void *user, size_t user_size, const struct fdt_config *config,
+	      struct vmm_error *err);
+
 /* For the device rows' fdt functions: a node with nothing but compatible and reg. */
+void fdt_plain_begin(void *fdt, const struct board_device *dev, const char *name, const char *compatible);
+/* A cfi-flash node with two banks. */
+void fdt_flash(void *fdt, uint64_t bank0, uint64_t bank1, uint64_t size, unsigned width);
 void fdt_plain_device(void *fdt, const struct board_device *dev, const char *name, const char *compatible);
 /* The properties that every AMBA device on SPI n has. */
 void fdt_amba_begin(void *fdt, const struct board_device *dev, const char *name, unsigned n_clocks,

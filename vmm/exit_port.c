@@ -33,7 +33,7 @@ static void exit_port_free(struct device *dev)
 static const struct device_ops exit_port_ops = {
 	.read = exit_port_read, .write = exit_port_write, .free = exit_port_free};
 
-struct device *exit_port_create(struct machine *m)
+struct device *exit_port_create(struct machine *m, const struct board_device *row, struct vmm_error *err)
 {
 	struct exit_port *e = calloc(1, sizeof(*e));
 

@@ -181,12 +181,31 @@ void fdt_amba_device(void *fdt, const struct board_device *dev, const char *name
 	fdt_end_node(fdt);
 }
 
-void fdt_plain_device(void *fdt, const struct board_device *dev, const char *name, const char *compatible)
+void fdt_plain_begin(void *fdt, const struct board_device *dev, const char *name, const char *compatible)
 {
 	node_at(fdt, name, dev->ipa);
 	fdt_property_string(fdt, "compatible", compatible);
 	CELLS(fdt, "reg", hi(dev->ipa), lo(dev->ipa), hi(dev->size), lo(dev->size));
+}
+
+void fdt_plain_device(void *fdt, const struct board_device *dev, const char *name, const char *compatible)
+{
+	fdt_plain_begin(fdt, dev, name, compatible);
 	fdt_end_node(fdt);
+}
+
+void fdt_flash(void *fdt, uint64_t bank0, uint64_t bank1, uint64_t size, unsigned width)
+{
+	node_at(fdt, "flash", bank0);
+	fdt_property_string(fdt, "compatible", "cfi-flash");
+	CELLS(fdt, "reg", hi(bank0), lo(bank0), hi(size), lo(size), hi(bank1), lo(bank1), hi(size), lo(size));
+	fdt_property_u32(fdt, "bank-width", width);
+	fdt_end_node(fdt);
+}
+
+static bool has(const struct fdt_config *c, const struct board_device *dev)
+{
+	return !dev->wanted || (c->machine && dev->wanted(c->machine));
 }
 
 int fdt_build(void *buf, size_t size, const struct fdt_config *c, struct vmm_error *err)
@@ -212,7 +231,7 @@ int fdt_build(void *buf, size_t size, const struct fdt_config *c, struct vmm_err
 	intc(buf, c);
 	clock_24mhz(buf);
 	for (unsigned i = 0; i < c->n_devices; i++)
-		if (c->devices[i].fdt)
+		if (c->devices[i].fdt && has(c, &c->devices[i]))
 			c->devices[i].fdt(buf, &c->devices[i]);
 	virtio_slots_fdt(buf, c->n_virtio);
 	fdt_end_node(buf);

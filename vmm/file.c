@@ -47,7 +47,7 @@ static int read_all(int fd, const char *path, uint64_t limit, uint8_t **data, si
 		}
 		n += (size_t)got;
 		if (n > limit) {
-			vmm_fail(err, "%s: larger than the guest's memory (%" PRIu64 " %s)", path,
+			vmm_fail(err, "%s: larger than %" PRIu64 " %s, which is all the room there is", path,
 				 limit >> 20 ? limit >> 20 : limit >> 10, limit >> 20 ? "MiB" : "KiB");
 			break;
 		}

@@ -19,6 +19,8 @@
 #include <libfdt.h>
 
 #include "board_fdt.h"
+#include "flash.h"
+#include "fw_cfg.h"
 
 /* What the files hold, and what was found in it. */
 struct payload {
@@ -27,8 +29,10 @@ struct payload {
 	struct image image;
 };
 
-static void payload_free(struct payload *p)
+void payload_free(struct payload *p)
 {
+	if (!p)
+		return;
 	image_free(&p->image);
 	free(p->kernel);
 	free(p->initrd);
@@ -53,6 +57,16 @@ static int payload_read(struct payload *p, struct boot_plan *plan, struct source
 		if (!p->initrd_size)
 			return vmm_fail(err, "%s: empty", config->initrd);
 	}
+	if (config->firmware) {
+		/* The first vcpu starts at address 0, and firmware looks for the tree at the bottom of RAM. */
+		*plan = (struct boot_plan){.dtb = BOARD_RAM};
+		if (config->memory < 2 * BOOT_DTB_SIZE)
+			return vmm_fail(err, "firmware needs more than %" PRIu64 " MiB of memory (--memory)",
+					config->memory >> 20);
+		if (config->kernel && p->image.kind != IMAGE_LINUX)
+			return vmm_fail(err, "%s: an ELF, and firmware starts EFI programs only", config->kernel);
+		return 0;
+	}
 	if (boot_plan(plan, config->kernel ? &p->image : NULL, p->initrd_size, ram, &inner))
 		return vmm_fail(err, "%s: %.400s",
 				config->kernel	 ? config->kernel
@@ -68,22 +82,44 @@ int sources_open(struct sources *files, const struct machine_config *config, str
 		return -1;
 	if (config->initrd && source_open(&files->initrd, config->initrd, config->memory, err))
 		return -1;
+	if (config->firmware && source_open(&files->firmware, config->firmware, FLASH_BANK, err))
+		return -1;
+	if (config->dtb && source_open(&files->dtb, config->dtb, BOOT_DTB_SIZE, err))
+		return -1;
 	return 0;
 }
 
 void sources_close(struct sources *files)
 {
+	source_close(&files->firmware);
+	source_close(&files->dtb);
 	source_close(&files->kernel);
 	source_close(&files->initrd);
 }
 
-static int build_tree(void *buf, const struct machine_config *config, const struct boot_plan *plan,
-		      const uint64_t *mpidr, struct vmm_error *err)
+static int adopt_tree(void *buf, const struct machine_config *config, struct sources *files,
+		      const struct fdt_config *tree, struct vmm_error *err)
+{
+	struct vmm_error inner;
+	uint8_t *data;
+	size_t size;
+	int rc;
+
+	if (source_read(&files->dtb, BOOT_DTB_SIZE, &data, &size, err))
+		return -1;
+	rc = fdt_adopt(buf, BOOT_DTB_SIZE, data, size, tree, &inner);
+	free(data);
+	return rc ? vmm_fail(err, "--dtb: %s: %.400s", config->dtb, inner.text) : 0;
+}
+
+static int build_tree(void *buf, const struct machine_config *config, struct sources *files,
+		      const struct boot_plan *plan, const uint64_t *mpidr, struct vmm_error *err)
 {
 	struct fdt_config tree = {
 		.devices = board_devices,
 		.n_devices = board_n_devices,
 		.n_virtio = config->n_virtio,
+		.machine = config,
 		.ram = BOARD_RAM,
 		.ram_size = config->memory,
 		.n_cpus = config->smp,
@@ -97,6 +133,8 @@ static int build_tree(void *buf, const struct machine_config *config, const stru
 		.bootargs = config->append,
 	};
 
+	if (config->dtb)
+		return adopt_tree(buf, config, files, &tree, err);
 	if (getrandom(&tree.kaslr_seed, sizeof(tree.kaslr_seed), 0) != sizeof(tree.kaslr_seed) ||
 	    getrandom(tree.rng_seed, sizeof(tree.rng_seed), 0) != sizeof(tree.rng_seed))
 		return vmm_fail(err, "no random numbers: %s", strerror(errno));
@@ -110,10 +148,11 @@ static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error
 
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		mpidr[i] = m->vcpus[i].mpidr;
-	boot_load(&m->plan, &p->image, m->host_ram, m->ram);
-	if (p->initrd)
+	if (!m->firmware)
+		boot_load(&m->plan, &p->image, m->host_ram, m->ram);
+	if (p->initrd && !m->firmware)
 		memcpy(m->host_ram + (m->plan.initrd - m->ram.ipa), p->initrd, p->initrd_size);
-	if (build_tree(tree, &m->config, &m->plan, mpidr, err))
+	if (build_tree(tree, &m->config, &m->files, &m->plan, mpidr, err))
 		return -1;
 #if defined(__aarch64__)
 	/* The guest starts with its caches off or not yet coherent with the host's. */
@@ -124,14 +163,62 @@ static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error
 	return 0;
 }
 
+static int fill_flash(struct machine *m, struct vmm_error *err)
+{
+	static const uint8_t elf[4] = {0x7f, 'E', 'L', 'F'};
+	uint8_t *data;
+	size_t size;
+
+	if (source_read(&m->files.firmware, FLASH_BANK, &data, &size, err))
+		return -1;
+	if (!size || (size >= sizeof(elf) && !memcmp(data, elf, sizeof(elf)))) {
+		free(data);
+		return vmm_fail(err, "%s: %s", m->config.firmware, size ? "an ELF; a flash takes raw bytes" : "empty");
+	}
+	memcpy(m->firmware, data, size);
+#if defined(__aarch64__)
+	__builtin___clear_cache((char *)m->firmware, (char *)m->firmware + size);
+#endif
+	free(data);
+	return 0;
+}
+
+/* What firmware may boot by itself stays in memory for it. */
+static void offer(struct machine *m, struct payload *p)
+{
+	size_t cmdline = m->config.append ? strlen(m->config.append) + 1 : 0;
+
+	fw_cfg_set(m->fw_cfg, FW_CFG_KERNEL_DATA, p->image.data, p->image.size);
+	fw_cfg_set_number(m->fw_cfg, FW_CFG_KERNEL_SIZE, (uint32_t)p->image.size, 4);
+	fw_cfg_set(m->fw_cfg, FW_CFG_INITRD_DATA, p->initrd, p->initrd_size);
+	fw_cfg_set_number(m->fw_cfg, FW_CFG_INITRD_SIZE, (uint32_t)p->initrd_size, 4);
+	fw_cfg_set(m->fw_cfg, FW_CFG_CMDLINE_DATA, m->config.append, cmdline);
+	fw_cfg_set_number(m->fw_cfg, FW_CFG_CMDLINE_SIZE, (uint32_t)cmdline, 4);
+}
+
 int machine_load(struct machine *m, struct vmm_error *err)
 {
-	struct payload p;
-	int rc = payload_read(&p, &m->plan, &m->files, &m->config, err);
+	struct payload *p = malloc(sizeof(*p));
+	int rc;
 
+	if (!p)
+		return vmm_fail(err, "no memory");
+	rc = payload_read(p, &m->plan, &m->files, &m->config, err);
 	if (!rc)
-		rc = fill_ram(m, &p, err);
-	payload_free(&p);
+		rc = fill_ram(m, p, err);
+	if (!rc && m->firmware)
+		rc = fill_flash(m, err);
+	if (!rc && m->fw_cfg) {
+		struct payload *old = m->payload;
+
+		pthread_mutex_lock(&m->fw_cfg->dev.lock);
+		offer(m, p);
+		pthread_mutex_unlock(&m->fw_cfg->dev.lock);
+		m->payload = p;
+		p = old;
+	}
+	payload_free(p);
+	free(p);
 	return rc ? rc : vcpus_set_entry(m, err);
 }
 
@@ -179,7 +266,7 @@ int machine_dump_dtb(const struct machine_config *config, const char *path, stru
 		vmm_fail(err, "no memory for the device tree");
 		goto out;
 	}
-	if (build_tree(tree, config, &plan, mpidr, err))
+	if (build_tree(tree, config, &files, &plan, mpidr, err))
 		goto out;
 	fdt_pack(tree);
 	rc = save(path, tree, fdt_totalsize(tree), err);

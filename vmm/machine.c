@@ -20,11 +20,23 @@
 #include <pawl/pawl.h>
 
 #include "board_fdt.h"
+#include "flash.h"
 #include "virtio_board.h"
 
 /* ---- the memory map: this table, and machine.h's BOARD_* */
 
 const struct board_device board_devices[] = {
+	{.name = "flash",
+	 .ipa = 0,
+	 .size = FLASH_BANK,
+	 .wanted = flash_wanted,
+	 .create = flash_code_create,
+	 .fdt = flash_fdt},
+	{.name = "flash for variables",
+	 .ipa = FLASH_BANK,
+	 .size = FLASH_BANK,
+	 .wanted = flash_wanted,
+	 .create = flash_vars_create},
 	{.name = "uart",
 	 .ipa = 0x09000000,
 	 .size = 0x1000,
@@ -33,6 +45,12 @@ const struct board_device board_devices[] = {
 	 .fdt = pl011_fdt,
 	 .stdout_name = "pl011"},
 	{.name = "rtc", .ipa = 0x09010000, .size = 0x1000, .spi = 2, .create = pl031_create, .fdt = pl031_fdt},
+	{.name = "fw_cfg",
+	 .ipa = 0x09020000,
+	 .size = 0x18,
+	 .wanted = fw_cfg_wanted,
+	 .create = fw_cfg_create,
+	 .fdt = fw_cfg_fdt},
 	{.name = "gpio", .ipa = 0x09030000, .size = 0x1000, .spi = 7, .create = pl061_create, .fdt = pl061_fdt},
 	/* QEMU's board has nothing at these two */
 	{.name = "exit port", .ipa = 0x090e0000, .size = 0x1000, .create = exit_port_create, .fdt = exit_port_fdt},
@@ -277,8 +295,10 @@ static int choose_cpu(struct machine *m, struct vmm_error *err)
 static int create_vm(struct machine *m, struct vmm_error *err)
 {
 	const struct kvm_sys *sys = m->sys;
-	struct kvm_userspace_memory_region slot = {
-		.guest_phys_addr = m->ram.ipa, .memory_size = m->ram.size, .userspace_addr = (uintptr_t)m->host_ram};
+	struct kvm_userspace_memory_region slot = {.slot = SLOT_RAM,
+						   .guest_phys_addr = m->ram.ipa,
+						   .memory_size = m->ram.size,
+						   .userspace_addr = (uintptr_t)m->host_ram};
 	int version, ipa_bits, run_size, max_vcpus;
 	unsigned need = 32;
 
@@ -348,11 +368,18 @@ static int create_gic(struct machine *m, struct vmm_error *err)
 static int create_devices(struct machine *m, struct vmm_error *err)
 {
 	for (unsigned i = 0; i < board_n_devices; i++) {
-		struct device *dev = board_devices[i].create(m);
+		const struct board_device *row = &board_devices[i];
+		struct device *dev;
 
+		if (row->wanted && !row->wanted(&m->config))
+			continue;
+		err->text[0] = 0;
+		dev = row->create(m, row, err);
+		if (!dev && err->text[0])
+			return -1;
 		if (!dev)
-			return vmm_fail(err, "cannot make the %s: %s", board_devices[i].name, strerror(errno));
-		m->wires[i] = (struct irq_wire){m, 32 + board_devices[i].spi};
+			return vmm_fail(err, "cannot make the %s: %s", row->name, strerror(errno));
+		m->wires[i] = (struct irq_wire){m, 32 + row->spi};
 		pthread_mutex_init(&dev->lock, NULL);
 		dev->set_irq = wire_set;
 		dev->irq_arg = &m->wires[i];
@@ -444,6 +471,8 @@ void machine_destroy(struct machine *m)
 	if (m->host_ram)
 		munmap(m->host_ram, m->ram.size);
 	sources_close(&m->files);
+	payload_free(m->payload);
+	free(m->payload);
 	if (m->loop)
 		loop_destroy(m->loop);
 	close_fd(m->end_fd);

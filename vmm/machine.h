@@ -57,10 +57,12 @@ struct board_device {
 	const char *name;
 	uint64_t ipa, size; /* bytes */
 	uint32_t spi;	    /* SPI number; INTID - 32 */
-	/* NULL if there is no memory */
-	struct device *(*create)(struct machine *m);
-	void (*fdt)(void *fdt, const struct board_device *dev);
-	const char *stdout_name; /* FDT node name, if this is where the console is */
+	/* NULL: the machine always has it */
+	bool (*wanted)(const struct machine_config *config);
+	/* NULL with a message, or with errno if the message is empty */
+	struct device *(*create)(struct machine *m, const struct board_device *row, struct vmm_error *err);
+	void (*fdt)(void *fdt, const struct board_device *dev); /* NULL: another row's speaks for it */
+	const char *stdout_name;				/* FDT node name, if this is where the console is */
 };
 
 /* The memory map, as far as it is no row of the table; intro of machine.c */
@@ -72,6 +74,7 @@ enum {
 	BOARD_GIC_REDIST_SIZE = 0x20000, /* per vcpu */
 	BOARD_GIC_INTIDS = 288		 /* 256 SPIs */
 };
+enum { SLOT_RAM, SLOT_FLASH_CODE, SLOT_FLASH_VARS }; /* memory slots */
 
 extern const struct board_device board_devices[]; /* machine.c */
 extern const unsigned board_n_devices;
@@ -121,7 +124,7 @@ struct source {
 };
 
 struct sources {
-	struct source kernel, initrd;
+	struct source kernel, initrd, firmware, dtb;
 };
 
 struct irq_wire { /* set_irq's argument: an SPI of the in-kernel GIC */
@@ -138,6 +141,9 @@ struct machine {
 	size_t run_size; /* bytes of a vcpu's mapping */
 	struct boot_ram ram;
 	uint8_t *host_ram;
+	uint8_t *firmware; /* the flash bank that the first vcpu starts in, or NULL */
+	struct fw_cfg *fw_cfg;
+	struct payload *payload; /* with fw_cfg: what it shows */
 	struct sources files;
 	struct boot_plan plan;
 	struct device *devices[MACHINE_MAX_DEVICES]; /* by row of board_devices */
@@ -204,6 +210,7 @@ void machine_want_reset(struct machine *m);
 int machine_check_memory(const struct machine_config *config, struct vmm_error *err);
 
 /* ---- load.c */
+void payload_free(struct payload *p);
 int sources_open(struct sources *files, const struct machine_config *config, struct vmm_error *err);
 void sources_close(struct sources *files);
 /* Read the files, put kernel, initrd and tree into RAM, set the first vcpu's registers. Main thread, vcpus stopped. */
@@ -256,15 +263,22 @@ int source_read(struct source *s, uint64_t limit, uint8_t **data, size_t *size, 
 void source_close(struct source *s);
 
 /* ---- devices */
-struct device *pl011_create(struct machine *m);
+struct device *pl011_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
 void pl011_fdt(void *fdt, const struct board_device *dev);
-struct device *pl031_create(struct machine *m);
+struct device *pl031_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
 void pl031_fdt(void *fdt, const struct board_device *dev);
-struct device *pl061_create(struct machine *m);
+struct device *pl061_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
 void pl061_fdt(void *fdt, const struct board_device *dev);
-struct device *exit_port_create(struct machine *m);
+struct device *exit_port_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
 void exit_port_fdt(void *fdt, const struct board_device *dev);
-struct device *pvpanic_create(struct machine *m);
+struct device *pvpanic_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
 void pvpanic_fdt(void *fdt, const struct board_device *dev);
+struct device *flash_code_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
+struct device *flash_vars_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
+bool flash_wanted(const struct machine_config *config);
+void flash_fdt(void *fdt, const struct board_device *dev);
+struct device *fw_cfg_create(struct machine *m, const struct board_device *row, struct vmm_error *err);
+bool fw_cfg_wanted(const struct machine_config *config);
+void fw_cfg_fdt(void *fdt, const struct board_device *dev);
 
 #endif

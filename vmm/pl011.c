@@ -304,7 +304,7 @@ static void input_wanted(void *arg)
 	console_input_wanted(arg);
 }
 
-struct device *pl011_create(struct machine *m)
+struct device *pl011_create(struct machine *m, const struct board_device *row, struct vmm_error *err)
 {
 	struct pl011 *u = calloc(1, sizeof(*u));
 

@@ -170,7 +170,7 @@ static void board_rtc_free(struct device *dev)
 static const struct device_ops board_rtc_ops = {
 	.read = pl031_read, .write = pl031_write, .reset = pl031_reset, .free = board_rtc_free};
 
-struct device *pl031_create(struct machine *m)
+struct device *pl031_create(struct machine *m, const struct board_device *row, struct vmm_error *err)
 {
 	struct board_rtc *b = calloc(1, sizeof(*b));
 

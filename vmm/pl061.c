@@ -187,7 +187,7 @@ static void board_gpio_free(struct device *dev)
 static const struct device_ops board_gpio_ops = {
 	.read = pl061_read, .write = pl061_write, .reset = pl061_reset, .free = board_gpio_free};
 
-struct device *pl061_create(struct machine *m)
+struct device *pl061_create(struct machine *m, const struct board_device *row, struct vmm_error *err)
 {
 	struct board_gpio *b = calloc(1, sizeof(*b));
 

@@ -40,7 +40,7 @@ static void pvpanic_free(struct device *dev)
 
 static const struct device_ops pvpanic_ops = {.read = pvpanic_read, .write = pvpanic_write, .free = pvpanic_free};
 
-struct device *pvpanic_create(struct machine *m)
+struct device *pvpanic_create(struct machine *m, const struct board_device *row, struct vmm_error *err)
 {
 	struct pvpanic *p = calloc(1, sizeof(*p));
 

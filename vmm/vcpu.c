@@ -113,11 +113,13 @@ int vcpus_create(struct machine *m, struct vmm_error *err)
 	return 0;
 }
 
-/* "Call the kernel image": x0 is the tree; x1..x3 are 0 and PSTATE is EL1h with DAIF masked since KVM_ARM_VCPU_INIT. */
+/* "Call the kernel image": x0 is the tree, if it is a kernel that is called; x1..x3 are 0 and PSTATE is EL1h with DAIF masked since KVM_ARM_VCPU_INIT. */
 int vcpus_set_entry(struct machine *m, struct vmm_error *err)
 {
+	uint64_t x0 = m->firmware ? 0 : m->plan.dtb;
+
 	if (vcpu_reg(&m->vcpus[0], KVM_SET_ONE_REG, CORE_REG(regs.pc), &m->plan.entry) ||
-	    vcpu_reg(&m->vcpus[0], KVM_SET_ONE_REG, CORE_REG(regs.regs[0]), &m->plan.dtb))
+	    vcpu_reg(&m->vcpus[0], KVM_SET_ONE_REG, CORE_REG(regs.regs[0]), &x0))
 		return vmm_fail(err, "cannot set the first vcpu's registers: %s", strerror(errno));
 	return 0;
 }

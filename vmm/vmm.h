@@ -48,14 +48,17 @@ struct virtio_spec {
 
 struct machine_config {
 	const struct kvm_sys *sys;
-	const char *kvm_path; /**< for sys->open */
-	const char *kernel;   /**< file; NULL only for machine_dump_dtb() */
-	const char *initrd;   /**< file, or NULL */
-	const char *append;   /**< kernel command line, or NULL */
-	const char *cpu;      /**< model, or NULL for what KVM has */
-	uint64_t memory;      /**< bytes, a multiple of 64 KiB */
-	unsigned smp;	      /**< vcpus, 1..machine_max_vcpus() */
-	bool held;	      /**< the vcpus wait for the debugger's resume() */
+	const char *kvm_path;	/**< for sys->open */
+	const char *kernel;	/**< file; NULL only for machine_dump_dtb() and with firmware */
+	const char *initrd;	/**< file, or NULL */
+	const char *append;	/**< kernel command line, or NULL */
+	const char *firmware;	/**< file for the first flash bank, where the machine then starts; or NULL */
+	const char *flash_vars; /**< file for the second, created if missing; or NULL: forgotten at the end */
+	const char *cpu;	/**< model, or NULL for what KVM has */
+	const char *dtb;	/**< file with a device tree in place of the machine's own, or NULL */
+	uint64_t memory;	/**< bytes, a multiple of 64 KiB */
+	unsigned smp;		/**< vcpus, 1..machine_max_vcpus() */
+	bool held;		/**< the vcpus wait for the debugger's resume() */
 	bool verbose;
 	const struct virtio_spec *virtio; /**< used by machine_create() only */
 	unsigned n_virtio;		  /**< at most MACHINE_MAX_VIRTIO */

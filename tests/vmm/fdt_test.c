@@ -216,6 +216,87 @@ static void a_tree_that_does_not_fit_is_an_error_at_any_size(void **state)
 	assert_in_range(fits, 1, 0xfff);
 }
 
+static void flash_and_fw_cfg_are_there_with_firmware_only(void **state)
+{
+	struct fdt_config c = config();
+	struct machine_config machine = {.firmware = NULL};
+
+	c.machine = &machine;
+	build(&c);
+	assert_true(fdt_path_offset(tree, "/flash@0") < 0);
+	assert_true(fdt_path_offset(tree, "/fw-cfg@9020000") < 0);
+	machine.firmware = "x";
+	build(&c);
+	EXPECT_CELLS("/flash@0", "reg", 0, 0, 0, 0x04000000, 0, 0x04000000, 0, 0x04000000);
+	EXPECT_CELLS("/flash@0", "bank-width", 4);
+	EXPECT_CELLS("/fw-cfg@9020000", "reg", 0, 0x09020000, 0, 0x18);
+}
+
+static void the_power_button_is_a_key_on_pin_3(void **state)
+{
+	struct fdt_config c = config();
+	const fdt32_t *gpios;
+	int len;
+
+	build(&c);
+	gpios = fdt_getprop(tree, node("/gpio-keys/poweroff"), "gpios", &len);
+	assert_int_equal(len, 12);
+	assert_int_equal(fdt32_to_cpu(gpios[0]), fdt_get_phandle(tree, node("/pl061@9030000")));
+	EXPECT_CELLS("/gpio-keys/poweroff", "linux,code", 116);
+	assert_int_equal(fdt32_to_cpu(gpios[1]), 3);
+}
+
+/* ---- a tree of the user's */
+
+static void a_users_tree_keeps_what_it_says_and_gets_command_line_and_initrd(void **state)
+{
+	static uint8_t user[0x10000];
+	struct fdt_config c = config();
+	int len;
+
+	build(&c);
+	memcpy(user, tree, sizeof(user));
+	c.bootargs = "other";
+	c.initrd = 0x50000000;
+	c.kaslr_seed = 1;
+	assert_int_equal(fdt_adopt(tree, sizeof(tree), user, sizeof(user), &c, &error), 0);
+	assert_string_equal(fdt_getprop(tree, node("/chosen"), "bootargs", &len), "other");
+	EXPECT_CELLS("/chosen", "linux,initrd-start", 0, 0x50000000);
+	EXPECT_CELLS("/chosen", "kaslr-seed", 0x11223344, 0x55667788);
+	c.bootargs = NULL;
+	assert_int_equal(fdt_adopt(tree, sizeof(tree), user, sizeof(user), &c, &error), 0);
+	assert_string_equal(fdt_getprop(tree, node("/chosen"), "bootargs", &len), "console=ttyAMA0 quiet");
+}
+
+static void a_users_tree_without_memory_gets_some(void **state)
+{
+	static uint8_t user[0x1000];
+	struct fdt_config c = config();
+
+	fdt_create_empty_tree(user, sizeof(user));
+	fdt_setprop_u32(user, 0, "#address-cells", 2);
+	fdt_setprop_u32(user, 0, "#size-cells", 2);
+	assert_int_equal(fdt_adopt(tree, sizeof(tree), user, sizeof(user), &c, &error), 0);
+	EXPECT_CELLS("/memory@40000000", "reg", 0, 0x40000000, 1, 0x23450000);
+}
+
+static void a_users_tree_that_is_none_is_refused_wherever_it_is_cut(void **state)
+{
+	static uint8_t user[0x10000];
+	struct fdt_config c = config();
+	size_t size;
+
+	build(&c);
+	memcpy(user, tree, sizeof(user));
+	size = fdt_totalsize(user);
+	for (size_t n = 0; n < size; n += 13)
+		assert_int_equal(fdt_adopt(tree, sizeof(tree), user, n, &c, &error), -1);
+	c.ram_size = 1 << 20;
+	assert_int_equal(fdt_adopt(tree, sizeof(tree), user, size, &c, &error), -1);
+	assert_non_null(strstr(error.text, "--memory"));
+	assert_int_equal(fdt_adopt(tree, 2048, user, size, &c, &error), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +308,11 @@ int main(void)
 		cmocka_unit_test(chosen_says_what_to_boot_with),
 		cmocka_unit_test(what_was_not_given_is_not_there),
 		cmocka_unit_test(a_tree_that_does_not_fit_is_an_error_at_any_size),
+		cmocka_unit_test(flash_and_fw_cfg_are_there_with_firmware_only),
+		cmocka_unit_test(the_power_button_is_a_key_on_pin_3),
+		cmocka_unit_test(a_users_tree_keeps_what_it_says_and_gets_command_line_and_initrd),
+		cmocka_unit_test(a_users_tree_without_memory_gets_some),
+		cmocka_unit_test(a_users_tree_that_is_none_is_refused_wherever_it_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,7 @@ refused 2 "--smp is given twice" --smp 1 --kernel x --smp 2
 refused 2 "--kernel is given twice" -k x --kernel=y
 refused 2 "unexpected argument 'y'" x y
 refused 2 "--gdb-wait takes no argument" --kernel x --gdb-wait=1 --gdb 1
+refused 2 "--flash-vars needs --firmware" --kernel x --flash-vars y
 refused 2 "--gdb-wait needs --gdb" --kernel x --gdb-wait
 refused 2 "--gdb: the address is empty" --kernel x --gdb ""
 for size in "" x -1 +1 12Q 1MM 0x 99999999999999999999 18446744073709551615K " 5M"; do
@@ -79,12 +80,24 @@ refused 1 "$dir/text: a text file" --kernel "$dir/text"
 head -c 40 "$kernel" >"$dir/short"
 refused 1 "only 40 bytes" --kernel "$dir/short"
 head -c 3000000 /dev/zero >"$dir/big"
-refused 1 "larger than the guest's memory (2 MiB)" --kernel "$kernel" --memory 2M --initrd "$dir/big"
+refused 1 "larger than 2 MiB, which is all" --kernel "$kernel" --memory 2M --initrd "$dir/big"
 refused 1 "cannot get 4194304000 MiB of memory" --kernel "$kernel" --memory 4000T
 refused 1 "more guest memory than an address can name" --kernel "$kernel" --memory 16000000T
 refused 1 "do not fit into 2 MiB" --kernel "$kernel" --memory 2M
 refused 1 "/nonexistent" --kernel "$kernel" --kvm /nonexistent
-refused 1 "larger than the guest's memory (64 KiB)" --kernel "$dir/big" --memory 64K
+refused 1 "larger than 64 KiB, which is all" --kernel "$dir/big" --memory 64K
+refused 1 "$dir/empty: empty" --firmware "$dir/empty"
+refused 1 "$dir/elf: an ELF; a flash takes raw bytes" --firmware "$dir/elf"
+refused 1 "/nonexistent: No such file" --firmware /nonexistent
+refused 1 "firmware needs more than 3 MiB" --firmware "$kernel" --memory 3M
+refused 1 "--flash-vars: /nonexistent/v: No such file" --firmware "$kernel" --flash-vars /nonexistent/v
+refused 1 "--flash-vars: $dir: Is a directory" --firmware "$kernel" --flash-vars "$dir"
+refused 1 "--flash-vars: /dev/null: no regular file" --firmware "$kernel" --flash-vars /dev/null
+truncate -s 65M "$dir/big"
+refused 1 "larger than 64 MiB" --firmware "$dir/big"
+refused 1 "--flash-vars: $dir/big: larger than the 64 MiB" --firmware "$kernel" --flash-vars "$dir/big"
+refused 1 "--dtb: $dir/text: no device tree" --kernel "$kernel" --dtb "$dir/text"
+refused 1 "/nonexistent: No such file" --kernel "$kernel" --dtb /nonexistent
 # A kernel that is an EFI program too, with a section of 16 bytes at 0x1000, and cut off before its end.
 {
 	printf 'MZ\000\000'
@@ -121,6 +134,16 @@ elif [ -s "$dir/dts" ] && ! grep -q 'bootargs = "a b";' "$dir/dts"; then
 	echo "not ok: the tree has the command line"
 	failed=1
 fi
+# A tree that is given is checked, and completed.
+n=$((n + 1))
+if ! "$pawl" run --kernel "$kernel" --append 'c d' --dtb "$dir/dtb" --dump-dtb "$dir/dtb2" || ! grep -q 'c d' "$dir/dtb2" || grep -q 'a b' "$dir/dtb2"; then
+	echo "not ok: --dtb FILE with --append"
+	failed=1
+fi
+refused 1 "--dtb: $dir/dtb: memory at 0x40000000, 512 MiB, and the machine has 256 MiB" --kernel "$kernel" --dtb "$dir/dtb" --memory 256M
+head -c 100 "$dir/dtb" >"$dir/dtb2"
+refused 1 "--dtb: $dir/dtb2: no device tree" --kernel "$kernel" --dtb "$dir/dtb2"
+rm -f "$dir/dtb2"
 n=$((n + 1))
 "$pawl" run --help | grep -q -- '--dump-dtb FILE' || { echo "not ok: --help"; failed=1; }
 
