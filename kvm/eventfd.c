@@ -34,8 +34,13 @@ struct irqfd {
 	struct vm *vm;
 	struct event event, resample; /* resample.fd -1: none */
 	unsigned gsi;
-	struct irqfd *next;
+	struct irqfd *next;	   /* of the VM; under eventfds->lock */
+	struct irqfd *next_of_all; /* under all_lock */
 };
+
+/* An eventfd that two irqfds read from would wake one of them only: so it is one's, whichever VM's. */
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+static struct irqfd *all;				     /* under all_lock */
 
 struct ioeventfd {
 	struct io_dev dev;
@@ -267,9 +272,39 @@ static bool resampler_exists_locked(const struct eventfds *e, unsigned gsi)
 	return false;
 }
 
-/* It is in no list any more. */
+/* 0, or -EBUSY: another one has its eventfd. */
+static int all_add(struct irqfd *f)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&all_lock);
+	for (const struct irqfd *o = all; o && !err; o = o->next_of_all)
+		if (event_is(&o->event, f->event.fd, f->event.id))
+			err = -EBUSY;
+	if (!err) {
+		f->next_of_all = all;
+		all = f;
+	}
+	pthread_mutex_unlock(&all_lock);
+	return err;
+}
+
+static void all_remove(const struct irqfd *f)
+{
+	pthread_mutex_lock(&all_lock);
+	for (struct irqfd **p = &all; *p; p = &(*p)->next_of_all) {
+		if (*p == f) {
+			*p = f->next_of_all;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&all_lock);
+}
+
+/* It is in no list of its VM any more. */
 static void irqfd_free(struct irqfd *f)
 {
+	all_remove(f);
 	event_put(&f->event);
 	event_put(&f->resample);
 	free(f);
@@ -295,9 +330,7 @@ static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
 		return err;
 	}
 	pthread_mutex_lock(&e->lock);
-	for (const struct irqfd *o = e->irqfds; o && !err; o = o->next)
-		if (event_is(&o->event, f->event.fd, f->event.id))
-			err = -EBUSY;
+	err = all_add(f);
 	if (!err)
 		err = service_fd_add(vm, f->event.fd, irqfd_ready, f);
 	if (!err) {

@@ -67,6 +67,23 @@ static uint64_t count(int fd)
 	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
+static void an_eventfd_is_one_irqfds_in_whatever_vm(void **state)
+{
+	struct fake *a = machine(), *b = machine();
+	int fd = eventfd(0, 0), other = dup(fd);
+
+	assert_int_equal(irqfd(a, fd, GSI, 0, 0), 0);
+	assert_int_equal(irqfd(b, other, GSI, 0, 0), -EBUSY);
+	assert_int_equal(irqfd(a, fd, GSI, KVM_IRQFD_FLAG_DEASSIGN, 0), 0);
+	assert_int_equal(irqfd(b, other, GSI, 0, 0), 0);
+	assert_int_equal(irqfd(a, fd, GSI, 0, 0), -EBUSY);
+	end(b); /* with its irqfd */
+	assert_int_equal(irqfd(a, fd, GSI, 0, 0), 0);
+	end(a);
+	close(fd);
+	close(other);
+}
+
 static void irqfd_errors(void **state)
 {
 	int fd = eventfd(0, EFD_NONBLOCK), fd2, file = open("/dev/null", O_RDONLY);
@@ -381,6 +398,7 @@ static void a_full_eventfd_does_not_block_the_vcpu(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_eventfd_is_one_irqfds_in_whatever_vm),
 		cmocka_unit_test(irqfd_errors),
 		cmocka_unit_test(an_irqfd_is_an_edge),
 		cmocka_unit_test(an_irqfd_without_resampler_leaves_a_level_up),
