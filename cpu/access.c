@@ -64,7 +64,9 @@ struct access {
 	bool misaligned; /* for Device memory */
 	bool cm;	 /* cache maintenance: syndrome only */
 	bool zva;
+	bool hi; /* the page looked up is the second one */
 	struct tlb_bank *bank;
+	struct window_op window;
 };
 
 /*
@@ -128,8 +130,28 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 	return host;
 
 abort:
+	if (unlikely(cpu->window.on) && !(a->m & IR_MEM_ISV) && !a->cm && (host = window_page(cpu, va, a->hi, &f))) {
+		*flags = SLOW_WINDOW;
+		return host;
+	}
 	abort_data(cpu, va, a->m, abort_is_write(cpu, a, va, &f), a->cm, &f);
 	return NULL;
+}
+
+/* Some of an access, whose pages have these flags, is outside of memory: what window.c has to know. */
+static int access_window(struct cpu *cpu, struct access *a, unsigned total, uint32_t lo, uint32_t hi)
+{
+	unsigned first = total, exclusive = a->m & IR_MEM_EXCL && a->kinds & ACC_WRITE;
+
+	if ((a->va ^ (a->va + total - 1)) & IR_PAGE_MASK)
+		first = 4096 - (a->va & 4095);
+	a->window = (struct window_op){
+		.where = (lo & SLOW_WINDOW ? WINDOW_LO : 0) | (hi & SLOW_WINDOW ? WINDOW_HI : 0),
+		.lo = first,
+		.hi = total - first,
+		.elem = 1u << IR_MEM_ALIGN_SIZE(a->m),
+	};
+	return window_begin(cpu, &a->window, !(a->kinds & ACC_WRITE) || (a->m & IR_MEM_RMW && !exclusive));
 }
 
 /*
@@ -165,6 +187,7 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 		return 1;
 	end = a->va + total - 1;
 	if (unlikely((a->va ^ end) & IR_PAGE_MASK)) {
+		a->hi = true;
 		*hi = access_page(cpu, a, end & IR_PAGE_MASK, &flags2);
 		if (!*hi)
 			return 1;
@@ -172,6 +195,8 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 	if (unlikely((flags | flags2) & SLOW_WATCH) &&
 	    debug_watchpoint(cpu, a->va, total, m & IR_MEM_RMW ? ACC_READ | ACC_WRITE : a->kinds, a->unpriv, a->cm))
 		return 1;
+	if (unlikely((flags | flags2) & SLOW_WINDOW))
+		return access_window(cpu, a, total, flags, flags2);
 	return 0;
 }
 
@@ -287,7 +312,7 @@ static int access_store(struct ir_env *env, uint64_t va, uint32_t m, const void 
 		to_guest(lo, in, 1, first);
 		to_guest(hi, (const uint8_t *)in + first, 1, total - first);
 	}
-	return 0;
+	return unlikely(a.window.where) ? window_store(cpu, &a.window) : 0;
 }
 
 static int access_atomic(struct ir_env *env, uint64_t va, uint32_t m, void **host)
@@ -298,6 +323,8 @@ static int access_atomic(struct ir_env *env, uint64_t va, uint32_t m, void **hos
 
 	if (access_check(cpu, &a, total_bytes(m), &lo, &hi))
 		return 1;
+	if (unlikely(a.window.where) && (m & IR_MEM_WNR))
+		window_defer(cpu, &a.window, m & IR_MEM_EXCL);
 	*host = lo;
 	return 0;
 }
@@ -321,6 +348,14 @@ int access_zva(struct cpu *cpu, uint64_t va)
 	if (!host)
 		return 1;
 	host -= va & (BLOCK - 1);
+	if (unlikely(flags & SLOW_WINDOW)) {
+		a.window = (struct window_op){.where = WINDOW_LO, .lo = BLOCK, .elem = 8};
+		if (window_begin(cpu, &a.window, false))
+			return 1;
+		a.window.ipa[0] &= ~(ipa_t)(BLOCK - 1);
+		memset(host, 0, BLOCK);
+		return window_store(cpu, &a.window);
+	}
 	if (unlikely(flags & SLOW_WATCH) && debug_watchpoint(cpu, a.va, BLOCK, ACC_WRITE, a.unpriv, false))
 		return 1;
 	for (unsigned i = 0; i < BLOCK; i += 8)

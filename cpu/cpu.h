@@ -165,6 +165,26 @@ struct cpu_count {
 	uint64_t since;	     /* count.c */
 };
 
+/*
+ * window.c: an access that the hypervisor is asked to make, since it is outside of memory and a syndrome could not describe it.
+ * With window.on, cpu_run returns for such an instruction as for the abort that it is, and window.request says: make the last
+ * one of access[], set its data if it is a read, set done, and go on. No interrupt is taken before the instruction is complete.
+ */
+enum { CPU_WINDOW_MAX = 80 };
+struct cpu_access {
+	ipa_t ipa;
+	uint64_t data; /* little endian */
+	uint8_t len;   /* bytes: 1, 2, 4, 8 */
+	bool is_write, done;
+};
+struct cpu_window {
+	bool on; /* set by the hypervisor */
+	bool request;
+	unsigned n, next; /* accesses that were made or asked for; window.c */
+	uint64_t pc;
+	struct cpu_access access[CPU_WINDOW_MAX];
+};
+
 struct cpu {
 	struct ir_env env; /* first member */
 
@@ -177,6 +197,7 @@ struct cpu {
 	struct cpu_dbg_regs dbg;   /* the guest's own */
 	struct cpu_timer timer[CPU_TIMER_COUNT];
 	struct cpu_count count;
+	struct cpu_window window;
 
 	/* EL2 controls: set by the hypervisor before cpu_run */
 	struct {
@@ -270,6 +291,9 @@ static inline unsigned cpu_el(const struct cpu *cpu)
 void cpu_take_sync(struct cpu *cpu, uint64_t esr, uint64_t ret);		/* FAR untouched */
 void cpu_take_abort(struct cpu *cpu, uint64_t esr, uint64_t far, uint64_t ret); /* FAR_EL1 = far */
 void cpu_take_irq(struct cpu *cpu, uint32_t kind);				/* CPU_IRQ, CPU_FIQ, CPU_SERROR */
+
+/* The decode tables' name for an instruction ("LDP_pre"), or NULL. */
+const char *cpu_insn_name(uint32_t insn);
 
 /* An instruction that trapped and was emulated: it counts as executed at that Exception level. */
 void cpu_count_instruction(struct cpu *cpu, unsigned el);

@@ -100,7 +100,7 @@ static uint32_t unmasked(const struct cpu *cpu)
 {
 	uint32_t in = atomic_load_explicit(&((struct cpu *)cpu)->irq_in, memory_order_acquire), p = cpu->pstate;
 
-	if (likely(!in) || cpu->el2.hold_irqs)
+	if (likely(!in) || cpu->el2.hold_irqs || cpu->window.n)
 		return 0;
 	return in & ((p & PSR_A ? 0 : CPU_SERROR) | (p & PSR_F ? 0 : CPU_FIQ) | (p & PSR_I ? 0 : CPU_IRQ));
 }

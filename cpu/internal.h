@@ -112,7 +112,7 @@ struct fault {
 /* ---- soft TLBs: tlb.c */
 
 /* Entries whose pages want a look at every access; `flags` says which. */
-enum { SLOW_DEVICE = 1 /* alignment is checked */, SLOW_WATCH = 2 };
+enum { SLOW_DEVICE = 1 /* alignment is checked */, SLOW_WATCH = 2, SLOW_WINDOW = 4 /* never in a TLB: window.c */ };
 struct tlb_slow {
 	uint64_t r, w; /* as in struct ir_tlbe */
 	uint64_t delta;
@@ -266,7 +266,32 @@ enum {			/* reasons for the run loop to leave its fast path */
        ATTN_IRQ = 2,	/* look at irq_in */
        ATTN_EXIT = 4,	/* an exit to EL2 is recorded */
        ATTN_STEP = 8,	/* MDSCR_EL1.SS: the step state machine decides at every instruction */
-       ATTN_COUNT = 16	/* instructions are counted, one by one */
+       ATTN_COUNT = 16, /* instructions are counted, one by one */
+       ATTN_WINDOW = 32 /* window.c: an instruction is executed again and again */
+};
+
+/* window.c. An access in up to two parts, which are on different pages; where: those that are outside of memory. */
+enum { WINDOW_LO = 1, WINDOW_HI = 2 };
+struct window_op {
+	unsigned where;
+	unsigned lo, hi; /* bytes of the parts */
+	unsigned elem;	 /* bytes of an element */
+	ipa_t ipa[2];
+};
+struct window {
+	bool armed; /* between window_before and window_after */
+	bool has_deferred;
+	struct window_op deferred; /* an atomic's store */
+	struct fault fault;	   /* of the access, but for the IPA */
+	uint64_t va;
+	ipa_t ipa[2];
+	uint8_t bytes[2][128] __attribute__((aligned(64)));
+	uint8_t before[16];
+	/* when the instruction began */
+	uint64_t x[32], pc;
+	union ir_v128 v[32];
+	uint32_t nzcv;
+	struct ir_excl excl;
 };
 
 struct cpu_priv {
@@ -300,6 +325,7 @@ struct cpu_priv {
 	struct code_page *pages[PAGE_BUCKETS];
 
 	struct inval_list deferred; /* broadcasts that the next DSB completes */
+	struct window window;
 	struct pe_slot *slot;
 	unsigned in_guest; /* nesting of guest_enter */
 };
@@ -439,6 +465,15 @@ void count_time(struct cpu *cpu); /* before the Exception level changes */
 void count_enter(struct cpu *cpu);
 void count_leave(struct cpu *cpu);
 void count_block(struct cpu *cpu, unsigned el, bool left_by_exit);
+
+/* window.c */
+uint8_t *window_page(struct cpu *cpu, uint64_t va, unsigned half, const struct fault *f);
+int window_begin(struct cpu *cpu, struct window_op *op, bool read);
+int window_store(struct cpu *cpu, const struct window_op *op);
+void window_defer(struct cpu *cpu, const struct window_op *op, bool exclusive);
+void window_before(struct cpu *cpu);
+void window_after(struct cpu *cpu, uint32_t insn);
+void window_enter(struct cpu *cpu);
 
 /* timer.c */
 enum { TIMER_ENABLE = 1, TIMER_IMASK = 2, TIMER_ISTATUS = 4 };

@@ -69,6 +69,7 @@ void cpu_reset(struct cpu *cpu)
 	env->pc = 0;
 	env->nzcv = env->fpcr = env->fpsr = 0;
 	env->excl.valid = 0;
+	cpu->window.n = 0;
 	cpu->pstate = PSR_D | PSR_A | PSR_I | PSR_F | PSR_EL1H;
 	cpu->sp_bank[0] = cpu->sp_bank[1] = 0;
 	for (unsigned i = 0; i < CPU_SYS_COUNT; i++) {
@@ -177,12 +178,16 @@ static enum cpu_exit run(struct cpu *cpu)
 			continue;
 		env->step_ex = 0;
 		el = cpu_el(cpu);
+		if (unlikely(p->attn & ATTN_WINDOW))
+			window_before(cpu);
 		ret = run_block(cpu, b);
 		switch (ret) {
 		case IR_RET_BR: p->outcome = OUTCOME_RETIRED; break;
 		case IR_RET_EXIT: trap_exit(cpu); break;
 		case IR_RET_TRAP: break; /* the callback has set the outcome */
 		}
+		if (unlikely(p->attn & ATTN_WINDOW))
+			window_after(cpu, b->words[0]);
 		if (unlikely(p->attn & ATTN_COUNT))
 			count_block(cpu, el, ret == IR_RET_EXIT);
 		if (unlikely(p->attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)
@@ -198,12 +203,15 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 	guest_enter(cpu);
 	if (!__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) || !take_kick(cpu)) {
 		/* The exception return from EL2 cleared the exclusive monitor, and no step is reported for it. */
-		if (likely(!cpu->el2.keep_monitor))
+		if (likely(!cpu->el2.keep_monitor && !cpu->window.n))
 			cpu->env.excl.valid = 0;
 		p->step_isv = false;
 		/* el2 may differ from the last time; most of attn was settled then. */
-		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT)) | ATTN_IRQ | ATTN_REGIME |
-			  (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) | (cpu->count.insns ? ATTN_COUNT : 0);
+		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT | ATTN_WINDOW)) | ATTN_IRQ |
+			  ATTN_REGIME | (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) |
+			  (cpu->count.insns ? ATTN_COUNT : 0);
+		if (unlikely(cpu->window.n))
+			window_enter(cpu);
 		debug_enter(cpu);
 		count_enter(cpu);
 		why = run(cpu);

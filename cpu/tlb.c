@@ -257,7 +257,7 @@ void tlb_select(struct cpu *cpu)
 	cpu->env.tlb = p->bank->fast;
 	if (fp_traps(cpu))
 		key |= KEY_FP_TRAPS;
-	if ((cpu->el2.mdscr & MDSCR_SS) || cpu->count.insns)
+	if ((cpu->el2.mdscr & MDSCR_SS) || cpu->count.insns || (p->attn & ATTN_WINDOW))
 		key |= KEY_ONE;
 	if (cpu->pstate & PSR_IL)
 		key |= KEY_ILLEGAL;

@@ -5,6 +5,11 @@
  */
 #include "internal.h"
 
+const char *cpu_insn_name(uint32_t insn)
+{
+	return isa_name(insn);
+}
+
 int trap_el2(struct cpu *cpu, uint64_t esr)
 {
 	cpu->el2.esr = esr;

@@ -10,6 +10,10 @@
 /* Without a syndrome the client can be asked to look at the instruction, if it wants to (api.rst 7.19). */
 static int abort_without_syndrome(struct vcpu *vcpu, uint32_t iss, ipa_t ipa)
 {
+	if (lint_on(vcpu))
+		lint_found(vcpu, PAWL_LINT_NO_SYNDROME, vcpu->cpu->env.pc, ipa);
+	if (vcpu->cpu->window.request)
+		return mmio_window(vcpu);
 	if (!vcpu->vm->nisv_to_user)
 		return -ENOSYS;
 	vcpu->run->exit_reason = KVM_EXIT_ARM_NISV;
@@ -31,8 +35,11 @@ int abort_handle(struct vcpu *vcpu, uint64_t esr)
 	vcpu->fault_far = far;
 	if (ISS_ABT_FSC(iss) == FSC_NO_LOG) /* the dirty ring is full: the run loop says so */
 		return RESUME_GUEST;
-	if (ISS_ABT_FSC(iss) == FSC_UNBACKED)
+	if (ISS_ABT_FSC(iss) == FSC_UNBACKED) {
+		if (lint_on(vcpu))
+			lint_found(vcpu, PAWL_LINT_HOST_MEMORY, vcpu->cpu->env.pc, vcpu->cpu->el2.ipa);
 		return -EFAULT;
+	}
 	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION) { /* beyond the VM's IPA size */
 		inject_abort(vcpu, fetch, far, FSC_EXTERNAL);
 		return RESUME_GUEST;

@@ -64,6 +64,7 @@ struct vm_priv {				   /* vm.c */
 	unsigned long *pmu_filter;     /* pmu.c: a bit per event that may be counted; NULL: all */
 	pthread_mutex_t id_lock;       /* writers of the above: ONE_REG on several vcpus; a leaf */
 
+	struct lint *lint;
 	struct stats stats;	       /* under memslots->lock */
 	_Atomic uint32_t debug_policy; /* PAWL_DEBUG_*; each vcpu looks when KVM_RUN begins */
 
@@ -112,6 +113,19 @@ int exit_handle(struct vcpu *vcpu); /* after CPU_EXIT_TRAP */
 /* ---- abort.c */
 int abort_handle(struct vcpu *vcpu, uint64_t esr);
 
+/* ---- lint.c */
+extern bool lint_always; /* PAWL_LINT; set by lint_init */
+void lint_init(void);
+int lint_vm_init(struct vm *vm); /* 0, -ENOMEM */
+void lint_vm_destroy(struct vm *vm);
+void lint_set_report(struct vm *vm, void (*report)(void *arg, const struct pawl_finding *finding), void *arg);
+void lint_found(struct vcpu *vcpu, enum pawl_lint kind, uint64_t pc, ipa_t ipa);
+void lint_step(struct vcpu *vcpu, uint64_t pc);
+static inline bool lint_on(const struct vcpu *vcpu)
+{
+	return vcpu->debug.policy & PAWL_DEBUG_LINT;
+}
+
 /* ---- mmio.c */
 struct mmio_op { /* a decoded access: ABI 7.3, MMIO */
 	ipa_t ipa;
@@ -121,6 +135,7 @@ struct mmio_op { /* a decoded access: ABI 7.3, MMIO */
 };
 struct mmio_op mmio_decode(uint64_t esr, ipa_t ipa); /* ISS.ISV is set */
 int mmio_access(struct vcpu *vcpu, uint64_t esr, ipa_t ipa);
+int mmio_window(struct vcpu *vcpu); /* an access that the PE asks for: cpu->window */
 void mmio_complete(struct vcpu *vcpu);
 uint64_t mmio_extend(uint64_t val, unsigned len, bool sse, bool sf);
 
@@ -175,7 +190,10 @@ int inject_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev);
 int inject_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev);
 
 /* ---- debug.c */
-enum { DEBUG_POLICIES = PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR | PAWL_DEBUG_WFI_RETURNS };
+enum {
+	DEBUG_POLICIES = PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR | PAWL_DEBUG_WFI_RETURNS |
+			 PAWL_DEBUG_EMULATE_MMIO | PAWL_DEBUG_LINT
+};
 int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
 void debug_load(struct vcpu *vcpu);   /* KVM_RUN begins */
 void debug_put(struct vcpu *vcpu);    /* KVM_RUN ends */

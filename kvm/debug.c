@@ -61,9 +61,13 @@ int debug_set_policy(struct vm *vm, uint64_t policy)
 
 static uint32_t policy_now(const struct vcpu *vcpu)
 {
+	uint32_t policy = atomic_load_explicit(&vcpu->vm->priv->debug_policy, memory_order_relaxed);
+
+	if (lint_always)
+		policy |= PAWL_DEBUG_LINT;
 	if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP))
-		return 0;
-	return atomic_load_explicit(&vcpu->vm->priv->debug_policy, memory_order_relaxed);
+		policy &= PAWL_DEBUG_EMULATE_MMIO | PAWL_DEBUG_LINT;
+	return policy;
 }
 
 bool debug_holds_irqs(const struct vcpu *vcpu)
@@ -71,7 +75,7 @@ bool debug_holds_irqs(const struct vcpu *vcpu)
 	return policy_now(vcpu) & PAWL_DEBUG_HOLD_IRQS;
 }
 
-/* What our own capability adds, for as long as the vcpu is stepped. */
+/* What our own capability adds. */
 static void apply_policy(struct vcpu *vcpu)
 {
 	struct vcpu_debug *d = &vcpu->debug;
@@ -80,6 +84,8 @@ static void apply_policy(struct vcpu *vcpu)
 	d->policy = policy_now(vcpu);
 	cpu->el2.hold_irqs = d->policy & PAWL_DEBUG_HOLD_IRQS;
 	cpu->el2.keep_monitor = d->policy & PAWL_DEBUG_KEEP_MONITOR;
+	cpu->window.on = d->policy & PAWL_DEBUG_EMULATE_MMIO;
+	d->monitor = cpu->el2.keep_monitor && cpu->env.excl.valid;
 }
 
 /* Who owns the debug hardware: the host if it debugs or the guest has set its OS lock, else the guest. */
@@ -135,6 +141,8 @@ int debug_exit(struct vcpu *vcpu, uint64_t esr)
 {
 	struct kvm_run *run = vcpu->run;
 
+	if (lint_on(vcpu) && ESR_EC(esr) == EC_STEP_LOWER)
+		lint_step(vcpu, vcpu->cpu->env.pc - 4);
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->flags = KVM_DEBUG_ARCH_HSR_HIGH_VALID;
 	run->debug.arch.hsr = (uint32_t)esr;

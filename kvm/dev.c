@@ -52,6 +52,7 @@ static int result(long ret)
 PUBLIC int pawl_open(int flags)
 {
 	trace_init();
+	lint_init();
 	return result(file_new(&system_file_ops, NULL, 0, flags & O_CLOEXEC));
 }
 
@@ -125,6 +126,20 @@ PUBLIC void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, o
 	}
 	file_put(f);
 	return p;
+}
+
+PUBLIC int pawl_set_lint(int fd, void (*report)(void *arg, const struct pawl_finding *finding), void *arg)
+{
+	struct file *f = file_get(fd);
+	struct vm *vm;
+
+	if (!f)
+		return result(-EBADF);
+	vm = file_object(f, &vm_file_ops);
+	if (vm)
+		lint_set_report(vm, report, arg);
+	file_put(f);
+	return result(vm ? 0 : -EINVAL);
 }
 
 PUBLIC int pawl_close(int fd)

@@ -12,6 +12,7 @@ static void take(struct vcpu *vcpu)
 {
 	/* The access that a KVM_EXIT_MMIO is owed for does not happen any more. */
 	vcpu->mmio.pending = false;
+	vcpu->cpu->window.n = 0;
 	vcpu->pc_advance = false;
 }
 

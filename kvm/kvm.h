@@ -216,7 +216,8 @@ enum vcpu_stat {
 struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H (P is the live PSTATE.SS in cpu) */
 	uint32_t control;	  /* KVM_GUESTDBG_*, 0 = off */
 	bool g;			  /* guest's own PSTATE.SS while the host steps */
-	uint32_t policy;	  /* PAWL_DEBUG_* that hold in this KVM_RUN: none unless it steps */
+	uint32_t policy;	  /* PAWL_DEBUG_* that hold in this KVM_RUN */
+	bool monitor;		  /* the exclusive monitor was set when it began */
 	bool h;			  /* host step pending: an instruction is done and not yet reported */
 	struct cpu_dbg_regs regs; /* USE_HW */
 };
@@ -224,6 +225,7 @@ struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H
 struct vcpu_mmio { /* mmio.c: the access a KVM_EXIT_MMIO is owed for */
 	bool pending;
 	bool is_write, sse, sf;
+	bool window; /* one that the PE asked for; the instruction is not complete with it */
 	uint8_t len, rt;
 };
 

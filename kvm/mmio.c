@@ -48,11 +48,27 @@ static void finish_read(struct vcpu *vcpu, const struct mmio_op *op, uint64_t by
 	vcpu_set_reg(vcpu, op->rt, mmio_extend(swap_if_big_endian(vcpu, bytes, op->len), op->len, op->sse, op->sf));
 }
 
+/* vcpu->mmio says what is owed. */
+static int exit_mmio(struct vcpu *vcpu, ipa_t ipa, uint64_t data)
+{
+	struct kvm_run *run = vcpu->run;
+	const struct vcpu_mmio *m = &vcpu->mmio;
+
+	stat_add(vcpu, VCPU_STAT_MMIO_EXIT_USER, 1);
+	run->mmio.phys_addr = ipa;
+	run->mmio.len = m->len;
+	run->mmio.is_write = m->is_write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (m->is_write)
+		memcpy(run->mmio.data, &data, m->len);
+	run->exit_reason = KVM_EXIT_MMIO;
+	return EXIT_USER;
+}
+
 /* Stage 2 abort with ISV = 1 outside memory. An exit handler. */
 int mmio_access(struct vcpu *vcpu, uint64_t esr, ipa_t ipa)
 {
 	struct mmio_op op = mmio_decode(esr, ipa);
-	struct kvm_run *run = vcpu->run;
 	uint64_t data = 0;
 	int err;
 
@@ -70,18 +86,46 @@ int mmio_access(struct vcpu *vcpu, uint64_t esr, ipa_t ipa)
 		stat_add(vcpu, VCPU_STAT_MMIO_EXIT_KERNEL, 1);
 		return RESUME_GUEST;
 	}
-	stat_add(vcpu, VCPU_STAT_MMIO_EXIT_USER, 1);
-
 	vcpu->mmio = (struct vcpu_mmio){
 		.pending = true, .is_write = op.is_write, .sse = op.sse, .sf = op.sf, .len = op.len, .rt = op.rt};
-	run->mmio.phys_addr = ipa;
-	run->mmio.len = op.len;
-	run->mmio.is_write = op.is_write;
-	memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	if (op.is_write)
-		memcpy(run->mmio.data, &data, op.len);
-	run->exit_reason = KVM_EXIT_MMIO;
-	return EXIT_USER;
+	return exit_mmio(vcpu, ipa, data);
+}
+
+/* One access of an instruction that makes several, or whose syndrome does not say which. */
+int mmio_window(struct vcpu *vcpu)
+{
+	struct cpu_window *w = &vcpu->cpu->window;
+	struct cpu_access *a = &w->access[w->n - 1];
+	int err;
+
+	w->request = false;
+	if (a->is_write)
+		err = iobus_write(vcpu, a->ipa, a->len, a->data);
+	else
+		err = iobus_read(vcpu, a->ipa, a->len, &a->data);
+	if (err == 0) {
+		a->done = true;
+		stat_add(vcpu, VCPU_STAT_MMIO_EXIT_KERNEL, 1);
+		return RESUME_GUEST;
+	}
+	vcpu->mmio = (struct vcpu_mmio){.pending = true, .window = true, .is_write = a->is_write, .len = a->len};
+	return exit_mmio(vcpu, a->ipa, a->data);
+}
+
+/* The answer is for the PE, which goes on with the same instruction, unless that was given up. */
+static void complete_window(struct vcpu *vcpu)
+{
+	struct cpu_window *w = &vcpu->cpu->window;
+	struct cpu_access *a;
+
+	if (!w->n)
+		return;
+	a = &w->access[w->n - 1];
+	if (!a->is_write) {
+		a->data = 0;
+		memcpy(&a->data, vcpu->run->mmio.data, a->len);
+	}
+	a->done = true;
 }
 
 /*
@@ -93,6 +137,10 @@ void mmio_complete(struct vcpu *vcpu)
 	struct vcpu_mmio *m = &vcpu->mmio;
 
 	m->pending = false;
+	if (m->window) {
+		complete_window(vcpu);
+		return;
+	}
 	if (!m->is_write) {
 		struct mmio_op op = {.len = m->len, .rt = m->rt, .sse = m->sse, .sf = m->sf};
 		uint64_t bytes = 0;

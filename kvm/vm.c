@@ -50,6 +50,7 @@ static void vm_destroy(struct vm *vm)
 	if (p->coalesced_fd >= 0)
 		close(p->coalesced_fd);
 	stats_destroy(&p->stats);
+	lint_vm_destroy(vm);
 	free(p->pmu_filter);
 	pthread_mutex_destroy(&p->id_lock);
 	pthread_mutex_destroy(&p->coalesced_lock);
@@ -117,6 +118,8 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 	if (!vm->group)
 		goto fail;
 	err = stats_init(&p->stats, VM_STAT_COUNT);
+	if (!err)
+		err = lint_vm_init(vm);
 	if (!err)
 		err = map_coalesced(vm);
 	if (!err)

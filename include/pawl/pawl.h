@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -54,6 +55,46 @@ extern "C" {
 #define PAWL_DEBUG_KEEP_MONITOR (1u << 1)
 /** While a vcpu is stepped: WFI, WFIT and PSCI CPU_SUSPEND do not wait, so their step is reported at once. */
 #define PAWL_DEBUG_WFI_RETURNS (1u << 2)
+/**
+ * Always: an access outside of memory for which KVM_RUN would fail with ENOSYS, or exit with KVM_EXIT_ARM_NISV, since its
+ * syndrome does not describe it (pairs, writeback, SIMD, atomics, exclusives, DC ZVA), becomes ordinary KVM_EXIT_MMIOs, one
+ * after the other, an element of at most 8 bytes each, in the order of the addresses; an atomic's read comes before its write. PC stays at
+ * the instruction until the last one is answered; then the instruction completes, as one step, before anything else happens.
+ * What the client changes in between (PC; other registers that the instruction uses) starts it over.
+ */
+#define PAWL_DEBUG_EMULATE_MMIO (1u << 3)
+/**
+ * Always: say where a guest does what works here, thanks to the policies above or because pawl's own checks are milder, and
+ * would fail on a real KVM. Each place once: see pawl_set_lint().
+ */
+#define PAWL_DEBUG_LINT (1u << 4)
+
+/** What would fail. */
+enum pawl_lint {
+	PAWL_LINT_NO_SYNDROME,	     /**< an access outside of memory without a syndrome: ENOSYS or KVM_EXIT_ARM_NISV */
+	PAWL_LINT_STEPPED_EXCLUSIVE, /**< a store-exclusive that succeeded although its load-exclusive was stepped */
+	PAWL_LINT_HOST_MEMORY	     /**< a slot whose memory the process does not have: EFAULT */
+};
+
+struct pawl_finding {
+	enum pawl_lint kind;
+	unsigned vcpu;	       /**< id */
+	uint64_t pc;	       /**< of the instruction */
+	uint64_t ipa;	       /**< of the access, or 0 */
+	uint32_t insn;	       /**< the instruction; 0 if it cannot be read */
+	const char *insn_name; /**< name of its encoding, "LDP_pre" */
+	const char *text;      /**< what a real KVM would do, in a sentence */
+};
+
+/**
+ * Who is told what PAWL_DEBUG_LINT finds.
+ * @param vm      descriptor of the VM
+ * @param report  called on the thread in KVM_RUN, which it must not call back into; the finding is its for as long as it runs.
+ *                NULL: a line on standard error, or in the file that the environment variable PAWL_LINT names, with the symbol
+ *                if PAWL_SYMBOLS names a file like System.map.
+ * @return 0, or -1: EBADF, EINVAL (not a VM).
+ */
+int pawl_set_lint(int vm, void (*report)(void *arg, const struct pawl_finding *finding), void *arg);
 /** @} */
 
 /** Version of the library: "0.1.0". */
