@@ -187,7 +187,8 @@ enum {
 	/* Both stay 0 without BTI. The page decides about GUARDED, so it is in keys of blocks but not in tags. */
 	KEY_BTYPE_SHIFT = 4,
 	KEY_BTYPE = 3 << KEY_BTYPE_SHIFT, /* PSTATE.BTYPE */
-	KEY_GUARDED = 1 << 6
+	KEY_GUARDED = 1 << 6,
+	KEY_FZ = 1 << 7 /* FPCR.FZ: translated code has no host floating point */
 };
 #define PSR_BTYPE_SHIFT 10
 

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "vec.h"
+
 /* Access from EL0 */
 enum el0_rule { EL0_NONE, EL0_RW, EL0_RO, EL0_UMA, EL0_UCT, EL0_VCT, EL0_PCT, EL0_FRQ, EL0_VT, EL0_PT };
 
@@ -144,6 +146,8 @@ static int fp_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 {
 	if (fp_trapped(cpu))
 		return exception_fp(cpu);
+	if (!r->arg && (cpu->env.fpcr ^ val) & IR_FPCR_FZ)
+		attend(cpu, ATTN_REGIME); /* FZ is in the key of blocks */
 	*(r->arg ? &cpu->env.fpsr : &cpu->env.fpcr) = (uint32_t)(val & r->mask);
 	return 0;
 }

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "vec.h"
+
 #define TTBR_CNP 1ull
 
 enum { HI = 1 }; /* the upper half of the address space */
@@ -263,6 +265,8 @@ void tlb_select(struct cpu *cpu)
 		key |= KEY_ILLEGAL;
 	if (unlikely(cpu->pstate & PSR_BTYPE) && cpu_has(cpu, ISA_BTI))
 		key |= (cpu->pstate & PSR_BTYPE) >> PSR_BTYPE_SHIFT << KEY_BTYPE_SHIFT;
+	if (unlikely(cpu->env.fpcr & IR_FPCR_FZ))
+		key |= KEY_FZ;
 	for (unsigned half = 0; half < 2; half++)
 		p->tag[half] = code_space(p->bank, half)->gen << 8 | key;
 }

@@ -4,6 +4,7 @@
  * jit_compile. What an op becomes is select.c's business.
  */
 #include "gen.h"
+#include "vec.h"
 
 #include <cpuid.h>
 #include <stdlib.h>
@@ -150,6 +151,7 @@ const void *jit_compile(struct jit *j, const struct ir_block *blk, uint32_t sp_m
 	uint8_t *at = j->as.at;
 
 	j->blk = blk;
+	j->fp_native = !(j->env->fpcr & IR_FPCR_FZ);
 	if (select_block(j, sp_mask) && !j->as.full)
 		return rx(j, at);
 	j->as.at = at;
@@ -162,5 +164,9 @@ enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
 	enum ir_ret (*enter)(struct ir_env *, const void *) =
 		(enum ir_ret(*)(struct ir_env *, const void *))(uintptr_t)j->enter;
 
-	return enter(env, code);
+	unsigned client = jit_fp_begin(env);
+	enum ir_ret ret = enter(env, code);
+
+	jit_fp_end(env, client);
+	return ret;
 }

@@ -62,7 +62,8 @@ struct stub {
 	uint16_t slots;	   /* registers whose value is also in its slot */
 	int8_t dst[2];	   /* registers that the results go to, of the class that they are */
 	uint16_t vregs[14];
-	int32_t vmem[14]; /* where those values are in memory; 0: nowhere */
+	int32_t vmem[14];  /* where those values are in memory; 0: nowhere */
+	uint8_t vpart[14]; /* how much of them the registers hold */
 };
 
 /* The way around the instructions of a vector operation, also behind the block. */
@@ -91,7 +92,8 @@ struct jit {
 	/* the compilation at hand */
 	struct as as;
 	const struct ir_block *blk;
-	unsigned i; /* op */
+	unsigned i;	/* op */
+	bool fp_native; /* FPCR allows host floating point */
 	struct val x[IR_MAX_VALUES];
 	struct vval v[IR_MAX_VALUES];
 	uint16_t regs[16]; /* value in a register, 0: free */
@@ -126,7 +128,7 @@ static inline bool reg_dies(const struct jit *j, uint16_t n)
 /* ---- select.c */
 
 bool select_block(struct jit *j, uint32_t sp_mask);
-/* NZCV of flags n, packed as in env, to a scratch register (rax if in doubt; clobbers rax and EFLAGS). */
+/* NZCV of flags n, packed as in env, to a scratch register (rax if in doubt; clobbers rax, rcx and EFLAGS). */
 void select_pack(struct jit *j, uint16_t n, int scratch);
 
 /* ---- vec.c: vector ops, at j->i */
@@ -141,5 +143,22 @@ void vec_ins_x(struct jit *j);
 void vec_load(struct jit *j, int d, int32_t disp, unsigned size); /* from [rax + disp]; may change rdx */
 void vec_store(struct jit *j, int s, int32_t disp, unsigned size);
 void vec_stubs(struct jit *j); /* behind the block */
+
+/* ---- vec_fp.c */
+
+/* FCMP is made again where its flags are used, as all compares. */
+bool vec_fcmp_is_native(const struct jit *j, const struct ir_insn *op);
+void vec_fcmp(struct jit *j); /* where it stands */
+/* As condition() and select_pack() of select.c, for the flags of op. Change rax and rcx. */
+enum x86_cc vec_fcmp_condition(struct jit *j, const struct ir_insn *op, unsigned cond);
+void vec_fcmp_pack(struct jit *j, const struct ir_insn *op, int scratch);
+
+/*
+ * MXCSR while code runs: begin returns the client's, which end restores. FPSR is complete after end, and after sync,
+ * which also takes up a changed FPCR.
+ */
+unsigned jit_fp_begin(const struct ir_env *env);
+void jit_fp_end(struct ir_env *env, unsigned client);
+void jit_fp_sync(struct ir_env *env);
 
 #endif

@@ -71,14 +71,15 @@ void reg_begin(struct jit *j)
 
 			d->def = (uint16_t)i;
 			d->cst = op->op == IR_const;
-			d->lazy = is_lazy_flags(op->op) || (is_test(op->op) && d->tests == d->uses);
+			d->lazy = is_lazy_flags(op->op) || (op->op == IR_fl_fcmp && vec_fcmp_is_native(j, op)) ||
+				  (is_test(op->op) && d->tests == d->uses);
 			if (d->last < i)
 				d->last = (uint16_t)i;
 			if (d->lazy)
 				at = d->last;
 		}
 		if (info->n_res && info->res[0] == IR_CLASS_V)
-			vreg_note_def(j, op->dst, i);
+			at = vreg_note_def(j, op->dst, i);
 		if (info->n_res == 2 && info->res[1] == IR_CLASS_V)
 			vreg_note_def(j, op->c, i);
 		if (info->n_res == 2 && info->res[1] != IR_CLASS_V) {
@@ -99,7 +100,7 @@ void reg_begin(struct jit *j)
 			uint16_t n = ir_arg(op, k);
 
 			if (info->arg[k] == IR_CLASS_V) {
-				vreg_note_use(j, n, i);
+				vreg_note_use(j, n, at);
 			} else {
 				use(j, n, at,
 				    k == 0 && (op->op == IR_brcond || op->op == IR_select || op->op == IR_fl_select));

@@ -122,6 +122,11 @@ static enum flags_in flags(struct jit *j, uint16_t n)
 	}
 }
 
+static bool is_lazy_fcmp(const struct jit *j, uint16_t n)
+{
+	return j->x[n].lazy && j->blk->ops[j->x[n].def].op == IR_fl_fcmp;
+}
+
 static int32_t packed_loc(const struct jit *j, uint16_t n)
 {
 	return j->x[n].home == HOME_NZCV ? ENV(nzcv) : SLOT_X(n);
@@ -146,6 +151,8 @@ static enum x86_cc condition(struct jit *j, uint16_t n, unsigned cond)
 		as_rr(a, X_CMP, RAX, RAX);
 		return CC_E;
 	}
+	if (is_lazy_fcmp(j, n))
+		return vec_fcmp_condition(j, &j->blk->ops[j->x[n].def], cond);
 	switch (flags(j, n)) {
 	case FROM_SUB: return after_sub[cond];
 	case FROM_ADD:
@@ -172,6 +179,10 @@ void select_pack(struct jit *j, uint16_t n, int scratch)
 	enum { GOT = 0xc101, SPREAD = 1 << 16 | 1 << 21 | 1 << 28 };
 	struct as *a = &j->as;
 
+	if (is_lazy_fcmp(j, n)) {
+		vec_fcmp_pack(j, &j->blk->ops[j->x[n].def], scratch);
+		return;
+	}
 	switch (flags(j, n)) {
 	case PACKED: as_rm(a, X_MOV, scratch, RBP, packed_loc(j, n)); return;
 	case FROM_SUB: complement_carry(j); break;
@@ -413,10 +424,20 @@ static bool do_fcmp(struct ir_env *env, const struct ir_insn *op, uint64_t *x, u
 	return true;
 }
 
+/* FPCR and FPSR, part of which is in MXCSR */
+static bool is_fp_register(uint32_t enc)
+{
+	enum { FPCR = 3 << 14 | 3 << 11 | 4 << 7 | 4 << 3 };
+
+	return (enc & ~1u) == FPCR;
+}
+
 static bool do_mrs(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	uint64_t val;
 
+	if (is_fp_register(op->aux))
+		jit_fp_sync(env);
 	if (env->ops->mrs(env, op->aux, op->x, &val))
 		return false;
 	x[op->dst] = val;
@@ -441,7 +462,14 @@ static bool do_pauth(struct ir_env *env, const struct ir_insn *op, uint64_t *x, 
 
 static bool do_msr(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
-	return !env->ops->msr(env, op->aux, op->x, x[op->a]);
+	bool fp = is_fp_register(op->aux), ok;
+
+	if (fp)
+		jit_fp_sync(env);
+	ok = !env->ops->msr(env, op->aux, op->x, x[op->a]);
+	if (fp)
+		jit_fp_sync(env);
+	return ok;
 }
 
 static bool do_msr_imm(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
@@ -502,6 +530,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 
 		if (s->vregs[r] && vreg_mem(j, s->vregs[r], &at))
 			s->vmem[r] = at;
+		s->vpart[r] = j->v[s->vregs[r]].part;
 	}
 	return s;
 }
@@ -554,7 +583,7 @@ static void stub_vregs(struct jit *j, const struct stub *s, bool after)
 
 		if (after) {
 			if (lives)
-				v2m(j, V_MOVAPS, r, RBP, s->vmem[r] ? s->vmem[r] : SLOT_V(n));
+				vreg_reload(j, r, s->vpart[r], s->vmem[r] ? s->vmem[r] : SLOT_V(n));
 		} else if (n && (is_operand(op, IR_CLASS_V, n) ? s->vmem[r] != SLOT_V(n) : lives && !s->vmem[r])) {
 			v2m(j, V_MOVAPS_ST, r, RBP, SLOT_V(n));
 		}
@@ -1096,7 +1125,12 @@ static void select_op(struct jit *j, uint32_t start)
 		select_pack(j, op->a, RDX);
 		as_rr(a, X_MOV, reg_def(j, op->dst), RDX);
 		return;
-	case IR_fl_fcmp: by_call(j, do_fcmp); return;
+	case IR_fl_fcmp:
+		if (j->x[op->dst].lazy)
+			vec_fcmp(j);
+		else
+			by_call(j, do_fcmp);
+		return;
 
 	case IR_load:
 	case IR_store:

@@ -27,6 +27,8 @@ static const uint64_t constants[VC_COUNT][2] = {
 	[VC_SIGN_D] = TWICE(UINT64_C(1) << 63),
 	[VC_MIN_NORMAL_S] = TWICE(ALL_S(0x00800000)),
 	[VC_MIN_NORMAL_D] = TWICE(UINT64_C(1) << 52),
+	[VC_2_63_S] = TWICE(ALL_S(0x5f000000)),
+	[VC_2_63_D] = TWICE(UINT64_C(0x43e0000000000000)),
 	[VC_LOW_B] = TWICE(ALL_H(0xff)),
 	[VC_LOW_H] = TWICE(ALL_S(0xffff)),
 	[VC_LOW_S] = TWICE(UINT32_MAX),
@@ -133,7 +135,7 @@ static struct vstub *new_stub(struct jit *j, enum x86_cc cc)
 
 static int slow_operand(const struct jit *j, uint16_t n)
 {
-	return n ? j->v[n].reg : T1;
+	return n && j->v[n].reg != NO_REG ? j->v[n].reg : T1;
 }
 
 void vec_slow_if(struct jit *j, enum x86_cc cc, int d)
@@ -238,7 +240,7 @@ void vec_from_x(struct jit *j)
 				v3(j, V_PUNPCKLQDQ, d, d, d);
 			} else if (hi) {
 				as_mov_ri(&j->as, RAX, hi);
-				v3i(j, V_PINSRD | V_W, d, d, RAX, 1);
+				v3xi(j, V_PINSRD | V_W, d, d, RAX, 1);
 			}
 		}
 		return;
@@ -246,7 +248,7 @@ void vec_from_x(struct jit *j)
 	d = vreg_def(j, op->dst, two ? 4 : 3);
 	v2(j, V_MOVD | V_W, d, reg_use(j, op->a));
 	if (two)
-		v3i(j, V_PINSRD | V_W, d, d, reg_use(j, op->b), 1);
+		v3xi(j, V_PINSRD | V_W, d, d, reg_use(j, op->b), 1);
 }
 
 void vec_to_x(struct jit *j)
@@ -283,7 +285,7 @@ void vec_ins_x(struct jit *j)
 	const struct ir_insn *op = vop_at(j);
 	int a = vreg_use(j, op->a), x = reg_use(j, op->b), d = vreg_def(j, op->dst, 4);
 
-	v3i(j, insert[op->aux & 3], d, a, x, op->x);
+	v3xi(j, insert[op->aux & 3], d, a, x, op->x);
 }
 
 /* ---- memory at [rax + disp]. A register for the result is there before the address is looked up. */

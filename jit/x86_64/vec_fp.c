@@ -1,8 +1,669 @@
 /* SPDX-License-Identifier: MIT */
-/* Floating-point operations on host instructions: none yet, so all of them call their definitions. */
+/*
+ * Floating point in single and double precision on host instructions, with the results and FPSR of ir/fp.c bit for bit.
+ * Half precision, FMULX, estimates, rounding to nearest with ties away, complex numbers and FPCR.FZ call their definitions.
+ *
+ * MXCSR holds the guest's rounding mode while code runs, and its sticky bits are those of FPSR that have not been merged
+ * yet (jit_fp_begin). The host computes the same but for
+ *  - NaNs: which operand's, and the sign of the default one. A result that is a NaN goes the slow way, before anyone has
+ *    seen it, and is made again by the definition. Sticky bits that the host has set by then are right.
+ *  - underflow: tininess is found before rounding by the guest, after it by the host. That differs only if the result
+ *    is the smallest normal number, so such a result goes the slow way too, where it can arise: not from sums.
+ *  - MAXxx and MINxx: look at NaNs first, and treat zeros of different sign by hand.
+ *  - conversions to integers that do not fit: the host's result for them goes the slow way.
+ *
+ * Elements that are not the guest's must not raise flags: upper halves are zero or copies of the lower ones.
+ */
+#include <immintrin.h>
+
 #include "vgen.h"
+
+#define V_UCOMIS (0x2eu | V_0F)
+#define V_COMIS (0x2fu | V_0F)
+#define V_CMP 0xc2u
+enum { CMP_EQ, CMP_LT, CMP_LE, CMP_UNORD, CMP_EQ_UQ = 8 };
+
+/* ---- MXCSR */
+
+enum { MXCSR_MASKED = 0x1f80, MXCSR_STICKY = 0x3f };
+
+static unsigned mxcsr_of(uint32_t fpcr)
+{
+	static const uint8_t rc[] = {0, 2, 1, 3};
+
+	return MXCSR_MASKED | (unsigned)rc[IR_FPCR_RMODE(fpcr)] << 13;
+}
+
+static void merge(struct ir_env *env, unsigned csr)
+{
+	env->fpsr |= (csr & 1) | (csr >> 1 & 0x1e); /* IE; ZE, OE, UE, PE, without DE between */
+}
+
+unsigned jit_fp_begin(const struct ir_env *env)
+{
+	unsigned client = _mm_getcsr();
+
+	_mm_setcsr(mxcsr_of(env->fpcr));
+	return client;
+}
+
+void jit_fp_end(struct ir_env *env, unsigned client)
+{
+	merge(env, _mm_getcsr());
+	_mm_setcsr(client);
+}
+
+void jit_fp_sync(struct ir_env *env)
+{
+	merge(env, _mm_getcsr());
+	_mm_setcsr(mxcsr_of(env->fpcr));
+}
+
+/* ---- operands */
+
+struct fx {
+	unsigned s, imm;
+	bool scalar, q, neg, nega;
+	int a, b, c, d;
+	bool ca, cb, cc; /* clean: zeros above the element, or above the lower half */
+};
+
+static uint32_t op_of(const struct fx *x, uint32_t op)
+{
+	if (x->scalar)
+		return op | V_0F | (x->s == 3 ? V_F2 : V_F3);
+	return op | V_0F | (x->s == 3 ? V_66 : 0);
+}
+
+static int take(struct jit *j, uint16_t n, const struct fx *x, bool *clean)
+{
+	*clean = true;
+	if (!n)
+		return T1;
+	if (x->scalar || !x->q)
+		return vreg_use_low(j, n, x->scalar ? x->s : 3, clean);
+	return vreg_use(j, n);
+}
+
+static struct fx start(struct jit *j)
+{
+	const struct ir_insn *op = vop_at(j);
+	struct fx x = {.s = ir_vd_size(op->aux),
+		       .imm = ir_vd_imm(op->aux),
+		       .scalar = op->aux & IR_VD_SCALAR,
+		       .q = op->aux & IR_VD_Q,
+		       .neg = op->aux & IR_VD_NEG,
+		       .nega = op->aux & IR_VD_NEGA};
+
+	x.a = take(j, op->a, &x, &x.ca);
+	x.b = take(j, op->b, &x, &x.cb);
+	x.c = take(j, op->c, &x, &x.cc);
+	if (!x.scalar) /* either zeros or copies, since infinity times zero raises a flag */
+		x.ca = x.cb = x.cc = x.ca && x.cb && x.cc;
+	x.d = vreg_def(j, op->dst, x.scalar ? x.s : x.q ? 4 : 3);
+	return x;
+}
+
+/* r with its lower half twice in tmp, unless what is above can do no harm. */
+static int twice(struct jit *j, const struct fx *x, int r, bool clean, int tmp)
+{
+	if (x->q || x->scalar || clean)
+		return r;
+	v3(j, V_PUNPCKLQDQ, tmp, r, r);
+	return tmp;
+}
+
+/* The end of an operation whose result has in its upper part what `clean` is about. */
+static void clear(struct jit *j, const struct fx *x, bool clean)
+{
+	if (x->scalar ? !clean : !x->q)
+		v_clear_above(j, x->scalar ? x->s : 3, x->d);
+}
+
+static void v3ci(struct jit *j, unsigned op, int d, int a, enum vconst c, unsigned imm)
+{
+	asv_vex(&j->as, op, d, a, 0);
+	asv_mod_rip(&j->as, d, v_const_at(j, c), 1);
+	as_8(&j->as, imm);
+}
+
+/* ---- results that go the slow way. Change T0 and T1. */
+
+static void slow_if_any(struct jit *j, const struct fx *x, int r)
+{
+	v2(j, V_MOVMSKPS | (x->s == 3 ? V_66 : 0), RAX, r);
+	as_rr(&j->as, X_TEST, RAX, RAX);
+	vec_slow_if(j, CC_NE, x->d);
+}
+
+static void slow_if_nan(struct jit *j, const struct fx *x)
+{
+	if (x->scalar) {
+		v2(j, V_UCOMIS | (x->s == 3 ? V_66 : 0), x->d, x->d);
+		vec_slow_if(j, CC_P, x->d);
+		return;
+	}
+	v3i(j, op_of(x, V_CMP), T0, x->d, x->d, CMP_UNORD);
+	slow_if_any(j, x, T0);
+}
+
+/* UCOMIS says "equal" for unordered, too. */
+static void slow_if_nan_or_min_normal(struct jit *j, const struct fx *x)
+{
+	enum vconst min = x->s == 3 ? VC_MIN_NORMAL_D : VC_MIN_NORMAL_S;
+
+	v3c(j, V_PAND, T0, x->d, x->s == 3 ? VC_ABS_D : VC_ABS_S);
+	if (x->scalar) {
+		v2c(j, V_UCOMIS | (x->s == 3 ? V_66 : 0), T0, min);
+		vec_slow_if(j, CC_E, x->d);
+		return;
+	}
+	if (has_avx(j)) {
+		v3ci(j, op_of(x, V_CMP), T0, T0, min, CMP_EQ_UQ);
+	} else {
+		v3c(j, x->s == 3 ? V_PCMPEQQ : V_PCMPEQD, T1, T0, min);
+		v3i(j, op_of(x, V_CMP), T0, T0, T0, CMP_UNORD);
+		v3(j, V_POR, T0, T0, T1);
+	}
+	slow_if_any(j, x, T0);
+}
+
+/* ---- arithmetic */
+
+enum { ADD = 0x58, MUL = 0x59, SUB = 0x5c, MIN = 0x5d, DIV = 0x5e, MAX = 0x5f, SQRT = 0x51 };
+
+static bool arithmetic(struct jit *j, uint32_t host)
+{
+	bool commutes = host == ADD || host == MUL, abs = vop_at(j)->imm == IR_VOP_fabd;
+	struct fx x = start(j);
+	int a = x.a, b = x.b;
+	bool ca = x.ca, cb = x.cb;
+
+	if (commutes && !ca && cb) { /* only NaNs know which was first */
+		a = x.b;
+		b = x.a;
+		ca = true;
+		cb = false;
+	}
+	if (host == DIV) /* not 0 / 0 */
+		ca = ca && x.scalar, cb = cb && x.scalar;
+	v3(j, op_of(&x, host), x.d, twice(j, &x, a, ca, T0), twice(j, &x, b, cb, T1));
+	if (host == ADD || host == SUB)
+		slow_if_nan(j, &x);
+	else
+		slow_if_nan_or_min_normal(j, &x);
+	if (abs)
+		v3c(j, V_PAND, x.d, x.d, x.s == 3 ? VC_ABS_D : VC_ABS_S);
+	clear(j, &x, ca);
+	if (x.neg) {
+		/* the sign of the element alone */
+		if (x.scalar && x.s == 3) {
+			v2c(j, V_MOVQ, T0, VC_SIGN_D);
+			v3(j, V_PXOR, x.d, x.d, T0);
+		} else if (x.scalar) {
+			v2c(j, V_MOVSS_LD, T0, VC_SIGN_S);
+			v3(j, V_PXOR, x.d, x.d, T0);
+		} else {
+			v3c(j, V_PXOR, x.d, x.d, x.s == 3 ? VC_SIGN_D : VC_SIGN_S);
+			clear(j, &x, false);
+		}
+	}
+	vec_rejoin(j);
+	return true;
+}
+
+/* c + a * b in one rounding, by the form that adds to its destination */
+static bool multiply_add(struct jit *j)
+{
+	static const uint8_t host[2][2] = {{0xb8, 0xba}, {0xbc, 0xbe}};
+	struct fx x;
+
+	if (!has_avx(j))
+		return false;
+	x = start(j);
+	if (x.scalar && !x.cc && x.s == 3)
+		v2(j, V_MOVQ, x.d, x.c);
+	else if (x.scalar && !x.cc)
+		v3i(j, V_INSERTPS, x.d, x.c, x.c, 0x0e);
+	else if (!x.scalar && !x.q && !x.cc)
+		v3(j, V_PUNPCKLQDQ, x.d, x.c, x.c);
+	else
+		v_mov(j, x.d, x.c);
+	v3(j, VO38((uint32_t)host[x.neg][x.nega] + x.scalar) | (x.s == 3 ? V_W : 0), x.d, twice(j, &x, x.a, x.ca, T0),
+	   twice(j, &x, x.b, x.cb, T1));
+	slow_if_nan_or_min_normal(j, &x);
+	clear(j, &x, true);
+	vec_rejoin(j);
+	return true;
+}
+
+/* An operation on a scalar alone: into a zeroed register, so that the rest is zero. */
+static void scalar_unary(struct jit *j, uint32_t host, int d, int a)
+{
+	v_zero(j, d);
+	v3(j, host, d, d, a);
+}
+
+static bool square_root(struct jit *j)
+{
+	struct fx x = start(j);
+
+	if (x.scalar)
+		scalar_unary(j, op_of(&x, SQRT), x.d, x.a);
+	else
+		v2(j, op_of(&x, SQRT), x.d, twice(j, &x, x.a, x.ca, T0));
+	slow_if_nan(j, &x);
+	clear(j, &x, true);
+	vec_rejoin(j);
+	return true;
+}
+
+/* Zeros of both signs are equal to the host, which then gives its second operand: so it is asked both ways. */
+static bool max_min(struct jit *j, bool max)
+{
+	struct fx x = start(j);
+	uint32_t host = op_of(&x, max ? MAX : MIN);
+	int a, b;
+
+	a = twice(j, &x, x.a, x.ca, T0);
+	b = twice(j, &x, x.b, x.cb, x.d);
+	if (x.scalar) {
+		v2(j, V_UCOMIS | (x.s == 3 ? V_66 : 0), a, b);
+		vec_slow_if(j, CC_P, x.d);
+	} else {
+		v3i(j, op_of(&x, V_CMP), T1, a, b, CMP_UNORD);
+		slow_if_any(j, &x, T1);
+	}
+	v3(j, host, T1, a, b);
+	v3(j, host, x.d, b, a);
+	v3(j, max ? V_PAND : V_POR, x.d, x.d, T1);
+	clear(j, &x, max ? x.ca || x.cb : x.ca && x.cb);
+	vec_rejoin(j);
+	return true;
+}
+
+/* ---- signs; whatever FPCR says */
+
+static bool sign(struct jit *j, bool negate)
+{
+	struct fx x;
+
+	if (ir_vd_size(vop_at(j)->aux) < 2)
+		return false;
+	x = start(j);
+	if (negate)
+		v3c(j, V_PXOR, x.d, x.a, x.s == 3 ? VC_SIGN_D : VC_SIGN_S);
+	else
+		v3c(j, V_PAND, x.d, x.a, x.s == 3 ? VC_ABS_D : VC_ABS_S);
+	clear(j, &x, x.ca && !negate);
+	return true;
+}
+
+/* ---- comparisons */
+
+static bool compare(struct jit *j, unsigned how, bool absolute)
+{
+	struct fx x = start(j);
+	int a = x.a, b = x.b;
+
+	if (absolute) {
+		v3c(j, V_PAND, T0, a, x.s == 3 ? VC_ABS_D : VC_ABS_S);
+		v3c(j, V_PAND, T1, b, x.s == 3 ? VC_ABS_D : VC_ABS_S);
+		a = twice(j, &x, T0, x.ca, T0);
+		b = twice(j, &x, T1, x.cb, T1);
+	} else {
+		a = twice(j, &x, a, x.ca, T0);
+		b = twice(j, &x, b, x.cb, T1);
+	}
+	if (how == CMP_EQ)
+		v3i(j, op_of(&x, V_CMP), x.d, a, b, how);
+	else
+		v3i(j, op_of(&x, V_CMP), x.d, b, a, how);
+	clear(j, &x, how == CMP_EQ ? x.ca : x.cb);
+	return true;
+}
+
+bool vec_fcmp_is_native(const struct jit *j, const struct ir_insn *op)
+{
+	return j->fp_native && op->x >= 2;
+}
+
+/* EFLAGS of comparing the elements 0 of a and b, or b and a: CF less or unordered, ZF equal or unordered, PF unordered. */
+static void set_eflags(struct jit *j, const struct ir_insn *op, bool swapped)
+{
+	uint32_t host = (op->aux & 1 ? V_COMIS : V_UCOMIS) | (op->x == 3 ? V_66 : 0);
+	bool clean;
+	int a = vreg_use_low(j, op->a, op->x, &clean), b = vreg_use_low(j, op->b, op->x, &clean);
+
+	v2(j, host, swapped ? b : a, swapped ? a : b);
+}
+
+/* For FPSR alone: what uses the flags compares again. */
+void vec_fcmp(struct jit *j)
+{
+	const struct ir_insn *op = vop_at(j), *next = op + 1;
+
+	if (next->op != IR_putf || next->a != op->dst)
+		set_eflags(j, op, false);
+}
+
+enum x86_cc vec_fcmp_condition(struct jit *j, const struct ir_insn *op, unsigned cond)
+{
+	static const struct {
+		uint8_t cc, swapped;
+	} how[] = {
+		[IR_CS] = {CC_BE, true},  [IR_CC] = {CC_A, true},   [IR_MI] = {CC_A, true},  [IR_PL] = {CC_BE, true},
+		[IR_VS] = {CC_P, false},  [IR_VC] = {CC_NP, false}, [IR_HI] = {CC_B, true},  [IR_LS] = {CC_AE, true},
+		[IR_GE] = {CC_AE, false}, [IR_LT] = {CC_B, false},  [IR_GT] = {CC_A, false}, [IR_LE] = {CC_BE, false}};
+	struct as *a = &j->as;
+
+	if (cond > IR_NE) {
+		set_eflags(j, op, how[cond].swapped);
+		return how[cond].cc;
+	}
+	set_eflags(j, op, false);
+	as_8(a, 0x9f); /* lahf: ZF and PF alone */
+	as_rr(a, 0x80u, 4, RSP);
+	as_8(a, 0x44);
+	as_rr(a, 0x80u, 7, RSP); /* cmp ah */
+	as_8(a, 0x40);
+	return cond == IR_EQ ? CC_E : CC_NE;
+}
+
+void vec_fcmp_pack(struct jit *j, const struct ir_insn *op, int scratch)
+{
+	static const struct {
+		uint32_t nzcv;
+		uint8_t cc;
+	} other[] = {{0x80000000, CC_B}, {0x60000000, CC_E}, {0x30000000, CC_P}};
+	struct as *a = &j->as;
+	int r = scratch == RAX ? RCX : scratch;
+
+	set_eflags(j, op, false);
+	as_mov_ri(a, r, 0x20000000); /* greater */
+	for (unsigned i = 0; i < 3; i++) {
+		as_mov_ri(a, RAX, other[i].nzcv);
+		as_rr(a, X_CMOV(other[i].cc), r, RAX);
+	}
+	as_mov_rr(a, scratch, r);
+}
+
+/* ---- rounding and conversions */
+
+/* The immediate of ROUNDxx, which then reports inexactness; -1: the host cannot. */
+static int round_mode(unsigned rm)
+{
+	switch (rm) {
+	case IR_RM_TIEEVEN: return 0;
+	case IR_RM_NEGINF: return 1;
+	case IR_RM_POSINF: return 2;
+	case IR_RM_ZERO: return 3;
+	case IR_RM_FPCR: return 4;
+	default: return -1;
+	}
+}
+enum { ROUND_QUIETLY = 8 };
+
+static uint32_t round_op(unsigned s, bool scalar)
+{
+	return VO3A(8u + (s == 3) + 2u * scalar);
+}
+
+static bool round_to_integral(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	int mode = round_mode(ir_vd_rm(desc));
+	unsigned imm = (unsigned)mode | (desc & IR_VD_EXACT ? 0 : ROUND_QUIETLY);
+	struct fx x;
+
+	if (mode < 0)
+		return false;
+	x = start(j);
+	if (x.scalar) {
+		v_zero(j, x.d);
+		v3i(j, round_op(x.s, true), x.d, x.d, x.a, imm);
+	} else {
+		v2i(j, round_op(x.s, false), x.d, twice(j, &x, x.a, x.ca, T0), imm);
+	}
+	slow_if_nan(j, &x);
+	clear(j, &x, true);
+	vec_rejoin(j);
+	return true;
+}
+
+/* Element 0 to an integer of 1 << to bytes. What does not fit, and some numbers that do, go the slow way. */
+static bool to_integer(struct jit *j, unsigned to)
+{
+	uint32_t desc = vop_at(j)->aux, cvtt;
+	int mode = round_mode(ir_vd_rm(desc));
+	bool u = desc & IR_VD_U, w = to == 3, direct;
+	struct as *a = &j->as;
+	struct fx x;
+	int from;
+
+	if (mode < 0 || mode == 4 || ir_vd_imm(desc))
+		return false;
+	x = start(j);
+	j->v[vop_at(j)->dst].clean = (uint8_t)to;
+	cvtt = op_of(&x, 0x2c);
+	direct = mode == 3 && !u;
+	from = x.a;
+	if (mode == 3 && u && has_avx512(j)) {
+		v2(j, op_of(&x, 0x78) | V_EVEX | (w ? V_W : 0), RAX, x.a);
+		as_alu_ri(a, w, ALU_CMP, RAX, -1);
+		vec_slow_if(j, CC_E, x.d);
+		direct = true;
+	} else {
+		if (!direct) { /* no flags from a number that does not fit */
+			v3i(j, round_op(x.s, true), T0, x.a, x.a, (unsigned)mode | ROUND_QUIETLY);
+			from = T0;
+		}
+		if (u && w) { /* the host's integer is signed */
+			v2c(j, V_UCOMIS | (x.s == 3 ? V_66 : 0), from, x.s == 3 ? VC_2_63_D : VC_2_63_S);
+			vec_slow_if(j, CC_AE, x.d);
+		}
+		v2(j, cvtt | (w || u ? V_W : 0), RAX, from);
+		if (!u) {
+			as_alu_ri(a, w, ALU_CMP, RAX, 1);
+			vec_slow_if(j, CC_O, x.d);
+		} else if (w) {
+			as_rr(a, X_TEST | X_W, RAX, RAX);
+			vec_slow_if(j, CC_S, x.d);
+		} else {
+			as_rr(a, X_MOV, RCX, RAX);
+			as_rr(a, X_CMP | X_W, RCX, RAX);
+			vec_slow_if(j, CC_NE, x.d);
+		}
+	}
+	if (!direct)
+		v3i(j, round_op(x.s, true), T0, x.a, x.a, (unsigned)mode);
+	v2(j, V_MOVD | (w ? V_W : 0), x.d, RAX);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool to_integers(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	bool u = desc & IR_VD_U, d = ir_vd_size(desc) == 3;
+	struct fx x;
+
+	if (desc & IR_VD_SCALAR)
+		return to_integer(j, ir_vd_size(desc));
+	if (ir_vd_imm(desc) || ir_vd_rm(desc) != IR_RM_ZERO || ((u || d) && !has_avx512(j)))
+		return false;
+	x = start(j);
+	x.a = twice(j, &x, x.a, x.ca, T0);
+	if (d)
+		v2(j, (u ? VO(0x78) : VO(0x7a)) | V_W | V_EVEX, x.d, x.a);
+	else if (u)
+		v2(j, 0x78u | V_0F | V_EVEX, x.d, x.a);
+	else
+		v2(j, 0x5bu | V_F3 | V_0F, x.d, x.a);
+	/* what the host gives for numbers that do not fit */
+	if (u) {
+		v_ones(j, T0);
+		v3(j, d ? V_PCMPEQQ : V_PCMPEQD, T0, T0, x.d);
+	} else {
+		v3c(j, d ? V_PCMPEQQ : V_PCMPEQD, T0, x.d, d ? VC_SIGN_D : VC_SIGN_S);
+	}
+	slow_if_any(j, &x, T0);
+	clear(j, &x, true);
+	vec_rejoin(j);
+	return true;
+}
+
+/* From an integer of 1 << from bytes in element 0 */
+static bool from_integer(struct jit *j, unsigned from, unsigned to)
+{
+	uint32_t desc = vop_at(j)->aux;
+	bool u = desc & IR_VD_U, w = from == 3;
+	struct fx x;
+
+	if (ir_vd_imm(desc) || from < 2 || to < 2)
+		return false;
+	x = start(j);
+	x.s = to;
+	j->v[vop_at(j)->dst].clean = (uint8_t)to;
+	v2(j, V_MOVD_TO_X | (w ? V_W : 0), x.a, RAX);
+	v_zero(j, x.d);
+	if (u && w) {
+		if (has_avx512(j)) {
+			v_vex(j, op_of(&x, 0x7b) | V_W | V_EVEX, x.d, x.d, RAX);
+			return true;
+		}
+		as_rr(&j->as, X_TEST | X_W, RAX, RAX);
+		vec_slow_if(j, CC_S, x.d);
+	}
+	if (has_avx(j))
+		v_vex(j, op_of(&x, 0x2a) | (w || u ? V_W : 0), x.d, x.d, RAX);
+	else
+		v_sse(j, op_of(&x, 0x2a) | (w || u ? V_W : 0), x.d, RAX);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool from_integers(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	bool u = desc & IR_VD_U, d = ir_vd_size(desc) == 3;
+	struct fx x;
+
+	if (desc & IR_VD_SCALAR)
+		return from_integer(j, ir_vd_size(desc), ir_vd_size(desc));
+	if (ir_vd_imm(desc) || ((u || d) && !has_avx512(j)))
+		return false;
+	x = start(j);
+	x.a = twice(j, &x, x.a, x.ca, T0);
+	if (d)
+		v2(j, (u ? 0x7au : 0xe6u) | V_F3 | V_0F | V_W | V_EVEX, x.d, x.a);
+	else if (u)
+		v2(j, 0x7au | V_F2 | V_0F | V_EVEX, x.d, x.a);
+	else
+		v2(j, 0x5bu | V_0F, x.d, x.a);
+	clear(j, &x, true);
+	return true;
+}
+
+static bool convert(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	unsigned from = ir_vd_size(desc), to = ir_vd_to(desc);
+	struct fx x;
+
+	if (from < 2 || to < 2)
+		return false;
+	x = start(j);
+	scalar_unary(j, op_of(&x, 0x5a), x.d, x.a);
+	x.s = to;
+	j->v[vop_at(j)->dst].clean = (uint8_t)to;
+	if (to == 2)
+		slow_if_nan_or_min_normal(j, &x);
+	else
+		slow_if_nan(j, &x);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool lengthen(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	struct fx x = {.s = 3, .q = true};
+	int from;
+
+	if (ir_vd_size(desc) != 2)
+		return false;
+	from = x.a = vreg_use(j, vop_at(j)->a);
+	x.d = vreg_def(j, vop_at(j)->dst, 4);
+	if (desc & IR_VD_HI) {
+		v2i(j, V_PSHUFD, T0, x.a, 0xee);
+		from = T0;
+	}
+	v2(j, 0x5au | V_0F, x.d, from);
+	slow_if_nan(j, &x);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool narrow(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	bool hi = desc & IR_VD_HI;
+	struct fx x = {.s = 2, .q = true};
+
+	if (ir_vd_size(desc) != 2 || desc & IR_VD_SCALAR || ir_vd_rm(desc) != IR_RM_FPCR)
+		return false;
+	x.a = vreg_use(j, vop_at(j)->a);
+	if (hi)
+		x.c = vreg_use(j, vop_at(j)->c);
+	x.d = vreg_def(j, vop_at(j)->dst, hi ? 4 : 3);
+	v2(j, 0x5au | V_66 | V_0F, x.d, x.a);
+	slow_if_nan_or_min_normal(j, &x);
+	if (hi) {
+		v_mov(j, T0, x.d);
+		v3(j, V_PUNPCKLQDQ, x.d, x.c, T0);
+	}
+	vec_rejoin(j);
+	return true;
+}
+
+/* ---- */
 
 bool vec_fp_op(struct jit *j)
 {
-	return false;
+	const struct ir_insn *op = vop_at(j);
+
+	if (op->imm < IR_VOP_fadd || op->imm > IR_VOP_fcmla)
+		return false;
+	if (op->imm == IR_VOP_fabs || op->imm == IR_VOP_fneg)
+		return sign(j, op->imm == IR_VOP_fneg);
+	if (!j->fp_native || ir_vd_size(op->aux) < 2)
+		return false;
+	switch (op->imm) {
+	case IR_VOP_fadd: return arithmetic(j, ADD);
+	case IR_VOP_fsub:
+	case IR_VOP_fabd: return arithmetic(j, SUB);
+	case IR_VOP_fmul: return arithmetic(j, MUL);
+	case IR_VOP_fdiv: return arithmetic(j, DIV);
+	case IR_VOP_fmax:
+	case IR_VOP_fmaxnm: return max_min(j, true);
+	case IR_VOP_fmin:
+	case IR_VOP_fminnm: return max_min(j, false);
+	case IR_VOP_fmla: return multiply_add(j);
+	case IR_VOP_fcmeq: return compare(j, CMP_EQ, false);
+	case IR_VOP_fcmge: return compare(j, CMP_LE, false);
+	case IR_VOP_fcmgt: return compare(j, CMP_LT, false);
+	case IR_VOP_facge: return compare(j, CMP_LE, true);
+	case IR_VOP_facgt: return compare(j, CMP_LT, true);
+	case IR_VOP_fsqrt: return square_root(j);
+	case IR_VOP_frint: return round_to_integral(j);
+	case IR_VOP_fcvtz: return to_integers(j);
+	case IR_VOP_fcvtz_x: return to_integer(j, ir_vd_to(op->aux));
+	case IR_VOP_scvtf: return from_integers(j);
+	case IR_VOP_scvtf_x: return from_integer(j, ir_vd_size(op->aux), ir_vd_to(op->aux));
+	case IR_VOP_fcvt: return convert(j);
+	case IR_VOP_fcvtl: return lengthen(j);
+	case IR_VOP_fcvtn: return narrow(j);
+	default: return false;
+	}
 }

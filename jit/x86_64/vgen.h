@@ -24,6 +24,8 @@ enum vconst {
 	VC_SIGN_D,
 	VC_MIN_NORMAL_S,
 	VC_MIN_NORMAL_D,
+	VC_2_63_S, /* 2 to the power of 63 */
+	VC_2_63_D,
 	VC_LOW_B, /* 00ff in each halfword */
 	VC_LOW_H, /* 0000ffff in each word */
 	VC_LOW_S, /* the low word of each doubleword */
@@ -135,6 +137,18 @@ static inline void v3i(struct jit *j, unsigned op, int d, int a, int b, unsigned
 	as_8(&j->as, imm);
 }
 
+/* b is a general register */
+static inline void v3xi(struct jit *j, unsigned op, int d, int a, int b, unsigned imm)
+{
+	if (has_avx(j)) {
+		v_vex(j, op, d, a, b);
+	} else {
+		v_mov(j, d, a);
+		v_sse(j, op, d, b);
+	}
+	as_8(&j->as, imm);
+}
+
 /* b a constant; more: bytes that follow */
 static inline void v3c(struct jit *j, unsigned op, int d, int a, enum vconst c)
 {
@@ -179,21 +193,23 @@ static inline void v_clear_above(struct jit *j, unsigned size, int d)
 /* ---- vregalloc.c */
 
 void vreg_begin(struct jit *j);
-void vreg_note_def(struct jit *j, uint16_t n, unsigned at); /* in the backward pass: defined by op `at` */
-void vreg_note_use(struct jit *j, uint16_t n, unsigned at); /* used by it */
-int vreg_use(struct jit *j, uint16_t n);		    /* a register with the value */
+/* In the backward pass: op `at` defines the value. Returns the op that its operands are used by. */
+unsigned vreg_note_def(struct jit *j, uint16_t n, unsigned at);
+void vreg_note_use(struct jit *j, uint16_t n, unsigned at);
+int vreg_use(struct jit *j, uint16_t n); /* a register with the value */
 /*
  * A register whose low 1 << size bytes are the value's. *clean: the others are 0, whatever the value's are. Size 2 or 3.
  */
 int vreg_use_low(struct jit *j, uint16_t n, unsigned size, bool *clean);
 /* A register for a value that is made now, of which all but the low 1 << clean bytes are 0. Not that of an operand. */
 int vreg_def(struct jit *j, uint16_t n, unsigned clean);
-void vreg_slot(struct jit *j, uint16_t n);		     /* the slot holds the value, for C code to read */
-void vreg_is_home(struct jit *j, uint16_t n, unsigned reg);  /* guest register reg holds the value from now on */
-void vreg_lose_home(struct jit *j, unsigned reg);	     /* guest register reg is about to change */
-void vreg_before_call(struct jit *j);			     /* all xmm registers are about to be lost */
-void vreg_end_op(struct jit *j);			     /* values whose last use this was */
-bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at); /* it is in memory, at rbp + *at */
+void vreg_slot(struct jit *j, uint16_t n);			   /* the slot holds the value, for C code to read */
+void vreg_is_home(struct jit *j, uint16_t n, unsigned reg);	   /* guest register reg holds the value from now on */
+void vreg_lose_home(struct jit *j, unsigned reg);		   /* guest register reg is about to change */
+void vreg_before_call(struct jit *j);				   /* all xmm registers are about to be lost */
+void vreg_end_op(struct jit *j);				   /* values whose last use this was */
+void vreg_reload(struct jit *j, int r, unsigned part, int32_t at); /* the low 1 << part bytes, zeros above */
+bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at);	   /* it is in memory, at rbp + *at */
 static inline bool vreg_dies(const struct jit *j, uint16_t n)
 {
 	return j->v[n].last <= j->i;

@@ -20,11 +20,25 @@ void vreg_begin(struct jit *j)
 	j->vpinned = 0;
 }
 
-void vreg_note_def(struct jit *j, uint16_t n, unsigned at)
+/* AESE whose result only AESMC uses, which is usual, is one instruction with it; so are AESD and AESIMC. */
+static bool fuses(const struct jit *j, uint16_t n, unsigned at)
 {
-	j->v[n].def = (uint16_t)at;
-	if (j->v[n].last < at)
-		j->v[n].last = (uint16_t)at;
+	const struct ir_insn *op = &j->blk->ops[at], *user = &j->blk->ops[j->v[n].last];
+
+	return j->has_aes && j->v[n].uses == 1 && op->op == IR_vop && user->op == IR_vop && user->a == n &&
+	       ((op->imm == IR_VOP_aese && user->imm == IR_VOP_aesmc) ||
+		(op->imm == IR_VOP_aesd && user->imm == IR_VOP_aesimc));
+}
+
+unsigned vreg_note_def(struct jit *j, uint16_t n, unsigned at)
+{
+	struct vval *v = &j->v[n];
+
+	v->def = (uint16_t)at;
+	if (v->last < at)
+		v->last = (uint16_t)at;
+	v->fused = fuses(j, n, at);
+	return v->fused ? v->last : at;
 }
 
 void vreg_note_use(struct jit *j, uint16_t n, unsigned at)
@@ -40,6 +54,11 @@ bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at)
 
 	*at = v->home != NO_HOME ? ENV_V(v->home) : SLOT_V(n);
 	return v->home != NO_HOME || v->slot;
+}
+
+void vreg_reload(struct jit *j, int r, unsigned part, int32_t at)
+{
+	v2m(j, part == 2 ? V_MOVSS_LD : part == 3 ? V_MOVQ : V_MOVAPS, r, RBP, at);
 }
 
 static void spill(struct jit *j, uint16_t n)
@@ -122,7 +141,7 @@ int vreg_use_low(struct jit *j, uint16_t n, unsigned size, bool *clean)
 	else
 		alloc(j, n);
 	vreg_mem(j, n, &at);
-	v2m(j, size == 2 ? V_MOVSS_LD : V_MOVQ, v->reg, RBP, at);
+	vreg_reload(j, v->reg, size, at);
 	v->part = v->clean <= size ? WHOLE : (uint8_t)size;
 	return v->reg;
 }

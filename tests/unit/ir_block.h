@@ -18,7 +18,8 @@ enum {
 	RAM = 0x10000,	/* two pages that loads and stores go straight to */
 	SLOW = 0x12000, /* a page behind the calls out, next to them */
 	BAD = 0x13000,	/* faults */
-	PC = 0x8000
+	PC = 0x8000,
+	PE_FPSR = 3 << 14 | 3 << 11 | 4 << 7 | 4 << 3 | 1 /* as in env; other encodings are one register */
 };
 
 struct pe {
@@ -95,7 +96,7 @@ static inline int pe_mrs(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t
 {
 	if (!enc)
 		return pe_fault(pe_of(env));
-	*val = pe_of(env)->sys + rt;
+	*val = enc == PE_FPSR ? env->fpsr : pe_of(env)->sys + rt;
 	return 0;
 }
 
@@ -103,7 +104,10 @@ static inline int pe_msr(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t
 {
 	if (!enc)
 		return pe_fault(pe_of(env));
-	pe_of(env)->sys = val;
+	if (enc == PE_FPSR)
+		env->fpsr = (uint32_t)val & 0x0800009f;
+	else
+		pe_of(env)->sys = val;
 	return 0;
 }
 

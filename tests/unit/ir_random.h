@@ -35,7 +35,7 @@ static uint16_t choose(struct recent *r, uint64_t *seed)
 /* An address register is x0..x3, kept valid; others have anything. Few registers, so that they collide. */
 enum { ADDRS = 4, REGS = 9 };
 
-static void random_block(uint64_t *seed)
+static inline void random_block(uint64_t *seed)
 {
 	static const uint8_t pure[] = {IR_add64, IR_add32,  IR_sub64, IR_sub32,	 IR_and,    IR_or,     IR_xor,
 				       IR_andn,	 IR_shl64,  IR_shl32, IR_lshr64, IR_lshr32, IR_ashr64, IR_ashr32,
