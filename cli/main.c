@@ -30,7 +30,8 @@ static const struct command commands[] = {
 	 "  reset           push the reset button\n"
 	 "  powerdown       push the power button: the guest may shut down\n"
 	 "  quit            end the machine\n"
-	 "  gdb ADDR        listen for gdb\n"},
+	 "  gdb ADDR        listen for gdb\n"
+	 "  vmcore FILE     write a core file for crash and drgn\n"},
 	{"exec", cmd_exec, "[--engine interp|jit] [--trap] [--] PROGRAM [ARGUMENT]...",
 	 "run a program that uses /dev/kvm",
 	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be for this machine.\n\n"

@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,14 +25,32 @@ enum { MAX_CLIENTS = 8, LINE_MAX_BYTES = 4096 };
 
 struct client {
 	struct control *control;
-	int fd;	    /* -1: a free place */
-	int passed; /* a descriptor that came with the bytes, or -1: the next command's */
+	int fd;		 /* -1: a free place */
+	uint64_t number; /* of this client among all */
+	int passed;	 /* a descriptor that came with the bytes, or -1: the next command's */
 	char line[LINE_MAX_BYTES];
 	size_t len;
 };
 
+/* A core file is written on a thread of its own: it may take seconds, and a reader that is slow, for ever. */
+struct vmcore_job {
+	bool running; /* thread is valid; all vcpus are stopped */
+	pthread_t thread;
+	int fd;
+	atomic_bool cancel;
+	uint64_t client; /* who gets the answer, if it is still there */
+	json_t *id;
+	/* written by the thread, before done_fd */
+	int rc;
+	uint64_t size;
+	struct vmm_error err;
+};
+
 struct control {
 	struct machine *m;
+	uint64_t n_clients; /* so far */
+	struct vmcore_job job;
+	int done_fd; /* eventfd: the job is done */
 	int listen_fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	bool bound; /* path is ours to remove */
@@ -71,7 +92,23 @@ static void event(struct control *c, const char *name)
 			client_send(&c->clients[i], json_pack("{ss}", "event", name));
 }
 
-/* ---- commands: each returns an object to be completed by "ok", or NULL with a message */
+/* Takes the object, which is to be completed; NULL: it has failed. */
+static void client_answer(struct client *cl, json_t *answer, json_t *id, const struct vmm_error *err)
+{
+	if (answer)
+		json_object_set_new(answer, "ok", json_true());
+	else
+		answer = json_pack("{sb ss}", "ok", 0, "error", err->text);
+	if (id)
+		json_object_set(answer, "id", id);
+	client_send(cl, answer);
+}
+
+/*
+ * ---- commands: each returns an object to be completed by "ok", or NULL with a message, or this, for those that answer
+ * when they are done
+ */
+static json_t *const later = (json_t *)&(char){0};
 
 static json_t *do_status(struct client *cl, json_t *request, struct vmm_error *err)
 {
@@ -110,6 +147,10 @@ static json_t *do_resume(struct client *cl, json_t *request, struct vmm_error *e
 
 static json_t *do_reset(struct client *cl, json_t *request, struct vmm_error *err)
 {
+	if (cl->control->job.running) {
+		vmm_fail(err, "a core file is being written");
+		return NULL;
+	}
 	machine_want_reset(cl->control->m);
 	return json_object();
 }
@@ -152,6 +193,82 @@ static json_t *do_gdb(struct client *cl, json_t *request, struct vmm_error *err)
 	return rc ? NULL : json_object();
 }
 
+static void *vmcore_thread(void *arg)
+{
+	struct control *c = arg;
+	uint64_t one = 1;
+
+	c->job.rc = vmcore_write(c->m, c->job.fd, &c->job.cancel, &c->job.size, &c->job.err);
+	if (close(c->job.fd) && !c->job.rc)
+		c->job.rc = vmm_fail(&c->job.err, "cannot write the core file: %s", strerror(errno));
+	if (write(c->done_fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd at 0 takes a 1 */
+	return NULL;
+}
+
+/* Into the descriptor that came along, or a file that is made here if the process may. */
+static json_t *do_vmcore(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	struct control *c = cl->control;
+	const char *file = json_string_value(json_object_get(request, "file"));
+	int rc;
+
+	if (c->job.running) {
+		vmm_fail(err, "another core file is being written");
+		return NULL;
+	}
+	c->job.fd = cl->passed;
+	cl->passed = -1;
+	if (c->job.fd < 0 && !file) {
+		vmm_fail(err, "vmcore needs a \"file\", a string, or a descriptor that comes with the request");
+		return NULL;
+	}
+	if (c->job.fd < 0)
+		c->job.fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (c->job.fd < 0) {
+		vmm_fail(err, "%s: %s%s", file, strerror(errno),
+			 errno == EACCES || errno == EPERM ? " (is it the sandbox? 'pawl control' brings its own file)"
+							   : "");
+		return NULL;
+	}
+	machine_freeze(c->m, FREEZE_VMCORE);
+	atomic_store(&c->job.cancel, false);
+	rc = pthread_create(&c->job.thread, NULL, vmcore_thread, c);
+	if (rc) {
+		close(c->job.fd);
+		machine_thaw(c->m, FREEZE_VMCORE);
+		vmm_fail(err, "cannot start a thread: %s", strerror(rc));
+		return NULL;
+	}
+	c->job.running = true;
+	c->job.client = cl->number;
+	c->job.id = json_incref(json_object_get(request, "id"));
+	return later;
+}
+
+static void vmcore_finish(struct control *c)
+{
+	pthread_join(c->job.thread, NULL);
+	c->job.running = false;
+	machine_thaw(c->m, FREEZE_VMCORE);
+	for (unsigned i = 0; i < MAX_CLIENTS; i++)
+		if (c->clients[i].fd >= 0 && c->clients[i].number == c->job.client)
+			client_answer(&c->clients[i],
+				      c->job.rc ? NULL : json_pack("{sI}", "size", (json_int_t)c->job.size), c->job.id,
+				      &c->job.err);
+	json_decref(c->job.id);
+	c->job.id = NULL;
+}
+
+static void vmcore_done(void *arg)
+{
+	struct control *c = arg;
+	uint64_t n;
+
+	if (read(c->done_fd, &n, sizeof(n)) == sizeof(n) && c->job.running)
+		vmcore_finish(c);
+}
+
 static json_t *do_help(struct client *cl, json_t *request, struct vmm_error *err);
 
 static const struct command {
@@ -166,6 +283,7 @@ static const struct command {
 	{"powerdown", do_powerdown, "push the power button: the guest may shut down"},
 	{"quit", do_quit, "end the machine, with status 5"},
 	{"gdb", do_gdb, "listen for gdb at \"address\""},
+	{"vmcore", do_vmcore, "write a core file for crash and drgn to \"file\""},
 	{"help", do_help, "this list"},
 };
 
@@ -200,7 +318,7 @@ static void client_line(struct client *cl, const char *text, size_t len)
 {
 	struct vmm_error err = {"no memory"};
 	json_error_t where;
-	json_t *request, *answer = NULL, *id;
+	json_t *request, *answer = NULL;
 
 	if (strspn(text, " \t\r") >= len)
 		return;
@@ -209,15 +327,9 @@ static void client_line(struct client *cl, const char *text, size_t len)
 		answer = obey(cl, request, &err);
 	else
 		vmm_fail(&err, "not JSON: %s, at byte %d", where.text, where.position);
-	if (answer)
-		json_object_set_new(answer, "ok", json_true());
-	else
-		answer = json_pack("{sb ss}", "ok", 0, "error", err.text);
-	id = json_object_get(request, "id");
-	if (id)
-		json_object_set(answer, "id", id);
+	if (answer != later)
+		client_answer(cl, answer, json_object_get(request, "id"), &err);
 	json_decref(request);
-	client_send(cl, answer);
 	if (cl->passed >= 0) { /* nobody has taken it */
 		close(cl->passed);
 		cl->passed = -1;
@@ -282,6 +394,7 @@ static void client_arrives(void *arg)
 			break;
 		cl->fd = fd;
 		cl->len = 0;
+		cl->number = ++c->n_clients;
 		return;
 	}
 	close(fd); /* all places are taken */
@@ -336,6 +449,7 @@ struct control *control_start(struct machine *m, const char *path, struct vmm_er
 	}
 	c->m = m;
 	c->listen_fd = -1;
+	c->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned i = 0; i < MAX_CLIENTS; i++) {
 		c->clients[i].control = c;
 		c->clients[i].fd = c->clients[i].passed = -1;
@@ -348,7 +462,8 @@ struct control *control_start(struct machine *m, const char *path, struct vmm_er
 	strcpy(c->path, path);
 	if (listen_at(c, err))
 		goto fail;
-	if (!loop_add(m->loop, c->listen_fd, client_arrives, c)) {
+	if (c->done_fd < 0 || !loop_add(m->loop, c->done_fd, vmcore_done, c) ||
+	    !loop_add(m->loop, c->listen_fd, client_arrives, c)) {
 		vmm_fail(err, "--control: too many descriptors");
 		goto fail;
 	}
@@ -368,6 +483,10 @@ void control_stop(struct control *c)
 {
 	if (!c)
 		return;
+	if (c->job.running) {
+		atomic_store(&c->job.cancel, true);
+		vmcore_finish(c);
+	}
 	for (unsigned i = 0; i < MAX_CLIENTS; i++) {
 		if (c->clients[i].fd >= 0)
 			client_send(&c->clients[i], json_pack("{ss si}", "event", "end", "status", c->m->status));
@@ -376,6 +495,10 @@ void control_stop(struct control *c)
 	if (c->listen_fd >= 0) {
 		loop_remove(c->m->loop, c->listen_fd);
 		close(c->listen_fd);
+	}
+	if (c->done_fd >= 0) {
+		loop_remove(c->m->loop, c->done_fd);
+		close(c->done_fd);
 	}
 	if (c->bound)
 		unlink(c->path);

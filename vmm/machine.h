@@ -112,7 +112,12 @@ struct vcpu {
 enum { MACHINE_MAX_VCPUS = 123 /* the redistributors' window */, MACHINE_MAX_DEVICES = 16, MACHINE_WARNED_PAGES = 64 };
 
 /* Why all vcpus are stopped: bits of machine.frozen. A debugger's hold is apart from them. */
-enum { FREEZE_PAUSE = 1, FREEZE_RESET = 2, FREEZE_WORK = 4 /* a short while, for something that needs them still */ };
+enum {
+	FREEZE_PAUSE = 1,
+	FREEZE_RESET = 2,
+	FREEZE_WORK = 4 /* a short while, for something that needs them still */,
+	FREEZE_VMCORE = 8
+};
 
 /* A file that is read again at a reset: a regular one stays open, of anything else the bytes are kept. */
 struct source {
@@ -245,6 +250,13 @@ struct control;
 struct control *control_start(struct machine *m, const char *path, struct vmm_error *err);
 void control_stop(struct control *c);	    /* NULL is allowed */
 void control_reset_done(struct control *c); /* likewise: tells the clients */
+
+/* ---- vmcore.c */
+/*
+ * An ELF core file of the guest to fd, all vcpus stopped: any thread that keeps them so. Ends early when *cancel is set.
+ * 0 with its size in bytes, or -1 with a message.
+ */
+int vmcore_write(struct machine *m, int fd, const atomic_bool *cancel, uint64_t *size, struct vmm_error *err);
 
 /* ---- debug.c */
 /* On the vcpu's thread, outside KVM_RUN: a KVM_EXIT_DEBUG that no debugger has to hear of. */

@@ -157,6 +157,65 @@ def gdb(c, directory):
         check("a debugger is there", c.ask(command="status")["debugger"], True)
 
 
+def notes(data):
+    while data:
+        name, size, kind = struct.unpack_from("<III", data)
+        at = 12 + (name + 3 & ~3)
+        yield data[12:12 + name - 1], kind, data[at:at + size]
+        data = data[at + (size + 3 & ~3):]
+
+
+def core_file(path):
+    """The core file's notes, and its bytes by physical address."""
+    with open(path, "rb") as f:
+        data = f.read()
+    ident, kind, machine, _, _, phoff, _, _, _, phentsize, phnum, _, _, _ = struct.unpack_from("<16sHHIQQQIHHHHHH", data)
+    check("an ELF core file for arm64", (ident[:6], kind, machine), (b"\x7fELF\x02\x01", 4, 183))
+    found, ram = [], {}
+    for i in range(phnum):
+        kind, _, off, _, paddr, filesz, _, _ = struct.unpack_from("<IIQQQQQQ", data, phoff + i * phentsize)
+        if kind == 4:
+            found = list(notes(data[off:off + filesz]))
+        elif kind == 1:
+            ram[paddr] = data[off:off + filesz]
+    return found, ram
+
+
+def vmcore(directory, c):
+    def expect(path):
+        found, ram = core_file(path)
+        check("a note for each vcpu", [(n, k, len(d)) for n, k, d in found], [(b"CORE", 1, 392)] * 2)
+        pc = struct.unpack_from("<Q", found[0][2], 112 + 8 * 32)[0]
+        check("the first vcpu's PC is in its loop", pc in (0x4020004C, 0x40200050), True)
+        check("its x0", struct.unpack_from("<Q", found[0][2], 112)[0], 0x9000000)
+        check("all of RAM", [(at, len(data)) for at, data in ram.items()], [(0x40000000, 16 << 20)])
+        check("the kernel is there", ram[0x40000000][0x200000:].startswith(GUEST), True)
+
+    one, two = os.path.join(directory, "one"), os.path.join(directory, "two")
+    done = subprocess.run(WRAPPER + [PAWL, "control", os.path.join(directory, "control"), "vmcore", one],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    check("pawl control vmcore", (done.returncode, done.stderr), (0, b""))
+    expect(one)
+    with open(two, "wb") as f:
+        socket.send_fds(c.socket, [b'{"command":"vmcore","id":"x"}\n'], [f.fileno()])
+    answer = c.answer()
+    check("its size", (answer["ok"], answer["id"], answer["size"]), (True, "x", os.path.getsize(two)))
+    expect(two)
+    check("it runs on", c.ask(command="status")["state"], "running")
+
+    # a reader that never reads stops neither the answers nor the end
+    read, write = os.pipe()
+    socket.send_fds(c.socket, [b'{"command":"vmcore"}\n'], [write])
+    check("one at a time", "another" in c.ask(command="vmcore", file=two)["error"], True)
+    check("no reset meanwhile", "being written" in c.ask(command="reset")["error"], True)
+    os.close(write)
+    os.close(read)
+    check("a reader that goes", "Broken pipe" in c.answer()["error"], True)
+    check("no file", "needs" in c.ask(command="vmcore")["error"], True)
+    os.unlink(one)
+    os.unlink(two)
+
+
 def by_command(directory):
     def control(*args):
         done = subprocess.run(WRAPPER + [PAWL, "control", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -181,6 +240,7 @@ def main():
             f.write(GUEST)
         p = start(directory, "--smp", "2")
         c = commands(directory, p)
+        vmcore(directory, c)
         gdb(c, directory)
         by_command(directory)
         check("the last event", c.event("end"), {"event": "end", "status": 5})
