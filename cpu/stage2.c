@@ -80,8 +80,9 @@ static bool mark_dirty(struct cpu *cpu, const struct stage2_range *r, ipa_t ipa)
 
 /* ---- does the host have the page? Asked of its kernel by calls that fail with EFAULT if not, and do nothing if it has. */
 
-static bool host_can_read(const void *p)
+static bool host_can_read(const uint8_t *page)
 {
+	const void *p = page + 8; /* at page 0, NULL would be no argument at all */
 	int err = errno;
 	bool ok;
 

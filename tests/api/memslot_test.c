@@ -52,6 +52,18 @@ TEST(slots_are_checked)
 	munmap(p, 4 * 4096);
 }
 
+TEST(memory_at_the_clients_address_0_is_not_there)
+{
+	machine_new(WITHOUT_GIC);
+	expect_eq(set_slot(2, 0, 0, 4096, NULL), 0);
+	set_reg(PC, 0x200);
+	expect_error(EFAULT);
+	guest(0xf9400280 /* ldr x0, [x20] */);
+	expect_eq(set_slot(2, 0, 0, 4096, NULL), 0);
+	set_reg(X(20), 8);
+	expect_error(EFAULT);
+}
+
 TEST(a_deleted_slot_is_mmio_again)
 {
 	uint8_t *p = pages(1);
