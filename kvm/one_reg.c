@@ -189,12 +189,6 @@ static int check_id(uint64_t id)
 	return (id & ~KVM_REG_SIZE_MASK) >> 32 != KVM_REG_ARM64 >> 32 || KVM_REG_SIZE(id) > VALUE_MAX ? -EINVAL : 0;
 }
 
-/* The hot ones, and so without a system call to find out whether the address is good: one below the first page is not. */
-static bool bad_address(uint64_t addr)
-{
-	return addr < 4096;
-}
-
 int one_reg_get(struct vcpu *vcpu, const struct kvm_one_reg *reg)
 {
 	uint64_t val[VALUE_MAX / 8];
@@ -202,12 +196,7 @@ int one_reg_get(struct vcpu *vcpu, const struct kvm_one_reg *reg)
 
 	if (!err)
 		err = get(vcpu, reg->id, val);
-	if (err)
-		return err;
-	if (bad_address(reg->addr))
-		return -EFAULT;
-	memcpy((void *)(uintptr_t)reg->addr, val, KVM_REG_SIZE(reg->id));
-	return 0;
+	return err ? err : client_write(reg->addr, val, KVM_REG_SIZE(reg->id));
 }
 
 int one_reg_set(struct vcpu *vcpu, const struct kvm_one_reg *reg)
@@ -215,12 +204,9 @@ int one_reg_set(struct vcpu *vcpu, const struct kvm_one_reg *reg)
 	uint64_t val[VALUE_MAX / 8] = {0};
 	int err = check_id(reg->id);
 
-	if (err)
-		return err;
-	if (bad_address(reg->addr))
-		return -EFAULT;
-	memcpy(val, (const void *)(uintptr_t)reg->addr, KVM_REG_SIZE(reg->id));
-	return set(vcpu, reg->id, val);
+	if (!err)
+		err = client_read(val, reg->addr, KVM_REG_SIZE(reg->id));
+	return err ? err : set(vcpu, reg->id, val);
 }
 
 /* ---- the list */

@@ -447,7 +447,7 @@ static const struct vcpu_ioctl *find_ioctl(unsigned long request)
 	return NULL;
 }
 
-/* Copy the argument in and out as the request's number says. ONE_REG is hot, so its address is only looked at roughly. */
+/* Copy the argument in and out as the request's number says. */
 static int call(struct vcpu *vcpu, const struct vcpu_ioctl *row, void *arg)
 {
 	uint8_t copy[IOCTL_ARG_MAX] __attribute__((aligned(16)));
@@ -457,8 +457,6 @@ static int call(struct vcpu *vcpu, const struct vcpu_ioctl *row, void *arg)
 	if ((row->flags & NEEDS_INIT) && !vcpu->initialized)
 		return -ENOEXEC;
 	if (row->flags & RAW)
-		return row->fn(vcpu, arg);
-	if (size == sizeof(struct kvm_one_reg) && (uintptr_t)arg >= 4096)
 		return row->fn(vcpu, arg);
 	/* in by the kernel's reading of these requests: the ones that only return something are _IOR */
 	if (dir & _IOC_WRITE)

@@ -66,6 +66,36 @@ TEST(bad_pointers_are_efault)
 	expect_eq(try_get_reg(PC, NULL), -EFAULT);
 }
 
+TEST(an_argument_may_end_where_its_memory_ends_and_not_behind)
+{
+	uint8_t *p = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *end = p + 4096;
+	struct kvm_one_reg reg = {.id = PC};
+	uint64_t pc = 0x1234;
+
+	machine_new(WITHOUT_GIC);
+	munmap(end, 4096);
+	memcpy(end - 8, &pc, 8);
+	expect_eq(try_set_reg(PC, end - 8), 0);
+	memset(end - 8, 0, 8);
+	expect_eq(try_get_reg(PC, end - 8), 0);
+	expect_eq(memcmp(end - 8, &pc, 8), 0);
+	for (int behind = 1; behind <= 8; behind++) {
+		expect_eq(try_set_reg(PC, end - 8 + behind), -EFAULT);
+		expect_eq(try_get_reg(PC, end - 8 + behind), -EFAULT);
+	}
+	expect_pc(0x1234);
+	reg.addr = (uintptr_t)(end - 16);
+	memcpy(end - sizeof(reg), &reg, sizeof(reg));
+	expect_eq(call(m.vcpu, KVM_GET_ONE_REG, end - sizeof(reg)), 0);
+	expect_eq(call(m.vcpu, KVM_GET_ONE_REG, end - sizeof(reg) + 8), -EFAULT);
+	expect_eq(call(m.vcpu, KVM_GET_ONE_REG, value(1ull << 63)), -EFAULT);
+	mprotect(p, 4096, PROT_READ);
+	expect_eq(try_get_reg(PC, p), -EFAULT);
+	expect_eq(try_set_reg(PC, p), 0);
+	munmap(p, 4096);
+}
+
 TEST(vcpus_are_created_once_and_within_limits)
 {
 	machine_new(WITHOUT_GIC);
