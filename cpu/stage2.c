@@ -124,7 +124,7 @@ bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa)
 	return is_known(r, backed_bit(r, ipa, true));
 }
 
-static bool is_backed(const struct stage2_range *r, ipa_t ipa, bool write)
+bool stage2_is_backed(const struct stage2_range *r, ipa_t ipa, bool write)
 {
 	uint64_t bit = backed_bit(r, ipa, write);
 	uint8_t *page;
@@ -159,7 +159,7 @@ uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stag
 		f->fsc = FSC_PERMISSION | 3;
 		return NULL;
 	}
-	if (unlikely(!is_backed(r, ipa, write))) {
+	if (unlikely(!stage2_is_backed(r, ipa, write))) {
 		f->fsc = FSC_UNBACKED;
 		return NULL;
 	}

@@ -41,5 +41,7 @@ static inline uint64_t stage2_backed_words(uint64_t size)
 
 /* The range that holds ipa, or NULL. */
 const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa);
+/* Whether the host has the page; asked of its kernel once, when it is first used. */
+bool stage2_is_backed(const struct stage2_range *r, ipa_t ipa, bool write);
 
 #endif

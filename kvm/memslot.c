@@ -345,12 +345,12 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region
 	return err;
 }
 
-/* Bytes from ipa to the end of its range, at most len, and where they are; NULL outside. */
-static uint8_t *range_bytes(const struct stage2_range *r, ipa_t ipa, uint64_t len, uint64_t *n)
+/* Bytes from ipa to the end of its page, at most len, and where they are; NULL where the guest would find no memory. */
+static uint8_t *page_bytes(const struct stage2_range *r, ipa_t ipa, bool write, uint64_t len, uint64_t *n)
 {
-	if (!r)
+	if (!r || (write && r->readonly) || !stage2_is_backed(r, ipa, write))
 		return NULL;
-	*n = r->size - (ipa - r->base);
+	*n = ~IR_PAGE_MASK + 1 - (ipa & ~IR_PAGE_MASK);
 	if (*n > len)
 		*n = len;
 	return r->host + (ipa - r->base);
@@ -365,7 +365,7 @@ int vm_read_guest(struct vm *vm, ipa_t ipa, void *buf, uint64_t len)
 	pthread_rwlock_rdlock(&m->readers_lock);
 	while (len) {
 		uint64_t n;
-		const uint8_t *src = range_bytes(stage2_find(m->table, ipa), ipa, len, &n);
+		const uint8_t *src = page_bytes(stage2_find(m->table, ipa), ipa, false, len, &n);
 
 		if (!src) {
 			err = -EFAULT;
@@ -419,7 +419,7 @@ int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
 	while (len) {
 		const struct stage2_range *r = stage2_find(m->table, ipa);
 		uint64_t n;
-		uint8_t *dst = r && r->readonly ? NULL : range_bytes(r, ipa, len, &n);
+		uint8_t *dst = page_bytes(r, ipa, true, len, &n);
 
 		if (!dst) {
 			err = -EFAULT;
