@@ -39,6 +39,7 @@ enum option_id {
 	OPT_NO_REBOOT,
 	OPT_DUMP_DTB,
 	OPT_DISK,
+	OPT_NET,
 	OPT_VIRTIO_LEGACY,
 	OPT_KVM,
 	OPT_CPU,
@@ -72,6 +73,7 @@ static const struct option {
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
 	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: raw file, device, nbd URI; ro, snapshot, serial=TEXT",
 		      VIRTIO_DISK},
+	[OPT_NET] = {"net", 0, "user|tap=|passt=", "a network; user,hostfwd=tcp::8022-:22 forwards a port", VIRTIO_NET},
 	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "version 1 of virtio-mmio, for old guests"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use the kernel's KVM device at PATH, on an arm64 host"},
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; help lists them"},
@@ -133,6 +135,8 @@ static int take_device(struct arguments *a, int id, const char *value)
 	struct virtio_spec spec = {options[id].device, value};
 	struct vmm_error err;
 
+	if (id == OPT_NET && !strcmp(value, "none"))
+		return 0;
 	if (a->n_virtio == MACHINE_MAX_VIRTIO)
 		return cli_usage_error("run", "--%s: more devices than the board's %u slots", options[id].name,
 				       (unsigned)MACHINE_MAX_VIRTIO);

@@ -12,7 +12,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 packages=(libcmocka-dev libcmocka0 libfdt-dev libfdt1 zlib1g-dev zlib1g libzstd-dev libzstd1 libjansson-dev libjansson4
 	# libnbd and what it is linked with
 	libnbd-dev libnbd0 libgnutls30 libp11-kit0 libidn2-0 libunistring2 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8 libxml2
-	libicu72 liblzma5)
+	libicu72 liblzma5
+	# the same for libslirp
+	libslirp-dev libslirp0 libglib2.0-0 libpcre2-8-0 libmount1 libselinux1 libblkid1)
 
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 mkdir -p "$1"

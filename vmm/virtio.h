@@ -55,6 +55,7 @@ enum {
 struct virtio_host {
 	uint8_t *ram; /* stays mapped, at one place, as long as there are devices */
 	uint64_t ram_ipa, ram_size;
+	unsigned slot;				      /* of the device that is being made */
 	bool legacy;				      /* version 1 of the transport */
 	void (*message)(void *arg, const char *text); /* a line for the user; any thread */
 	void *arg;

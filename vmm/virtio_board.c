@@ -13,6 +13,7 @@
 
 #include "blk.h"
 #include "board_fdt.h"
+#include "net.h"
 
 enum { QUEUE_NOTIFY = 0x050 };
 
@@ -22,6 +23,7 @@ static const struct kind {
 	struct virtio *(*create)(const struct virtio_host *host, const char *arg, struct vmm_error *err);
 } kinds[] = {
 	[VIRTIO_DISK] = {"disk", blk_check, blk_create},
+	[VIRTIO_NET] = {"net", net_check, net_create},
 };
 
 int machine_check_virtio(const struct virtio_spec *spec, struct vmm_error *err)
@@ -78,8 +80,10 @@ int virtio_slots_create(struct machine *m, struct vmm_error *err)
 	for (unsigned i = 0; i < m->config.n_virtio; i++) {
 		const struct virtio_spec *spec = &m->config.virtio[i];
 		struct vmm_error inner;
-		struct virtio *vd = kinds[spec->kind].create(&s->host, spec->arg, &inner);
+		struct virtio *vd;
 
+		s->host.slot = s->n;
+		vd = kinds[spec->kind].create(&s->host, spec->arg, &inner);
 		if (!vd)
 			return vmm_fail(err, "%.500s", inner.text);
 		pthread_mutex_init(&vd->dev.lock, NULL);

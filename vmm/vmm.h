@@ -39,6 +39,7 @@ enum { MACHINE_MAX_VIRTIO = 32 };
 enum virtio_kind {
 	VIRTIO_NONE,
 	VIRTIO_DISK, /**< "FILE[,ro|,snapshot][,serial=TEXT]"; FILE may be an nbd URI */
+	VIRTIO_NET,  /**< "user[,hostfwd=...]", "tap=NAME", "passt=SOCKET", with [,mac=ADDRESS] */
 };
 
 struct virtio_spec {

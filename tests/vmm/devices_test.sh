@@ -8,8 +8,10 @@ PATH=$PATH:/usr/sbin:/sbin
 [ -e "$guest/Image" ] || { echo "no guest: set PAWL_TEST_GUEST to what scripts/fetch-guest.sh made"; exit 77; }
 command -v mke2fs >/dev/null || { echo "no mke2fs"; exit 77; }
 [ -z "${MESON_EXE_WRAPPER:-}" ] || { echo "a guest under two emulators takes too long"; exit 77; }
+here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+server=
+trap '[ -z "$server" ] || kill $server; rm -rf "$dir"' EXIT
 failed=0
 
 expect() { # WHAT COMMAND...
@@ -26,17 +28,30 @@ mke2fs -q -t ext4 -d "$dir/files" "$dir/disk" 16M >/dev/null || exit 1
 head -c 3072000 /dev/urandom >"$dir/image"
 cp "$dir/image" "$dir/image.before"
 
-cat >"$dir/script" <<'END'
+# A port that is free now is forwarded to the guest's port 77.
+forwarded=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+python3 "$here/net_server.py" "$dir/image" "$forwarded" "$dir/port" >"$dir/server" &
+server=$!
+until [ -e "$dir/port" ]; do sleep 0.05; done
+
+echo "port=$(cat "$dir/port")" >"$dir/script"
+cat >>"$dir/script" <<'END'
 modprobe crc32c_generic; modprobe ext4
 mount -t ext4 /dev/vda /mnt && sha256sum /mnt/file
 echo "serial $(cat /sys/block/vda/serial), read-only $(cat /sys/block/vdb/ro)"
 cat /dev/vdb | sha256sum
 echo "written by the guest" >/mnt/new; rm /mnt/file; sync; umount /mnt
 dd if=/dev/zero of=/dev/vdc bs=64k count=20 conv=fsync 2>/dev/null && dd if=/dev/vdc bs=64k count=20 2>/dev/null | sha256sum
+ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0
+ping -c 1 10.0.2.2
+echo file | nc 10.0.2.2 $port | sha256sum
+nc -l -p 77 -e echo said by the guest & sleep 1; echo forward | nc 10.0.2.2 $port
+(echo count; head -c 3000000 /dev/zero) | nc 10.0.2.2 $port
 exit
 END
 "$pawl" run --kernel "$guest/Image" --initrd "$guest/initrd.cpio.gz" --smp 2 --append "console=ttyAMA0 quiet pawl.init=run" \
-	--disk "$dir/disk,serial=first" --disk "$dir/image,ro" --disk "$dir/image,snapshot" <"$dir/script" >"$dir/console" 2>&1
+	--disk "$dir/disk,serial=first" --disk "$dir/image,ro" --disk "$dir/image,snapshot" \
+	--net "user,hostfwd=tcp::$forwarded-:77" <"$dir/script" >"$dir/console" 2>&1
 expect "the guest powers off" [ $? -eq 0 ]
 expect "a file system on a disk" said "$(sha256sum <"$dir/files/file" | cut -d ' ' -f 1)"
 expect "a serial number, and a read-only disk" said "serial first, read-only 1"
@@ -45,6 +60,11 @@ expect "a snapshot that is written" said "$(head -c 1310720 /dev/zero | sha256su
 expect "... and leaves its file alone" cmp "$dir/image" "$dir/image.before"
 expect "a clean file system afterwards" quietly e2fsck -fn "$dir/disk"
 expect "what the guest has written" [ "$(debugfs -R 'cat new' "$dir/disk" 2>/dev/null)" = "written by the guest" ]
+
+expect "the gateway answers" said "1 packets received"
+expect "a file from a server of the host" [ "$(grep -cF "$(sha256sum <"$dir/image" | cut -d ' ' -f 1)" "$dir/console")" -eq 2 ]
+expect "a forwarded port" said "said by the guest"
+expect "a stream to the host" grep -q "counted 3000000" "$dir/server"
 
 [ $failed -eq 0 ] || sed 's/^/console: /' "$dir/console"
 exit $failed
