@@ -71,7 +71,8 @@ bool debug_step_pending(struct cpu *cpu)
 {
 	uint64_t iss = FSC_DEBUG;
 
-	if (!(cpu->el2.mdscr & MDSCR_SS) || (cpu->pstate & PSR_SS) || !debug_enabled(cpu))
+	cpu->priv->step_active = debug_enabled(cpu); /* what runs now is stepped, or runs in the inactive state */
+	if (!(cpu->el2.mdscr & MDSCR_SS) || (cpu->pstate & PSR_SS) || !cpu->priv->step_active)
 		return false;
 	if (cpu->priv->step_isv)
 		iss |= ISS_STEP_ISV | (cpu->env.step_ex ? ISS_STEP_EX : 0);

@@ -179,5 +179,5 @@ void exception_return(struct cpu *cpu, unsigned auth)
 	cpu->env.excl.valid = 0;
 	cpu->env.pc = illegal ? target : stage1_branch_addr(cpu, target);
 	cpu->priv->outcome = OUTCOME_EXCEPTION; /* PSTATE.SS is as it has to be: no advance */
-	cpu->priv->step_isv = true;
+	cpu->priv->step_isv = source;		/* else no instruction was stepped on the way to active-pending */
 }

@@ -315,6 +315,7 @@ struct cpu_priv {
 	} watch_seen[16]; /* what the TLBs were filled under */
 	uint16_t watch_seen_mask;
 	struct ir_tlbe no_tlb[IR_TLB_SIZE]; /* never hits: all accesses of a block go through access.c */
+	bool step_active;		    /* debug exceptions were enabled when the instruction began */
 	bool step_isv;			    /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;

@@ -100,7 +100,7 @@ void cpu_kick(struct cpu *cpu)
 static void stepped(struct cpu *cpu)
 {
 	debug_ss_advance(cpu);
-	cpu->priv->step_isv = true;
+	cpu->priv->step_isv = cpu->priv->step_active;
 }
 
 /* Takes what was kicked for. True: leave cpu_run. */

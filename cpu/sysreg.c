@@ -319,6 +319,15 @@ static const struct sysreg *row(const struct cpu *cpu, uint32_t enc)
 	return likely(i) ? &rows[i - 1] : NULL;
 }
 
+/* FEAT_IDST: reads of the ID space from EL0 say what they were. */
+static bool reports_id_read(const struct cpu *cpu, uint32_t enc)
+{
+	unsigned op0 = enc >> 14 & 3, op1 = enc >> 11 & 7, crn = enc >> 7 & 15, crm = enc >> 3 & 15;
+
+	return op0 == 3 && (op1 == 0 || op1 == 1 || op1 == 3) && crn == 0 && crm < 8 &&
+	       (cpu->id[CPU_ID(7, 2)] >> 36 & 15);
+}
+
 /* ---- access from EL0: 0 go on, 1 exception taken */
 
 static int el0_check(struct cpu *cpu, const struct sysreg *r, uint32_t enc, unsigned rt, bool read)
@@ -327,7 +336,10 @@ static int el0_check(struct cpu *cpu, const struct sysreg *r, uint32_t enc, unsi
 	bool ok = false;
 
 	switch ((enum el0_rule)r->el0) {
-	case EL0_NONE: return exception_undef(cpu);
+	case EL0_NONE:
+		if (!read || !reports_id_read(cpu, enc))
+			return exception_undef(cpu);
+		break;
 	case EL0_RW: return 0;
 	case EL0_RO: return read ? 0 : exception_undef(cpu);
 	case EL0_UMA: ok = sctlr & SCTLR_UMA; break;
@@ -400,9 +412,7 @@ static int unknown(struct cpu *cpu, uint32_t enc, unsigned rt, bool read)
 		bool pmu = op1 == 3 && (crn == 9 || (crn == 14 && (enc >> 3 & 15) >= 8));
 		bool dcc = op0 == 2 && op1 == 3;
 
-		/* FEAT_IDST: reads of the ID space say what they were. */
-		if (op0 == 3 && op1 <= 3 && crn == 0 && read && (op1 == 0 || op1 == 1) &&
-		    (cpu->id[CPU_ID(7, 2)] >> 36 & 15))
+		if (read && reports_id_read(cpu, enc))
 			return exception_sync(cpu, esr);
 		if (!(pmu && cpu->el2.tpm) && !dcc)
 			return exception_undef(cpu);

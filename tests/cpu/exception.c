@@ -227,6 +227,8 @@ static void el0_gets_undefined_or_the_trap_of_its_gate(void **state)
 		{0xd5384100, 0},			    /* mrs x0, sp_el0 */
 		{0xd5381000, 0},			    /* mrs x0, sctlr_el1 */
 		{0xd5380700, ESR_MAKE(EC_SYS64, 0x30000f)}, /* mrs x0, id_aa64mmfr0_el1: FEAT_IDST */
+		{0xd5380000, ESR_MAKE(EC_SYS64, 0x300001)}, /* mrs x0, midr_el1 */
+		{0xd5380840, 0},			    /* CRm 8 is not the ID space */
 		{0xd53b0020, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(3, 3, 0, 0, 1), 0, 1))},	  /* mrs x0, ctr_el0 */
 		{0xd53be040, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(3, 3, 14, 0, 2), 0, 1))},  /* mrs x0, cntvct_el0 */
 		{0xd50b7420, ESR_MAKE(EC_SYS64, iss_sys(SYSREG(1, 3, 7, 4, 1), 0, 0))},	  /* dc zva, x0 */

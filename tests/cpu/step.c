@@ -271,6 +271,35 @@ static void a_guest_steps_its_own_el1_only_with_kde_and_d_clear(void **state)
 	machine_free(&m);
 }
 
+/* D2, "Software Step exceptions": ISV is 0 if the instruction before was executed in the inactive state. */
+static void a_step_that_became_pending_without_a_stepped_instruction_has_no_isv(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	m.cpu->el2.mdscr = MDSCR_SS | MDSCR_KDE;
+	LOAD(&m, CODE,
+	     {
+		     0xd50348ff, /* msr daifclr, #8: debug exceptions of EL1 are no longer masked */
+		     0xd503201f, /* nop */
+	     });
+	m.cpu->pstate |= PSR_D;
+	expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_STEP_CUR, FSC_DEBUG), CODE + 4);
+	machine_free(&m);
+
+	machine_new(&m, 1);
+	m.cpu->el2.mdscr = MDSCR_SS | MDSCR_KDE;
+	LOAD(&m, CODE,
+	     {
+		     0xd69f03e0, /* eret, with SPSR_EL1.SS = 0 */
+	     });
+	m.cpu->pstate |= PSR_D;
+	m.cpu->sys[CPU_ELR_EL1] = USER;
+	m.cpu->sys[CPU_SPSR_EL1] = PSR_EL0T;
+	expect_el1(m.cpu, VEC_LOW_SYNC, ESR_MAKE(EC_STEP_LOWER, FSC_DEBUG), USER);
+	machine_free(&m);
+}
+
 static void a_breakpoint_stops_before_its_instruction(void **state)
 {
 	struct machine m;
@@ -404,6 +433,7 @@ int main(void)
 		cmocka_unit_test(brk_goes_to_el2_and_is_not_a_step),
 		cmocka_unit_test(a_guest_steps_its_own_el0),
 		cmocka_unit_test(a_guest_steps_its_own_el1_only_with_kde_and_d_clear),
+		cmocka_unit_test(a_step_that_became_pending_without_a_stepped_instruction_has_no_isv),
 		cmocka_unit_test(a_breakpoint_stops_before_its_instruction),
 		cmocka_unit_test(a_breakpoint_is_for_the_exception_level_that_pmc_says),
 		cmocka_unit_test(a_linked_breakpoint_asks_for_the_context),

@@ -11,11 +11,13 @@ typedef unsigned int u32;
 /* An access and what came of it; start.S knows the layout. */
 struct access {
 	u64 fn, va, val, val2;
-	u64 pan, uao; /* as in PSTATE */
-	u64 spsr;     /* bit 63: get there by ERET with this */
-	u64 vector;   /* 0 to 15, ~0: none was taken */
+	u64 pan,
+		uao; /* as in PSTATE; afterwards, if a vector was taken, what it began with: uao with the other fields */
+	u64 spsr;    /* bit 63: get there by ERET with this */
+	u64 vector;  /* 0 to 15, ~0: none was taken */
 	u64 esr, far, elr, spsr_out, x0, par;
 	u64 saved[13];
+	u64 sp1, sp0; /* for spsr: stack pointers; sp1 0: leave them alone */
 };
 void access_run(struct access *a);
 extern char stubs[], user_stubs[], vectors[];

@@ -49,6 +49,8 @@ jump_half:
 #define A_X0 96
 #define A_PAR 104
 #define A_SAVED 112
+#define A_SP1 216
+#define A_SP0 224
 
 	.globl	access_run
 access_run:
@@ -69,15 +71,21 @@ access_run:
 	ldr	x5, [x0, #A_PAN]
 	ldr	x6, [x0, #A_UAO]
 	ldr	x7, [x0, #A_SPSR]
-	mov	x0, #0
 	tbz	x7, #63, 1f
 	/* at EL0, or wherever SPSR says */
 	msr	elr_el1, x3
 	and	x7, x7, #0xffffffff
 	msr	spsr_el1, x7
+	ldp	x8, x9, [x0, #A_SP1]
+	cbz	x8, 2f
+	mov	sp, x8
+	msr	sp_el0, x9
+2:	mov	x0, #0
+	mov	x3, #0
 	isb
 	eret
-1:	msr	uao, x6
+1:	mov	x0, #0
+	msr	uao, x6
 	msr	pan, x5
 	br	x3
 
@@ -101,10 +109,12 @@ restore:
 	mov	sp, x10
 	ret
 
-	/* x9, x10: nobody needs them who can be interrupted here */
+	/* x9 to x12: nobody needs them who can be interrupted here */
 	.macro	vector n
 	.balign	0x80
+	mrs	x11, pan
 	msr	pan, #0
+	mrs	x12, uao
 	msr	uao, #0
 	msr	tpidr_el0, x0
 	mov	x10, #\n
@@ -119,8 +129,15 @@ vectors:
 	.endr
 	.balign	0x80
 taken:
+	mrs	x9, spsel
+	orr	x12, x12, x9
+	mrs	x9, daif
+	orr	x12, x12, x9
+	mrs	x9, currentel
+	orr	x12, x12, x9
 	msr	spsel, #1
 	mrs	x9, tpidr_el1
+	stp	x11, x12, [x9, #A_PAN]	/* as it was when the vector was entered */
 	str	x10, [x9, #A_VECTOR]
 	mrs	x10, esr_el1
 	str	x10, [x9, #A_ESR]
