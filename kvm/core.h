@@ -72,6 +72,7 @@ struct vm_priv {				   /* vm.c */
 
 	/* under memslots' lock: memslot.c */
 	bool manual_dirty, dirty_initially_set;
+	uint64_t split_chunk; /* bytes; KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE */
 	bool dirty_ring_bitmap; /* beside the rings: a log of what was written without a vcpu. Constant once there are slots */
 };
 

@@ -218,6 +218,7 @@ void vm_unlock_all_vcpus(struct vm *vm)
 /* ---- capabilities */
 
 enum { DYNAMIC = -1 }; /* see vm_check_extension */
+enum { BLOCK_SIZES = 1 << 12 | 1 << 21 | 1 << 30 /* bytes: as of a stage 2 with 4 KiB granules */ };
 
 static const struct {
 	uint32_t cap;
@@ -278,6 +279,8 @@ static const struct {
 	{KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 65536 * sizeof(struct kvm_dirty_gfn)},
 	{KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, 1},
 	{KVM_CAP_COUNTER_OFFSET, 1},
+	{KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, DYNAMIC},
+	{KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES, BLOCK_SIZES},
 	{KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, 1},
 	{KVM_CAP_USER_MEMORY2, 1},
 	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
@@ -303,6 +306,7 @@ static long dynamic_cap(struct vm *vm, unsigned long cap)
 	case KVM_CAP_ARM_PTRAUTH_GENERIC: return model_has_ptrauth(vm);
 	case KVM_CAP_GUEST_DEBUG_HW_BPS: return VM_HW_BREAKPOINTS;
 	case KVM_CAP_GUEST_DEBUG_HW_WPS: return VM_HW_WATCHPOINTS;
+	case KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE: return vm ? (long)vm->priv->split_chunk : 0;
 	case KVM_CAP_STEAL_TIME: return pvtime_supported();
 	case KVM_CAP_MSI_DEVID: return vm ? vm->has_its : -EINVAL;
 	default: return 0;
@@ -315,6 +319,22 @@ long vm_check_extension(struct vm *vm, unsigned long cap)
 		if (caps[i].cap == cap)
 			return caps[i].value == DYNAMIC ? dynamic_cap(vm, cap) : caps[i].value;
 	return 0;
+}
+
+/* How large the pieces of a huge mapping are to be when its dirty log begins: there are no huge mappings. */
+static int set_split_chunk(struct vm *vm, uint64_t size)
+{
+	int err = 0;
+
+	if (size & ~(uint64_t)BLOCK_SIZES || size & (size - 1))
+		return -EINVAL;
+	pthread_mutex_lock(&vm->memslots->lock);
+	if (vm->memslots->count)
+		err = -EINVAL;
+	else
+		vm->priv->split_chunk = size;
+	pthread_mutex_unlock(&vm->memslots->lock);
+	return err;
 }
 
 static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
@@ -331,6 +351,7 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 		err = dirty_ring_enable(vm, cap->args[0]);
 		pthread_mutex_unlock(&vm->lock);
 		return err;
+	case KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE: return set_split_chunk(vm, cap->args[0]);
 	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP: return dirty_ring_enable_bitmap(vm);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: return memslot_enable_manual_dirty(vm, cap->args[0]);
 	case PAWL_CAP_DEBUG: return debug_set_policy(vm, cap->args[0]);

@@ -14,7 +14,6 @@
 #include "its_state.h"
 
 enum {
-	REG_TRANSLATER = 0x10040, /* the doorbell */
 	COMMAND_SIZE = 32,
 };
 
@@ -629,7 +628,8 @@ int its_signal_msi(struct vm *vm, const struct kvm_msi *msi)
 		return -EINVAL;
 	for (struct its *its = __atomic_load_n(&vgic->its, __ATOMIC_ACQUIRE); its; its = its->next) {
 		pthread_mutex_lock(&its->lock);
-		if (its->placed && doorbell == its->io.base + REG_TRANSLATER)
+		if (its->placed &&
+		    doorbell - its->io.base < its->io.size) /* any of it: as the kernel finds its devices */
 			ret = its_translate(its, msi->devid, msi->data);
 		pthread_mutex_unlock(&its->lock);
 	}

@@ -139,3 +139,23 @@ TEST(dirty_log_is_cleared_by_hand_with_manual_protection)
 	expect_eq(call(m.vm, KVM_CLEAR_DIRTY_LOG, &clear), -EINVAL);
 	munmap(p, 70 * 4096);
 }
+
+TEST(the_newer_request_means_the_same)
+{
+	struct kvm_userspace_memory_region2 r = {.slot = 2, .guest_phys_addr = DEVICE, .memory_size = 65536};
+	uint8_t *p = pages(16);
+
+	guest(LDR_X0_DEV, NOP);
+	memcpy(p, &(uint64_t){78}, 8);
+	r.userspace_addr = (uintptr_t)p;
+	r.flags = KVM_MEM_GUEST_MEMFD; /* there is none */
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION2, &r), -EINVAL);
+	r.flags = 0;
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION2, &r), 0);
+	debug(STEP);
+	expect_step(ENTRY + 4, HSR_EXECUTED);
+	expect_reg(X(0), 78);
+	r.memory_size = 0;
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION2, &r), 0);
+	munmap(p, 16 * 4096);
+}

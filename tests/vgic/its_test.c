@@ -107,7 +107,7 @@ static void a_mapped_msi_is_an_lpi_that_is_acknowledged_once(void **state)
 static void an_msi_that_nothing_is_mapped_to_is_reported_as_blocked(void **state)
 {
 	struct fake *f = guest(1);
-	struct kvm_msi m = {.address_lo = ITS + 0x10044, .flags = KVM_MSI_VALID_DEVID};
+	struct kvm_msi m = {.address_lo = ITS + 0x20000, .flags = KVM_MSI_VALID_DEVID};
 
 	assert_int_equal(msi(f, DEVICE, EVENT), 0);
 	map_one(f);
