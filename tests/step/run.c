@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "step.h"
 
@@ -151,6 +153,112 @@ TEST(row_56_an_exit_of_the_vcpus_own_state_comes_first_and_executes_nothing)
 	says(m.run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER, KVM_ARM_DEV_EL1_VTIMER, "the line");
 	says(get_reg(X(0)), 0, "x0");
 	step_executed(ENTRY + 12);
+}
+
+TEST(row_56_a_full_dirty_ring_comes_first_and_executes_nothing)
+{
+	enum { LOGGED = 0x60000000, PAGES = 512, ENTRIES = 256, RESERVED = 64 };
+	struct kvm_userspace_memory_region r = {
+		.slot = 2, .flags = KVM_MEM_LOG_DIRTY_PAGES, .guest_phys_addr = LOGGED, .memory_size = PAGES * 4096};
+	struct kvm_dirty_gfn *ring;
+	void *memory;
+	int ret;
+
+	machine_new(0);
+	ret = (int)call(m.kvm, KVM_CHECK_EXTENSION, value(KVM_CAP_DIRTY_LOG_RING_ACQ_REL));
+	machine_free();
+	if (ret <= 0 || sysconf(_SC_PAGESIZE) != 4096)
+		skip("no dirty rings, or pages that are not 4 KiB");
+	memory = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r.userspace_addr = (uintptr_t)memory;
+	guest_with(WITH_RING, 0xf9000281 /* str x1, [x20] */, 0x91400694 /* add x20, x20, #1, lsl #12 */,
+		   0x17fffffe /* b .-8 */, LDR_X0_DEV, NOP);
+	says(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0, "adding a slot");
+	ring = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, m.vcpu, KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
+	set_reg(X(20), LOGGED);
+	expect_exit(KVM_EXIT_DIRTY_RING_FULL);
+	says(get_reg(PC), ENTRY, "PC");
+	debug(STEP);
+	expect_exit(KVM_EXIT_DIRTY_RING_FULL);
+	says(get_reg(PC), ENTRY, "PC");
+	/* with a report owed, which enabling without stepping keeps */
+	for (unsigned i = 0; i < 2; i++)
+		__atomic_store_n(&ring[i].flags, (uint32_t)KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+	says(call(m.vm, KVM_RESET_DIRTY_RINGS, NULL), 2, "the result of KVM_RESET_DIRTY_RINGS");
+	set_reg(PC, ENTRY + 12);
+	mmio_read(DEVICE, 8);
+	immediate_exit(KVM_EXIT_MMIO);
+	debug(KVM_GUESTDBG_ENABLE);
+	set_reg(PC, ENTRY);
+	expect_exit(KVM_EXIT_DIRTY_RING_FULL);
+	debug(STEP);
+	expect_exit(KVM_EXIT_DIRTY_RING_FULL);
+	says(get_reg(PC), ENTRY, "PC");
+	__atomic_store_n(&ring[2].flags, (uint32_t)KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+	says(call(m.vm, KVM_RESET_DIRTY_RINGS, NULL), 1, "the result of KVM_RESET_DIRTY_RINGS");
+	step_skipped(ENTRY);
+	munmap(ring, 4096);
+	munmap(memory, PAGES * 4096);
+}
+
+/* ---- interruptions before every run */
+
+struct report {
+	uint64_t pc;
+	uint32_t hsr;
+};
+
+enum { BY_IMMEDIATE_EXIT = 1, BY_SIGNAL = 2 };
+
+/* Step n times, interrupted before each run in these ways; the reports. */
+static void collect(struct report *out, unsigned n, unsigned how)
+{
+	/* executed, both ways of MMIO, in-kernel, trapped, calls, an exception and its return, an exclusive */
+	guest(0x91000421 /* add x1, x1, #1 */, LDR_X0_DEV, STR_X3_DEV, LDR_W0_DIST, 0xd5381020 /* mrs x0, actlr_el1 */,
+	      0xd2b08000 /* mov x0, #0x84000000 */, HVC, 0xd2b08000, SMC, SVC, 0xc85f7d40 /* ldxr x0, [x10] */,
+	      0xd538ffe0 /* mrs x0, s3_0_c15_c15_7 */, LDR_X0_DEV, STR_X3_DEV, NOP);
+	put_words(VECTORS + 0x200,
+		  (const uint32_t[]){0xd5384020 /* mrs x0, elr_el1 */, 0xd538520e /* mrs x14, esr_el1 */,
+				     0xb500004e /* cbnz x14, .+8 */, NOP, 0x91001000 /* add x0, x0, #4 */,
+				     0xd5184020 /* msr elr_el1, x0 */, ERET},
+		  7);
+	debug(STEP);
+	for (unsigned i = 0; i < n;) {
+		if (how & BY_IMMEDIATE_EXIT) {
+			m.run->immediate_exit = 1;
+			says(run(), -EINTR, "the result of KVM_RUN with immediate_exit");
+			m.run->immediate_exit = 0;
+		}
+		if (how & BY_SIGNAL) {
+			signal_pending(true);
+			says(run(), -EINTR, "the result of KVM_RUN with a signal");
+			signal_pending(false);
+		}
+		says(run(), 0, "the result of KVM_RUN");
+		if (m.run->exit_reason == KVM_EXIT_MMIO) {
+			answer(0);
+			continue;
+		}
+		says(m.run->exit_reason, KVM_EXIT_DEBUG, "the exit reason");
+		out[i++] = (struct report){get_reg(PC), m.run->debug.arch.hsr};
+	}
+	machine_free();
+}
+
+TEST(row_55_interruptions_before_every_run_change_none_of_the_reports)
+{
+	enum { N = 28 };
+	struct report plain[N], other[N];
+
+	collect(plain, N, 0);
+	for (unsigned how = 1; how < 4; how++) {
+		variant(how == 1 ? "immediate_exit" : how == 2 ? "signal" : "both");
+		collect(other, N, how);
+		for (unsigned i = 0; i < N; i++) {
+			says(other[i].pc, plain[i].pc, "PC of a report");
+			says(other[i].hsr, plain[i].hsr, "ESR of a report");
+		}
+	}
 }
 
 TEST(row_57_aarch32_at_el0)
