@@ -492,6 +492,8 @@ void tlb_new_generation(struct cpu *cpu)
 
 	/* What was seen stays: the fetch entries do, and blocks may be found through them without a new walk. */
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		if (!p->banks[i].valid) /* it will be cleared before it is used */
+			continue;
 		new_generation(p, &p->banks[i].code[0]);
 		new_generation(p, &p->banks[i].code[HI]);
 	}
