@@ -310,6 +310,7 @@ static void report_watch(struct gdb_server *s, const struct gdb_stop *ev)
 static void report_event(struct gdb_server *s, const struct gdb_stop *ev)
 {
 	const struct bp *b;
+	uint64_t pc;
 
 	if (ev->kind == GDB_STOP_FAULT) {
 		if (!s->non_stop) /* which has no packet for it; see `monitor exits` */
@@ -320,8 +321,10 @@ static void report_event(struct gdb_server *s, const struct gdb_stop *ev)
 	case EC_WATCHPOINT: return report_watch(s, ev);
 	case EC_BREAKPOINT:
 	case EC_BRK:
-		b = bp_find(&s->t, ev->vcpu, target_get_u64(&s->t, ev->vcpu, reg_id_pc));
-		if (b && s->features)
+		pc = target_get_u64(&s->t, ev->vcpu, reg_id_pc);
+		b = bp_find(&s->t, ev->vcpu, pc);
+		/* A breakpoint from before the MMU was on: gdb has none at this address, and would take the reason for stale. */
+		if (b && b->addr == pc && s->features)
 			return report(s, ev->vcpu, GDB_SIGTRAP, b->type == BP_SOFT ? "swbreak:;" : "hwbreak:;");
 		return report(s, ev->vcpu, GDB_SIGTRAP, "");
 	default: return report(s, ev->vcpu, GDB_SIGTRAP, "");
@@ -597,6 +600,7 @@ void cmd_vcont(struct gdb_server *s, const char *p)
 		any = true;
 	}
 	free(todo);
+	count_running(&s->t);
 	if (s->non_stop)
 		return; /* command() lets them go */
 	if (!any)

@@ -3,298 +3,19 @@
  * The gdb server over a real socket, with a machine made of plain memory: what each packet does, and that no input of a
  * client, garbage included, ends or hangs it. The real gdb against a real guest is tested elsewhere.
  */
+#include "fake.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#include <pawl/kvm.h>
-
-#include "gdb.h"
-
-enum { RAM = 0x40000000, RAM_SIZE = 0x10000, VCPUS = 2, REGS = 64 };
-
-struct machine {
-	uint8_t ram[RAM_SIZE];
-	struct {
-		uint64_t id;
-		uint8_t val[16];
-	} regs[VCPUS][REGS];
-	struct kvm_guest_debug debug[VCPUS];
-	bool running[VCPUS];
-	const struct gdb_hook *hook;
-	struct gdb_stop event;
-	bool has_event; /* event happens at the next resume() */
-	bool fired;	/* and has not been fetched yet */
-	_Atomic int attached, killed, detached, resumed;
-	int fd;
-	struct gdb_server *server;
-	char path[64];
-	int conn;
-};
-
-static struct machine m;
-
-static unsigned n_vcpus(void *t)
-{
-	return VCPUS;
-}
-static unsigned vcpu_id(void *t, unsigned vcpu)
-{
-	return vcpu;
-}
-static void attach(void *t, const struct gdb_hook *hook)
-{
-	m.hook = hook;
-	m.attached++;
-}
-static void detach(void *t)
-{
-	m.detached++;
-}
-static void stop(void *t, const bool *which)
-{
-	m.running[0] = m.running[1] = false;
-}
-static void kill_machine(void *t)
-{
-	m.killed++;
-}
-static int fd(void *t)
-{
-	return m.fd;
-}
-
-static void resume(void *t, const bool *run)
-{
-	uint64_t one = 1;
-
-	for (unsigned i = 0; i < VCPUS; i++)
-		m.running[i] |= run[i];
-	m.resumed++;
-	if (m.has_event && m.event.kind == GDB_STOP_DEBUG && m.hook->goes_on(m.hook->arg, &m.event))
-		m.has_event = false;
-	if (m.has_event) { /* the machine stops at once, if the test said so */
-		m.has_event = false;
-		m.fired = true;
-		if (write(m.fd, &one, 8) != 8)
-			abort();
-	}
-}
-
-static int next_stop(void *t, struct gdb_stop *stop)
-{
-	uint64_t n;
-
-	if (!m.fired)
-		return 0;
-	*stop = m.event;
-	m.fired = false;
-	m.running[stop->vcpu] = false;
-	return read(m.fd, &n, 8) == 8 ? 1 : 1;
-}
-
-static size_t reg_bytes(uint64_t id)
-{
-	return 1u << (id >> 52 & 15);
-}
-
-static int one_reg(unsigned vcpu, struct kvm_one_reg *r, bool set)
-{
-	for (unsigned i = 0; i < REGS; i++) {
-		if (m.regs[vcpu][i].id && m.regs[vcpu][i].id != r->id)
-			continue;
-		m.regs[vcpu][i].id = r->id;
-		if (set)
-			memcpy(m.regs[vcpu][i].val, (void *)(uintptr_t)r->addr, reg_bytes(r->id));
-		else
-			memcpy((void *)(uintptr_t)r->addr, m.regs[vcpu][i].val, reg_bytes(r->id));
-		return 0;
-	}
-	return -ENOENT;
-}
-
-static int vcpu_ioctl(void *t, unsigned vcpu, unsigned long req, void *arg)
-{
-	switch (req) {
-	case KVM_GET_ONE_REG: return one_reg(vcpu, arg, false);
-	case KVM_SET_ONE_REG: return one_reg(vcpu, arg, true);
-	case KVM_SET_GUEST_DEBUG: m.debug[vcpu] = *(struct kvm_guest_debug *)arg; return 0;
-	case KVM_GET_MP_STATE: ((struct kvm_mp_state *)arg)->mp_state = vcpu ? KVM_MP_STATE_STOPPED : 0; return 0;
-	case KVM_GET_REG_LIST: {
-		struct kvm_reg_list *l = arg;
-		uint64_t n = l->n;
-
-		l->n = 1;
-		if (!n)
-			return -E2BIG;
-		l->reg[0] = ARM64_SYS_REG(3, 0, 1, 0, 0);
-		return 0;
-	}
-	default: return -EINVAL;
-	}
-}
-
-static int vm_ioctl(void *t, unsigned long req, void *arg)
-{
-	return -EINVAL;
-}
-static int dev_ioctl(void *t, unsigned long req, void *arg)
-{
-	return 2;
-} /* two comparators of each kind */
-
-static int gic_ioctl(void *t, unsigned long req, void *arg)
-{
-	return -ENODEV;
-}
-
-static int last_exit(void *t, unsigned vcpu, unsigned i, struct gdb_exit *e)
-{
-	*e = (struct gdb_exit){
-		.reason = KVM_EXIT_MMIO, .address = 0x9000000, .len = 4, .value = 0x41, .is_write = true};
-	return i == 0;
-}
-
-static int mem(uint64_t ipa, void *buf, size_t len, bool write)
-{
-	if (ipa < RAM || ipa - RAM > RAM_SIZE || len > RAM_SIZE - (ipa - RAM))
-		return -EFAULT;
-	if (write)
-		memcpy(m.ram + (ipa - RAM), buf, len);
-	else
-		memcpy(buf, m.ram + (ipa - RAM), len);
-	return 0;
-}
-
-static int read_mem(void *t, uint64_t ipa, void *buf, size_t len)
-{
-	return mem(ipa, buf, len, false);
-}
-static int write_mem(void *t, uint64_t ipa, const void *buf, size_t len)
-{
-	return mem(ipa, (void *)(uintptr_t)buf, len, true);
-}
-static int ram(void *t, unsigned i, uint64_t *ipa, uint64_t *size)
-{
-	*ipa = RAM;
-	*size = RAM_SIZE;
-	return i == 0;
-}
-
-static const struct gdb_target_ops ops = {
-	.n_vcpus = n_vcpus,
-	.vcpu_id = vcpu_id,
-	.attach = attach,
-	.detach = detach,
-	.stop = stop,
-	.gic_ioctl = gic_ioctl,
-	.last_exit = last_exit,
-	.resume = resume,
-	.next_stop = next_stop,
-	.fd = fd,
-	.vcpu_ioctl = vcpu_ioctl,
-	.vm_ioctl = vm_ioctl,
-	.dev_ioctl = dev_ioctl,
-	.read_mem = read_mem,
-	.write_mem = write_mem,
-	.ram = ram,
-	.kill = kill_machine,
-};
-
-/* ---- a client */
-
-static int dial(void)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int c = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strcpy(sa.sun_path, m.path);
-	assert_int_equal(connect(c, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	return c;
-}
-
-static void send_raw(const char *p, size_t len)
-{
-	assert_int_equal(send(m.conn, p, len, MSG_NOSIGNAL), (ssize_t)len);
-}
-
-static void send_packet(const char *payload)
-{
-	char buf[40000];
-	uint8_t sum = 0;
-
-	for (const char *p = payload; *p; p++)
-		sum += (uint8_t)*p;
-	snprintf(buf, sizeof(buf), "$%s#%02x", payload, sum);
-	send_raw(buf, strlen(buf));
-}
-
-/* The next packet's payload; acknowledgements on the way are skipped. */
-static const char *receive(void)
-{
-	static char buf[40000];
-	size_t n = 0;
-	bool in = false;
-	char c;
-
-	for (;;) {
-		assert_int_equal(recv(m.conn, &c, 1, 0), 1);
-		if (c == '$') {
-			in = true;
-			n = 0;
-		} else if (in && c == '#') {
-			break;
-		} else if (in) {
-			assert_true(n < sizeof(buf) - 1);
-			buf[n++] = c;
-		}
-	}
-	assert_int_equal(recv(m.conn, &c, 1, 0), 1);
-	assert_int_equal(recv(m.conn, &c, 1, 0), 1);
-	buf[n] = '\0';
-	send(m.conn, "+", 1, MSG_NOSIGNAL); /* the server may have gone: not this test's business */
-	return buf;
-}
-
-static const char *ask(const char *payload)
-{
-	send_packet(payload);
-	return receive();
-}
-
-static int setup(void **state)
-{
-	char error[200];
-
-	memset(&m, 0, sizeof(m));
-	m.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	snprintf(m.path, sizeof(m.path), "/tmp/pawl-gdb-test-%d", (int)getpid());
-	m.server = gdb_server_start(m.path, &ops, NULL, true, error, sizeof(error));
-	if (!m.server)
-		return -1;
-	m.conn = dial();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	close(m.conn);
-	gdb_server_stop(m.server, 0);
-	close(m.fd);
-	return access(m.path, F_OK) ? 0 : -1; /* the socket is gone */
-}
 
 static void a_new_connection_stops_the_machine_and_sees_its_vcpus_as_threads(void **state)
 {
@@ -356,8 +77,7 @@ static void a_breakpoint_on_an_unmapped_address_takes_a_comparator_until_they_ru
 
 static void a_step_arms_one_vcpu_and_reports_where_it_stopped(void **state)
 {
-	m.event = (struct gdb_stop){.vcpu = 1, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022};
-	m.has_event = true;
+	stops_with((struct gdb_stop){.vcpu = 1, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022});
 	assert_string_equal(ask("vCont;s:2"), "T05thread:2;");
 	assert_int_equal(m.debug[1].control, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
 	assert_int_equal(m.debug[0].control, 0);
@@ -366,22 +86,17 @@ static void a_step_arms_one_vcpu_and_reports_where_it_stopped(void **state)
 static void a_watchpoint_is_reported_with_its_kind_and_address(void **state)
 {
 	assert_string_equal(ask("Z2,40000020,4"), "OK");
-	m.event = (struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xd2000062, .far = RAM + 0x22};
-	m.has_event = true;
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xd2000062, .far = RAM + 0x22});
 	assert_string_equal(ask("vCont;c"), "T05thread:1;watch:40000022;");
 	assert_int_equal(m.debug[0].arch.dbg_wcr[0] & 0x1fff, 1 | 3 << 1 | 2 << 3 | 0xf << 5);
 }
 
 static void a_brk_of_the_guests_own_is_delivered_to_the_guest(void **state)
 {
-	const uint64_t vbar = 0x40002000;
-	struct kvm_one_reg r = {.id = ARM64_SYS_REG(3, 0, 12, 0, 0), .addr = (uintptr_t)&vbar};
-
-	one_reg(0, &r, true);
+	set_reg(0, ARM64_SYS_REG(3, 0, 12, 0, 0), 0x40002000);	/* VBAR_EL1 */
 	assert_string_equal(ask("P20=0010004000000000"), "OK"); /* PC */
 	assert_string_equal(ask("P21=05000080"), "OK");		/* EL1h, N */
-	m.event = (struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xf2000800};
-	m.has_event = true;
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xf2000800});
 	assert_string_equal(ask("vCont;s:1"), "T05thread:1;");
 	assert_string_equal(ask("p20"), "0022004000000000");
 	assert_string_equal(ask("p21"), "c5034080"); /* N kept, PAN set (SPAN is 0), DAIF masked */
@@ -519,13 +234,258 @@ static void an_address_in_use_or_nonsense_is_refused_with_its_name(void **state)
 		"", "x", "0", "99999", "localhost:", "12a", ":", "no.such.host.invalid:1", "/no/such/dir/sock"};
 	char error[200];
 
-	assert_null(gdb_server_start(m.path, &ops, NULL, false, error, sizeof(error)));
+	assert_null(gdb_server_start(m.path, &fake_ops, NULL, false, error, sizeof(error)));
 	assert_non_null(strstr(error, "in use"));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		error[0] = '\0';
-		assert_null(gdb_server_start(bad[i], &ops, NULL, false, error, sizeof(error)));
+		assert_null(gdb_server_start(bad[i], &fake_ops, NULL, false, error, sizeof(error)));
 		assert_non_null(strstr(error, bad[i]));
 	}
+}
+
+#define CORE(field) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
+#define PC CORE(regs.pc)
+
+static const struct gdb_stop step_of_0 = {.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022},
+			     brk_of_0 = {.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xf2000000},
+			     comparator_of_0 = {.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xc2000022};
+
+static void memory_is_read_binary_with_escapes(void **state)
+{
+	assert_string_equal(ask("M40000010,5:41237d2442"), "OK");
+	assert_string_equal(ask("x40000010,5"), "bA}\003}]}\004B");
+	assert_string_equal(ask("x0,4"), "E0e");
+	m.ram[RAM_SIZE - 1] = 'Z';
+	assert_string_equal(ask("x4000ffff,1"), "bZ");
+}
+
+static void memory_is_searched_here_and_not_by_the_client(void **state)
+{
+	memcpy(m.ram + 0x9ffe, "pawl", 4); /* across a page */
+	assert_string_equal(ask("qSearch:memory:40000000;10000;pawl"), "1,40009ffe");
+	assert_string_equal(ask("qSearch:memory:40000000;a001;pawl"), "0"); /* its last byte is outside */
+	assert_string_equal(ask("qSearch:memory:40000000;a002;pawl"), "1,40009ffe");
+	assert_string_equal(ask("qSearch:memory:4000f000;2000;pawl"), "E0e"); /* memory ends first */
+	assert_string_equal(ask("qSearch:memory:40000000;10;"), "E16");
+}
+
+static void a_checksum_of_memory_is_that_of_the_protocol(void **state)
+{
+	memcpy(m.ram, "123456789", 9);
+	assert_string_equal(ask("qCRC:40000000,9"), "C376e6e7"); /* CRC-32/MPEG-2 of the customary string */
+	assert_string_equal(ask("qCRC:4000ffff,2"), "E0e");
+}
+
+static void the_memory_map_covers_all_virtual_addresses(void **state)
+{
+	const char *r = ask("qXfer:memory-map:read::0,2000");
+
+	assert_true(r[0] == 'l');
+	assert_non_null(strstr(r, "start=\"0x0\" length=\"0x8000000000000000\""));
+}
+
+static void a_range_step_goes_on_until_pc_is_outside(void **state)
+{
+	set_reg(0, PC, RAM + 0x10);
+	stops_with(step_of_0);
+	send_packet("vCont;r40000000,40000020:1");
+	while (!m.resumed)
+		poll(NULL, 0, 1);
+	assert_false(m.fired); /* PC is inside: the debugger hears nothing */
+	send_raw("\003", 1);
+	assert_string_equal(receive(), "T02thread:1;");
+	set_reg(0, PC, RAM + 0x20);
+	stops_with(step_of_0);
+	assert_string_equal(ask("vCont;r40000000,40000020:1"), "T05thread:1;");
+}
+
+/* x0 == 5: reg 0, const8 5, equal, end */
+static const char with_condition[] = "Z0,40000100,4;X7,26000022051327";
+
+static void a_condition_that_is_false_is_passed_by_and_one_that_is_true_stops(void **state)
+{
+	set_reg(0, ARM64_SYS_REG(3, 0, 1, 0, 0), 1); /* the MMU is on, and nothing mapped: it takes a comparator */
+	assert_string_equal(ask(with_condition), "OK");
+	set_reg(0, PC, RAM + 0x100);
+	set_reg(0, CORE(regs.regs[0]), 4);
+	stops_with(comparator_of_0);
+	send_packet("vCont;c");
+	while (!m.resumed)
+		poll(NULL, 0, 1);
+	assert_false(m.fired);
+	assert_int_equal(m.debug[0].control,
+			 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW | KVM_GUESTDBG_SINGLESTEP); /* steps off it, */
+	assert_int_equal(m.debug[0].arch.dbg_bcr[0], 0); /* which is out of the way */
+	send_raw("\003", 1);
+	assert_string_equal(receive(), "T02thread:1;");
+	set_reg(0, CORE(regs.regs[0]), 5);
+	stops_with(comparator_of_0);
+	assert_string_equal(ask("vCont;c"), "T05thread:1;");
+	assert_string_equal(ask("z0,40000100,4"), "OK");
+}
+
+static void a_condition_that_cannot_be_evaluated_stops(void **state)
+{
+	static const char *const code[] = {"X1,02", "X3,2200ff", "X4,22001719", "X3,210000", "X5,2200220004", "X1,ff"};
+
+	for (size_t i = 0; i < sizeof(code) / sizeof(code[0]); i++) {
+		char z[60];
+
+		snprintf(z, sizeof(z), "Z0,40000100,4;%s", code[i]);
+		assert_string_equal(ask(z), "OK");
+		set_reg(0, PC, RAM + 0x100);
+		stops_with(comparator_of_0);
+		assert_string_equal(ask("vCont;c"), "T05thread:1;");
+		assert_string_equal(ask("z0,40000100,4"), "OK");
+	}
+}
+
+static void malformed_conditions_are_errors_and_set_nothing(void **state)
+{
+	static const char *const bad[] = {"Z0,40000100,4;X",	 "Z0,40000100,4;X2,",	       "Z0,40000100,4;X2,2",
+					  "Z0,40000100,4;X0,",	 "Z0,40000100,4;Xffffffff,27", "Z0,40000100,4;X1,27X",
+					  "Z0,40000100,4;X1,27z"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_string_equal(ask(bad[i]), "E16");
+	assert_int_equal(m.ram[0x103], 0);
+}
+
+static void the_brk_of_another_address_of_the_same_instruction_is_stepped_off(void **state)
+{
+	uint32_t word = 0xd503201f, now;
+
+	memcpy(m.ram + 0x100, &word, 4);
+	assert_string_equal(ask("Z0,40000100,4"), "OK");
+	set_reg(0, PC, RAM + 0x100);
+	stops_with(brk_of_0);
+	assert_string_equal(ask("vCont;c:1"), "T05thread:1;");
+	memcpy(&now, m.ram + 0x100, 4);
+	assert_int_equal(now, 0xd4200000);
+}
+
+static void there_may_be_more_watchpoints_than_comparators(void **state)
+{
+	assert_string_equal(ask("Z2,40000000,8"), "OK");
+	assert_string_equal(ask("Z2,40000100,4"), "OK");
+	assert_string_equal(ask("Z3,40000118,8"), "OK");    /* shares a comparator with the one before */
+	memcpy(m.ram + 0x200, (uint32_t[]){0xb9000020}, 4); /* str w0, [x1] */
+	set_reg(0, PC, RAM + 0x200);
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xd2000062, .far = RAM + 0x110});
+	send_packet("vCont;c:1");
+	while (!m.resumed)
+		poll(NULL, 0, 1);
+	assert_int_equal(m.debug[0].control, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW | KVM_GUESTDBG_SINGLESTEP);
+	send_raw("\003", 1);
+	assert_string_equal(receive(), "T02thread:1;"); /* nobody watches 0x110 */
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xd2000062, .far = RAM + 0x100});
+	assert_string_equal(ask("vCont;c:1"), "T05thread:1;watch:40000100;");
+	assert_string_equal(ask("Z2,ffff000000000000,4"), "OK");
+	assert_string_equal(ask("Z2,100000000000,4"), "E1c"); /* too far away from each to share */
+}
+
+static void a_watchpoint_of_any_size_covers_all_of_it(void **state)
+{
+	assert_string_equal(ask("Z4,40000001,9"), "OK"); /* crosses a doubleword */
+	assert_string_equal(ask("vCont;t"), "T05thread:1;");
+	assert_string_equal(ask("z4,40000001,9"), "OK");
+}
+
+static void in_non_stop_mode_stops_are_notifications(void **state)
+{
+	assert_string_equal(ask("QNonStop:1"), "OK");
+	assert_string_equal(ask("?"), "T05thread:1;");
+	assert_string_equal(ask("vStopped"), "T05thread:2;");
+	assert_string_equal(ask("vStopped"), "OK");
+	assert_string_equal(ask("vCont;c:2"), "OK");
+	while (!m.running[1])
+		poll(NULL, 0, 1);
+	assert_false(m.running[0]);
+	assert_string_equal(ask("m40000000,1"), "00"); /* commands are served while a vcpu runs */
+	while (!m.running[1])
+		poll(NULL, 0, 1);
+	assert_string_equal(ask("vCont;t:2"), "OK");
+	assert_string_equal(receive(), "Stop:T00thread:2;");
+	assert_string_equal(ask("vStopped"), "OK");
+	assert_false(m.running[1]);
+	assert_string_equal(ask("vCont;c"), "OK");
+	assert_string_equal(ask("vCtrlC"), "OK");
+	assert_string_equal(receive(), "Stop:T02thread:1;");
+	assert_string_equal(ask("vStopped"), "T02thread:2;");
+	assert_string_equal(ask("vStopped"), "OK");
+}
+
+static void locking_the_scheduler_runs_one_vcpu_only(void **state)
+{
+	stops_with(step_of_0);
+	assert_string_equal(ask("vCont;s:1"), "T05thread:1;");
+	assert_int_equal(m.debug[1].control, 0);
+	send_packet("vCont;c:2");
+	while (m.resumed < 2)
+		poll(NULL, 0, 1);
+	assert_true(m.running[1] && !m.running[0]);
+	send_raw("\003", 1);
+	assert_string_equal(receive(), "T02thread:2;");
+}
+
+static void physical_addresses_can_be_chosen_as_in_qemu(void **state)
+{
+	set_reg(0, ARM64_SYS_REG(3, 0, 1, 0, 0), 1); /* the MMU is on, and no table is there */
+	assert_string_equal(ask("m40000000,4"), "E0e");
+	assert_string_equal(ask("Qqemu.PhyMemMode:1"), "OK");
+	assert_string_equal(ask("qqemu.PhyMemMode"), "1");
+	assert_string_equal(ask("m40000000,4"), "00000000");
+	assert_string_equal(ask("Qqemu.PhyMemMode:0"), "OK");
+}
+
+/* The text that a monitor command answers. */
+static const char *monitor(const char *command)
+{
+	static char text[8192];
+	char packet[600] = "qRcmd,";
+	const char *r;
+	size_t n = 0;
+
+	for (const char *p = command; *p; p++)
+		sprintf(packet + strlen(packet), "%02x", (unsigned char)*p);
+	r = ask(packet);
+	for (; r[0] && r[1] && n < sizeof(text) - 1; r += 2) {
+		char two[3] = {r[0], r[1], 0};
+
+		text[n++] = (char)strtol(two, NULL, 16);
+	}
+	text[n] = '\0';
+	return text;
+}
+
+static void monitor_commands_say_what_they_do_or_how_they_are_used(void **state)
+{
+	assert_non_null(strstr(monitor("help"), "policy [NAME on|off]"));
+	assert_non_null(strstr(monitor("policy"), "this KVM cannot do otherwise")); /* the fake one is no pawl */
+	assert_non_null(strstr(monitor("policy hold-irqs on"), "extension of pawl"));
+	assert_non_null(strstr(monitor("policy nonsense on"), "usage"));
+	assert_non_null(strstr(monitor("translate 40000000"), "IPA 0x40000000"));
+	assert_non_null(strstr(monitor("translate"), "usage"));
+	assert_non_null(strstr(monitor("reg SCTLR_EL1 30d00800"), "0x30d00800"));
+	assert_int_equal(get_reg(0, ARM64_SYS_REG(3, 0, 1, 0, 0)), 0x30d00800);
+	assert_non_null(strstr(monitor("reg sctlr_el1"), "0x30d00800"));
+	assert_non_null(strstr(monitor("reg sctlr_el1 zz"), "not a hexadecimal"));
+	assert_non_null(strstr(monitor("reg nothing"), "no system register"));
+	assert_non_null(strstr(monitor("exits"), "MMIO write of 4 bytes at 0x9000000: 0x41"));
+	assert_non_null(strstr(monitor("view physical"), "physical"));
+	assert_non_null(strstr(monitor("view virtual"), "virtual"));
+	assert_non_null(strstr(monitor("view ttbr0"), "usage"));
+	assert_non_null(strstr(monitor("asid 77"), "no vcpu has had ASID 77"));
+	assert_non_null(strstr(monitor("kernel"), "no Linux kernel"));
+	assert_non_null(strstr(monitor("nonsense"), "monitor help"));
+}
+
+static void a_kernel_is_found_by_its_header_before_the_mmu_is_on(void **state)
+{
+	memcpy(m.ram + 16, (uint64_t[]){0x10000}, 8);
+	memcpy(m.ram + 56, "ARM\x64", 4);
+	assert_non_null(strstr(monitor("kernel"), "IPA 0x40000000, 0x10000 bytes, not mapped yet"));
+	assert_string_equal(ask("qOffsets"), "");
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -549,6 +509,22 @@ int main(void)
 		T(noise_of_any_kind_leaves_the_server_alive),
 		T(a_client_that_vanishes_leaves_the_machine_running_without_breakpoints),
 		T(kill_ends_the_machine),
+		T(memory_is_read_binary_with_escapes),
+		T(memory_is_searched_here_and_not_by_the_client),
+		T(a_checksum_of_memory_is_that_of_the_protocol),
+		T(the_memory_map_covers_all_virtual_addresses),
+		T(a_range_step_goes_on_until_pc_is_outside),
+		T(a_condition_that_is_false_is_passed_by_and_one_that_is_true_stops),
+		T(a_condition_that_cannot_be_evaluated_stops),
+		T(malformed_conditions_are_errors_and_set_nothing),
+		T(the_brk_of_another_address_of_the_same_instruction_is_stepped_off),
+		T(there_may_be_more_watchpoints_than_comparators),
+		T(a_watchpoint_of_any_size_covers_all_of_it),
+		T(in_non_stop_mode_stops_are_notifications),
+		T(locking_the_scheduler_runs_one_vcpu_only),
+		T(physical_addresses_can_be_chosen_as_in_qemu),
+		T(monitor_commands_say_what_they_do_or_how_they_are_used),
+		T(a_kernel_is_found_by_its_header_before_the_mmu_is_on),
 		T(an_address_in_use_or_nonsense_is_refused_with_its_name),
 	};
 
