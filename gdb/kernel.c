@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a Linux kernel is: its image in RAM by the header that begins it ("Booting AArch64 Linux", "Call the kernel
- * image"), its virtual address by the executable mapping of that memory in TTBR1's tables. So nothing has to be known of the
- * kernel: no symbols, no address space layout, no KASLR offset.
+ * Where a Linux kernel is. With the MMU on its text is the largest executable mapping in TTBR1's tables that is contiguous in
+ * both addresses; before, its image in RAM is found by the header that begins it ("Booting AArch64 Linux", "Call the kernel
+ * image"). So nothing has to be known of the kernel: no symbols, no address space layout, no KASLR offset.
  */
 #include "server.h"
 
@@ -11,7 +11,7 @@
 #define IMAGE_MAGIC 0x644d5241u /* "ARM\x64" at byte 56 */
 #define PXN (1ull << 53)
 
-enum { IMAGE_ALIGN = 0x10000, MOST_CANDIDATES = 16, MOST_BASES = 32 };
+enum { IMAGE_ALIGN = 0x10000, LEAST_TEXT = 0x100000 };
 
 /* Bytes that an image at ipa takes in memory, 0 if there is none. */
 static uint64_t image_size(struct target *t, uint64_t ipa)
@@ -23,70 +23,68 @@ static uint64_t image_size(struct target *t, uint64_t ipa)
 	return head[2] >= 0x10000 && head[2] < 1ull << 32 ? head[2] : 0;
 }
 
+static bool find_image(struct target *t, struct kernel *k)
+{
+	uint64_t start, size;
+
+	for (unsigned i = 0; t->ops->ram(t->opaque, i, &start, &size) > 0; i++)
+		for (uint64_t at = (start + IMAGE_ALIGN - 1) & ~(IMAGE_ALIGN - 1ull); at - start < size;
+		     at += IMAGE_ALIGN) {
+			k->size = image_size(t, at);
+			k->ipa = at;
+			if (k->size)
+				return true;
+		}
+	return false;
+}
+
+struct run {			     /* mapped without a gap in either address, from an executable page on */
+	uint64_t va, pa, size, text; /* text: executable bytes of size */
+};
+
 struct search {
-	const struct kernel *image;
-	struct {
-		uint64_t va, mapped; /* where the image would begin; executable bytes of it that agree */
-	} base[MOST_BASES];
-	unsigned n;
+	struct run now, best;
 };
 
 static bool visit(void *arg, uint64_t va, uint64_t desc, uint64_t size)
 {
 	struct search *s = arg;
-	uint64_t pa = desc & 0x000ffffffffff000ull, base;
+	uint64_t pa = desc & 0x000ffffffffff000ull;
+	bool text = !(desc & PXN);
 
-	if ((desc & PXN) || pa + size <= s->image->ipa || pa >= s->image->ipa + s->image->size)
-		return true;
-	base = va - (pa - s->image->ipa);
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->base[i].va == base) {
-			s->base[i].mapped += size;
+	if (!s->now.size || va != s->now.va + s->now.size || pa != s->now.pa + s->now.size) {
+		s->now = (struct run){0};
+		if (!text)
 			return true;
-		}
-	if (s->n < MOST_BASES) {
-		s->base[s->n].va = base;
-		s->base[s->n++].mapped = size;
+		s->now.va = va;
+		s->now.pa = pa;
 	}
+	s->now.size += size;
+	s->now.text += text ? size : 0;
+	if (s->now.text > s->best.text || s->now.va == s->best.va)
+		s->best = s->now;
 	return true;
 }
 
-/* The most of its text is mapped where it runs; a trampoline page or two may be elsewhere. */
-static uint64_t find_va(struct target *t, unsigned vcpu, const struct kernel *k, uint64_t *mapped)
+static bool find_mapped(struct target *t, unsigned vcpu, struct kernel *k)
 {
-	struct search s = {.image = k};
-	uint64_t va = 0;
+	struct search s = {0};
+	uint64_t head = 0;
 
-	*mapped = 0;
 	walk_high(t, vcpu, visit, &s);
-	for (unsigned i = 0; i < s.n; i++)
-		if (s.base[i].mapped > *mapped) {
-			*mapped = s.base[i].mapped;
-			va = s.base[i].va;
-		}
-	return va;
+	if (s.best.text < LEAST_TEXT)
+		return false;
+	/* Since 5.11 the first 64 KiB, with the header, are not mapped, and their memory is used for something else. */
+	if (!image_size(t, s.best.pa))
+		head = IMAGE_ALIGN;
+	k->ipa = s.best.pa - head;
+	k->va = s.best.va - head;
+	k->size = s.best.size + head;
+	return true;
 }
 
 bool kernel_find(struct target *t, unsigned vcpu, struct kernel *k)
 {
-	uint64_t start, size, most = 0;
-	unsigned n = 0;
-
 	memset(k, 0, sizeof(*k));
-	for (unsigned i = 0; t->ops->ram(t->opaque, i, &start, &size) > 0; i++)
-		for (uint64_t at = (start + IMAGE_ALIGN - 1) & ~(IMAGE_ALIGN - 1ull);
-		     at - start < size && n < MOST_CANDIDATES; at += IMAGE_ALIGN) {
-			struct kernel c = {.ipa = at, .size = image_size(t, at)};
-			uint64_t mapped;
-
-			if (!c.size)
-				continue;
-			n++;
-			c.va = find_va(t, vcpu, &c, &mapped);
-			if (!k->size || mapped > most) { /* a copy of it lies somewhere, at times */
-				*k = c;
-				most = mapped;
-			}
-		}
-	return k->size;
+	return (walk_mmu_on(t, vcpu) && find_mapped(t, vcpu, k)) || find_image(t, k);
 }
