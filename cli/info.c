@@ -9,6 +9,7 @@
 #include <pawl/pawl.h>
 
 #include "isa.h"
+#include "vmm.h"
 
 static void print_left_out(void)
 {
@@ -39,7 +40,8 @@ int cmd_info(int argc, char **argv)
 		else
 			return cli_usage_error("info", "unexpected argument '%s'", argv[i]);
 	}
-	printf("version: %s\nhost: %s\nengines: %s\n", pawl_version(), PAWL_HOST, PAWL_ENGINES);
+	printf("version: %s\nhost: %s\nengines: %s\nsandbox: %s\n", pawl_version(), PAWL_HOST, PAWL_ENGINES,
+	       machine_can_confine ? "yes" : "no: not in a build with a sanitizer");
 	if (isa)
 		print_left_out();
 	return 0;

@@ -37,6 +37,7 @@ enum option_id {
 	OPT_TIMEOUT,
 	OPT_PIDFILE,
 	OPT_NO_REBOOT,
+	OPT_NO_SANDBOX,
 	OPT_DUMP_DTB,
 	OPT_DISK,
 	OPT_NET,
@@ -70,6 +71,7 @@ static const struct option {
 	[OPT_TIMEOUT] = {"timeout", 0, "TIME", "end with status 124 after TIME: seconds, or 5m, 1h"},
 	[OPT_PIDFILE] = {"pidfile", 0, "FILE", "write the process id to FILE once all is set up"},
 	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset ends the machine, with status 3"},
+	[OPT_NO_SANDBOX] = {"no-sandbox", 0, NULL, "do not confine the process once it is set up"},
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
 	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: raw file, device, nbd URI; ro, snapshot, serial=TEXT",
 		      VIRTIO_DISK},
@@ -290,6 +292,7 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.held = a->given[OPT_GDB_WAIT],
 		.verbose = a->given[OPT_VERBOSE],
 		.no_reboot = a->given[OPT_NO_REBOOT],
+		.sandbox = {.on = !a->given[OPT_NO_SANDBOX] && machine_can_confine},
 		.control = a->value[OPT_CONTROL],
 		.virtio = a->virtio,
 		.n_virtio = a->n_virtio,
@@ -382,6 +385,25 @@ static int write_pidfile(const char *path, struct vmm_error *err)
 	return 0;
 }
 
+/* The path of an address of --gdb, if it is one. */
+static const char *unix_path(const char *address)
+{
+	if (address && !strncmp(address, "unix:", 5))
+		return address + 5;
+	return address && strchr(address, '/') ? address : NULL;
+}
+
+/* What the sandbox must leave open. */
+static void set_sandbox(struct machine_config *config, const char *gdb_address, const char *pidfile)
+{
+	config->sandbox.gdb = unix_path(gdb_address);
+	config->sandbox.control = config->control;
+	config->sandbox.pidfile = pidfile;
+	for (unsigned i = 0; i < config->n_virtio; i++)
+		if (config->virtio[i].kind == VIRTIO_NET && !strncmp(config->virtio[i].arg, "user", 4))
+			config->sandbox.network = true;
+}
+
 static int run(struct machine_config *config, const char *gdb_address, const char *pidfile)
 {
 	struct debugger debugger = {.held = config->held};
@@ -391,9 +413,11 @@ static int run(struct machine_config *config, const char *gdb_address, const cha
 
 	config->listen_gdb = listen_gdb;
 	config->listen_gdb_arg = &debugger;
+	set_sandbox(config, gdb_address, pidfile);
 	m = machine_create(config, &err);
 	if (!m)
 		goto fail;
+	machine_confine(m);
 	if (gdb_address && listen_gdb(&debugger, m, gdb_address, &err))
 		goto fail;
 	debugger.held = false; /* one that starts later finds them running */

@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=arm64-apt.sh
 . "$here/arm64-apt.sh"
 
-packages=(libcmocka-dev libcmocka0 libfdt-dev libfdt1 zlib1g-dev zlib1g libzstd-dev libzstd1 libjansson-dev libjansson4
+packages=(libcmocka-dev libcmocka0 libfdt-dev libfdt1 zlib1g-dev zlib1g libzstd-dev libzstd1 libjansson-dev libjansson4 libseccomp-dev libseccomp2
 	# libnbd and what it is linked with
 	libnbd-dev libnbd0 libgnutls30 libp11-kit0 libidn2-0 libunistring2 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8 libxml2
 	libicu72 liblzma5

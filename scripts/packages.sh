@@ -4,7 +4,7 @@
 # The Debian packages that building, testing and the demonstration need, and a function that installs what is missing. To be
 # sourced.
 
-build_packages=(gcc libc6-dev binutils meson ninja-build pkg-config python3 libcmocka-dev libfdt-dev zlib1g-dev libzstd-dev libjansson-dev
+build_packages=(gcc libc6-dev binutils meson ninja-build pkg-config python3 libcmocka-dev libfdt-dev zlib1g-dev libzstd-dev libjansson-dev libseccomp-dev
 	libnbd-dev libslirp-dev)
 guest_packages=(ca-certificates debian-archive-keyring cpio gzip kmod xz-utils)
 gdb_packages=("${guest_packages[@]}" gdb-multiarch)

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,19 +73,44 @@ int source_open(struct source *s, const char *path, uint64_t limit, struct vmm_e
 	return rc;
 }
 
-int source_read(struct source *s, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err)
+int source_read(struct source *s, uint64_t limit, struct bytes *b, struct vmm_error *err)
 {
+	memset(b, 0, sizeof(*b));
 	if (s->fd < 0) {
-		*data = malloc(s->size ? s->size : 1);
-		if (!*data)
+		b->data = malloc(s->size ? s->size : 1);
+		if (!b->data)
 			return vmm_fail(err, "%s: no memory for a copy", s->path);
-		memcpy(*data, s->data, s->size);
-		*size = s->size;
+		memcpy(b->data, s->data, s->size);
+		b->size = s->size;
 		return 0;
 	}
 	if (lseek(s->fd, 0, SEEK_SET))
 		return vmm_fail(err, "%s: %s", s->path, strerror(errno));
-	return read_all(s->fd, s->path, limit, data, size, err);
+	return read_all(s->fd, s->path, limit, &b->data, &b->size, err);
+}
+
+int source_look(struct source *s, uint64_t limit, struct bytes *b, struct vmm_error *err)
+{
+	struct stat st;
+	void *p;
+
+	if (s->fd < 0 || fstat(s->fd, &st) || st.st_size <= 0 || (uint64_t)st.st_size > limit)
+		return source_read(s, limit, b, err);
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, s->fd, 0);
+	if (p == MAP_FAILED)
+		return source_read(s, limit, b, err);
+	madvise(p, (size_t)st.st_size, MADV_SEQUENTIAL);
+	*b = (struct bytes){.data = p, .size = (size_t)st.st_size, .mapped = true};
+	return 0;
+}
+
+void bytes_free(struct bytes *b)
+{
+	if (b->mapped)
+		munmap(b->data, b->size);
+	else
+		free(b->data);
+	memset(b, 0, sizeof(*b));
 }
 
 void source_close(struct source *s)

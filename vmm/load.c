@@ -24,8 +24,7 @@
 
 /* What the files hold, and what was found in it. */
 struct payload {
-	uint8_t *kernel, *initrd;
-	size_t kernel_size, initrd_size;
+	struct bytes kernel, initrd;
 	struct image image;
 };
 
@@ -34,27 +33,30 @@ void payload_free(struct payload *p)
 	if (!p)
 		return;
 	image_free(&p->image);
-	free(p->kernel);
-	free(p->initrd);
+	bytes_free(&p->kernel);
+	bytes_free(&p->initrd);
 }
 
 static int payload_read(struct payload *p, struct boot_plan *plan, struct sources *files,
 			const struct machine_config *config, struct vmm_error *err)
 {
 	struct boot_ram ram = {BOARD_RAM, config->memory};
+	/* What firmware may ask for at any time must not change under it. */
+	int (*get)(struct source *, uint64_t, struct bytes *, struct vmm_error *) =
+		config->firmware ? source_read : source_look;
 	struct vmm_error inner;
 
 	memset(p, 0, sizeof(*p));
 	if (config->kernel) {
-		if (source_read(&files->kernel, config->memory, &p->kernel, &p->kernel_size, err))
+		if (get(&files->kernel, config->memory, &p->kernel, err))
 			return -1;
-		if (image_parse(&p->image, p->kernel, p->kernel_size, config->memory, &inner))
+		if (image_parse(&p->image, p->kernel.data, p->kernel.size, config->memory, &inner))
 			return vmm_fail(err, "%s: %.400s", config->kernel, inner.text);
 	}
 	if (config->initrd) {
-		if (source_read(&files->initrd, config->memory, &p->initrd, &p->initrd_size, err))
+		if (get(&files->initrd, config->memory, &p->initrd, err))
 			return -1;
-		if (!p->initrd_size)
+		if (!p->initrd.size)
 			return vmm_fail(err, "%s: empty", config->initrd);
 	}
 	if (config->firmware) {
@@ -67,7 +69,7 @@ static int payload_read(struct payload *p, struct boot_plan *plan, struct source
 			return vmm_fail(err, "%s: an ELF, and firmware starts EFI programs only", config->kernel);
 		return 0;
 	}
-	if (boot_plan(plan, config->kernel ? &p->image : NULL, p->initrd_size, ram, &inner))
+	if (boot_plan(plan, config->kernel ? &p->image : NULL, p->initrd.size, ram, &inner))
 		return vmm_fail(err, "%s: %.400s",
 				config->kernel	 ? config->kernel
 				: config->initrd ? config->initrd
@@ -101,14 +103,13 @@ static int adopt_tree(void *buf, const struct machine_config *config, struct sou
 		      const struct fdt_config *tree, struct vmm_error *err)
 {
 	struct vmm_error inner;
-	uint8_t *data;
-	size_t size;
+	struct bytes b;
 	int rc;
 
-	if (source_read(&files->dtb, BOOT_DTB_SIZE, &data, &size, err))
+	if (source_read(&files->dtb, BOOT_DTB_SIZE, &b, err))
 		return -1;
-	rc = fdt_adopt(buf, BOOT_DTB_SIZE, data, size, tree, &inner);
-	free(data);
+	rc = fdt_adopt(buf, BOOT_DTB_SIZE, b.data, b.size, tree, &inner);
+	bytes_free(&b);
 	return rc ? vmm_fail(err, "--dtb: %s: %.400s", config->dtb, inner.text) : 0;
 }
 
@@ -150,8 +151,8 @@ static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error
 		mpidr[i] = m->vcpus[i].mpidr;
 	if (!m->firmware)
 		boot_load(&m->plan, &p->image, m->host_ram, m->ram);
-	if (p->initrd && !m->firmware)
-		memcpy(m->host_ram + (m->plan.initrd - m->ram.ipa), p->initrd, p->initrd_size);
+	if (p->initrd.data && !m->firmware)
+		memcpy(m->host_ram + (m->plan.initrd - m->ram.ipa), p->initrd.data, p->initrd.size);
 	if (build_tree(tree, &m->config, &m->files, &m->plan, mpidr, err))
 		return -1;
 #if defined(__aarch64__)
@@ -166,21 +167,20 @@ static int fill_ram(struct machine *m, const struct payload *p, struct vmm_error
 static int fill_flash(struct machine *m, struct vmm_error *err)
 {
 	static const uint8_t elf[4] = {0x7f, 'E', 'L', 'F'};
-	uint8_t *data;
-	size_t size;
+	struct bytes b;
+	int rc = 0;
 
-	if (source_read(&m->files.firmware, FLASH_BANK, &data, &size, err))
+	if (source_look(&m->files.firmware, FLASH_BANK, &b, err))
 		return -1;
-	if (!size || (size >= sizeof(elf) && !memcmp(data, elf, sizeof(elf)))) {
-		free(data);
-		return vmm_fail(err, "%s: %s", m->config.firmware, size ? "an ELF; a flash takes raw bytes" : "empty");
-	}
-	memcpy(m->firmware, data, size);
+	if (!b.size || (b.size >= sizeof(elf) && !memcmp(b.data, elf, sizeof(elf))))
+		rc = vmm_fail(err, "%s: %s", m->config.firmware, b.size ? "an ELF; a flash takes raw bytes" : "empty");
+	else
+		memcpy(m->firmware, b.data, b.size);
 #if defined(__aarch64__)
-	__builtin___clear_cache((char *)m->firmware, (char *)m->firmware + size);
+	__builtin___clear_cache((char *)m->firmware, (char *)m->firmware + b.size);
 #endif
-	free(data);
-	return 0;
+	bytes_free(&b);
+	return rc;
 }
 
 /* What firmware may boot by itself stays in memory for it. */
@@ -190,8 +190,8 @@ static void offer(struct machine *m, struct payload *p)
 
 	fw_cfg_set(m->fw_cfg, FW_CFG_KERNEL_DATA, p->image.data, p->image.size);
 	fw_cfg_set_number(m->fw_cfg, FW_CFG_KERNEL_SIZE, (uint32_t)p->image.size, 4);
-	fw_cfg_set(m->fw_cfg, FW_CFG_INITRD_DATA, p->initrd, p->initrd_size);
-	fw_cfg_set_number(m->fw_cfg, FW_CFG_INITRD_SIZE, (uint32_t)p->initrd_size, 4);
+	fw_cfg_set(m->fw_cfg, FW_CFG_INITRD_DATA, p->initrd.data, p->initrd.size);
+	fw_cfg_set_number(m->fw_cfg, FW_CFG_INITRD_SIZE, (uint32_t)p->initrd.size, 4);
 	fw_cfg_set(m->fw_cfg, FW_CFG_CMDLINE_DATA, m->config.append, cmdline);
 	fw_cfg_set_number(m->fw_cfg, FW_CFG_CMDLINE_SIZE, (uint32_t)cmdline, 4);
 }

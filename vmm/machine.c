@@ -21,6 +21,7 @@
 
 #include "board_fdt.h"
 #include "flash.h"
+#include "sandbox.h"
 #include "virtio_board.h"
 
 /* ---- the memory map: this table, and machine.h's BOARD_* */
@@ -577,6 +578,22 @@ static void drain(struct machine *m)
 		;
 }
 
+void machine_confine(struct machine *m)
+{
+	struct vmm_error err;
+
+	if (m->config.sandbox.on && sandbox_files(&m->config.sandbox, &err))
+		machine_message(m, "files are not confined: %s (--no-sandbox says nothing)", err.text);
+}
+
+static void confine_calls(struct machine *m)
+{
+	struct vmm_error err;
+
+	if (m->config.sandbox.on && sandbox_calls(&m->config.sandbox, &err))
+		machine_message(m, "system calls are not confined: %s (--no-sandbox says nothing)", err.text);
+}
+
 int machine_run(struct machine *m)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, old_pipe;
@@ -596,7 +613,7 @@ int machine_run(struct machine *m)
 		machine_end(m, MACHINE_FAILED);
 	} else {
 		console = !console_start(m->console, &err);
-		if (console && !virtio_slots_start(m, &err) && !vcpus_start(m, &err)) {
+		if (console && !virtio_slots_start(m, &err) && (confine_calls(m), !vcpus_start(m, &err))) {
 			loop_run(m->loop);
 		} else {
 			machine_message(m, "%s", err.text);

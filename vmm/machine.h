@@ -128,6 +128,12 @@ struct source {
 	size_t size;
 };
 
+struct bytes {
+	uint8_t *data; /* NULL: none */
+	size_t size;
+	bool mapped; /* else malloc'ed */
+};
+
 struct sources {
 	struct source kernel, initrd, firmware, dtb;
 };
@@ -270,8 +276,11 @@ bool debug_report(struct vcpu *vcpu, const struct gdb_stop *stop);
 /* ---- file.c */
 /* *s has been zero; source_close() also after a failure. A pipe is read here, up to limit bytes. */
 int source_open(struct source *s, const char *path, uint64_t limit, struct vmm_error *err);
-/* The whole file, malloc'ed. -1 with a message if it cannot be read or is larger than limit. */
-int source_read(struct source *s, uint64_t limit, uint8_t **data, size_t *size, struct vmm_error *err);
+/* The whole file, read into memory. -1 with a message if it cannot be read or is larger than limit. */
+int source_read(struct source *s, uint64_t limit, struct bytes *b, struct vmm_error *err);
+/* The same for a short while: bytes of a regular file are those in the page cache, and no memory is spent. */
+int source_look(struct source *s, uint64_t limit, struct bytes *b, struct vmm_error *err);
+void bytes_free(struct bytes *b);
 void source_close(struct source *s);
 
 /* ---- devices */

@@ -144,7 +144,6 @@ static void locate_kernel(const struct machine *m, const char *info, size_t size
 		.p_paddr = text - offset,
 		.p_filesz = tables - text + RAM_ALIGN,
 		.p_memsz = tables - text + RAM_ALIGN,
-		.p_align = NOTE_PAGE,
 	};
 }
 
@@ -224,7 +223,8 @@ int vmcore_write(struct machine *m, int fd, const atomic_bool *cancel, uint64_t 
 		      .e_ehsize = sizeof(Elf64_Ehdr),
 		      .e_phentsize = sizeof(Elf64_Phdr)},
 		.note = {.p_type = PT_NOTE, .p_offset = sizeof(head), .p_align = 4},
-		.ram = {.p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X, .p_align = RAM_ALIGN},
+		.ram = {.p_type = PT_LOAD,
+			.p_flags = PF_R | PF_W | PF_X}, /* p_align 0: what kdump does, and crash knows it by */
 	};
 	struct notes notes;
 	bool holes = lseek(fd, 0, SEEK_CUR) == 0;

@@ -47,6 +47,19 @@ struct virtio_spec {
 	const char *arg; /**< the option's argument, or NULL */
 };
 
+/** What the process may still do once a machine is set up, besides what every machine needs; see sandbox.c. */
+struct sandbox {
+	bool on;
+	bool network;	 /**< it resolves names and makes connections for the guest */
+	const char *gdb; /**< path of a debugger's unix socket, or NULL */
+	const char *control, *pidfile;
+	unsigned n_shares;
+	struct {
+		const char *path;
+		bool read_only;
+	} shares[MACHINE_MAX_VIRTIO];
+};
+
 struct machine_config {
 	const struct kvm_sys *sys;
 	const char *kvm_path;	/**< for sys->open */
@@ -64,6 +77,7 @@ struct machine_config {
 	const struct virtio_spec *virtio; /**< used by machine_create() only */
 	unsigned n_virtio;		  /**< at most MACHINE_MAX_VIRTIO */
 	bool virtio_legacy;		  /**< version 1 of the transport */
+	struct sandbox sandbox;		  /**< off: the process stays as it is */
 	bool no_reboot;			  /**< a reset ends the machine */
 	uint64_t timeout_ms;		  /**< the machine ends after that time; 0: never */
 	const char *control;		  /**< path of the control socket, or NULL */
@@ -88,6 +102,13 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
  * @return the status, after all vcpus have stopped.
  */
 int machine_run(struct machine *m);
+/**
+ * Between machine_create() and the first thread that is started besides: give up the file system, as far as config.sandbox
+ * says. machine_run() gives up the rest. What the host cannot do is said once, on standard error.
+ */
+void machine_confine(struct machine *m);
+/** Whether this build can: not with a sanitizer that needs more. */
+extern const bool machine_can_confine;
 void machine_destroy(struct machine *m);
 
 /** Write the device tree that the guest would get to a file. 0, or -1 with a message and no file. */

@@ -216,6 +216,43 @@ def vmcore(directory, c):
     os.unlink(two)
 
 
+def confined(p):
+    """How many of the process's threads are under seccomp, and how many not."""
+    modes = []
+    for thread in os.listdir("/proc/%d/task" % p.pid):
+        with open("/proc/%d/task/%s/status" % (p.pid, thread)) as f:
+            modes += [line.split()[1] for line in f if line.startswith("Seccomp:")]
+    return modes.count("2"), len(modes) - modes.count("2")
+
+
+def sandbox(directory):
+    possible = b"sandbox: yes" in subprocess.run([PAWL, "info"], stdout=subprocess.PIPE, check=True).stdout
+    outside = os.path.join(directory, "outside")
+    for args, on in (((), possible), (("--no-sandbox",), False)):
+        p = start(directory, "--smp", "2", *args)
+        c = Control(os.path.join(directory, "control"))
+        check("it runs", p.stdout.read(1), b"x")
+        yes, no = confined(p)
+        if yes == 0 and on and b"not confined" in p.stderr.peek():
+            print("this kernel cannot confine")
+            on = False
+        check("all of its threads are confined, or none: %d, %d" % (yes, no), (yes > 0, no > 0), (on, not on))
+        answer = c.ask(command="vmcore", file=outside)
+        check("it can make files", answer["ok"], not on)
+        check("and has", os.path.exists(outside), not on)
+        if on:
+            check("it says how else", "sandbox" in answer["error"], True)
+        check("its own descriptors work: reset", c.ask(command="reset")["ok"], True)
+        c.event("reset")
+        check("it runs again", p.stdout.read(1), b"x")
+        path = os.path.join(directory, "gdb")
+        check("a debugger's socket", c.ask(command="gdb", address="unix:" + path), {"ok": True})
+        c.ask(command="quit")
+        ended("quit", p, 5)
+    os.unlink(outside)
+    check("nothing is left", sorted(os.listdir(directory)), ["guest"])
+
+
 def by_command(directory):
     def control(*args):
         done = subprocess.run(WRAPPER + [PAWL, "control", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -258,6 +295,8 @@ def main():
         p = start(directory)  # takes the place of a socket that nobody listens at
         check("a socket that was left behind", Control(os.path.join(directory, "control")).ask(command="quit"), {"ok": True})
         ended("quit", p, 5)
+        if not WRAPPER:  # an emulator has no seccomp
+            sandbox(directory)
     if not FAILED:
         print("all as it should be")
     return bool(FAILED)
