@@ -131,10 +131,13 @@ static void start(struct cpu *cpu, uint8_t *ram, const struct kernel *k, uint64_
 static void run_free(struct cpu *cpu, uint8_t *ram, const struct kernel *k)
 {
 	double best = 1e9;
+	uint64_t insns = 0;
 
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	/* The first round counts and is not timed: translated code would pay for it. */
+	for (unsigned i = 0; i < 1 + ROUNDS; i++) {
 		double t;
 
+		cpu->count_insns = i == 0;
 		start(cpu, ram, k, k->iterations);
 		t = now();
 		if (cpu_run(cpu) != CPU_EXIT_TRAP || cpu->env.x[0] != 0) {
@@ -142,9 +145,12 @@ static void run_free(struct cpu *cpu, uint8_t *ram, const struct kernel *k)
 			exit(1);
 		}
 		t = now() - t;
-		best = t < best ? t : best;
+		if (i == 0)
+			insns = cpu->env.insn_count;
+		else
+			best = t < best ? t : best;
 	}
-	printf("%-6s %8.1f M instructions/s\n", k->name, (double)cpu->env.insn_count / best * 1e-6);
+	printf("%-6s %8.1f M instructions/s\n", k->name, (double)insns / best * 1e-6);
 }
 
 static void run_stepped(struct cpu *cpu, uint8_t *ram, const struct kernel *k)

@@ -14,11 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static unsigned jump_slot(uint64_t pc)
-{
-	return (pc >> 2 ^ pc >> (2 + JUMP_BITS)) & (JUMP_SIZE - 1);
-}
-
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
 	return (uint32_t)(((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^
@@ -36,14 +31,14 @@ static unsigned page_bucket(ipa_t page)
 static void engine_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct jit_dispatch d = {.attn = &p->attn, .tag = p->tag, .jump = p->jump, .jump_bits = JUMP_BITS};
 	const char *engine = getenv("PAWL_ENGINE"), *why;
 
 	if (engine && strcmp(engine, "jit") != 0 && strcmp(engine, "interp") != 0)
 		fprintf(stderr, "pawl: PAWL_ENGINE=%s: no such engine (interp, jit); code is interpreted\n", engine);
 	if (!engine || strcmp(engine, "jit") != 0)
 		return;
-	p->jit = jit_new(&cpu->env, &d, &why);
+	cpu->env.jump = p->jump;
+	p->jit = jit_new(&cpu->env, JUMP_BITS, &why);
 	if (!p->jit)
 		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
 }
@@ -106,12 +101,49 @@ void block_recycle(struct cpu *cpu)
 void block_changed_all(struct cpu *cpu)
 {
 	cpu->priv->epoch++;
-	tlb_new_generation(cpu);
+	block_unlink_all(cpu);
 }
 
 void cpu_code_changed(struct cpu *cpu)
 {
 	block_changed_all(cpu);
+}
+
+/* Links within pages end; those between pages have ended with the generation they were made under. */
+static void page_unlink(struct cpu_priv *p, struct code_page *c)
+{
+	if (!c->linked)
+		return;
+	c->linked = false;
+	for (struct block *b = c->blocks; b; b = b->page_next)
+		jit_unlink(p->jit, b->sites, b->n_sites);
+}
+
+void block_unlink_all(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	for (unsigned i = 0; p->jit && i < PAGE_BUCKETS; i++) {
+		for (struct code_page *c = p->pages[i]; c; c = c->next)
+			page_unlink(p, c);
+	}
+	tlb_new_generation(cpu);
+}
+
+void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct jit_site s = jit_site(p->jit, site);
+	struct block *from = s.owner;
+
+	if (s.pc != cpu->env.pc || !to->code || to->key & KEY_ONE || cpu->env.attn)
+		return; /* something came between, or it has to be found each time */
+	if (s.same_page) {
+		if (from->page != to->page || (from->key & ~(uint32_t)KEY_BTYPE) != to->key)
+			return;
+		from->page->linked = true;
+	}
+	jit_link(p->jit, site, to->code, cpu->env.tag[s.pc >> 63 ? 0 : 1]);
 }
 
 static struct code_page *page_find(struct cpu_priv *p, ipa_t page)
@@ -130,6 +162,7 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa)
 	if (!c)
 		return; /* nothing was translated from it */
 	c->epoch++;
+	page_unlink(cpu->priv, c);
 	tlb_new_generation(cpu);
 }
 
@@ -223,6 +256,23 @@ static unsigned sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
 
 /* ---- making one */
 
+static void translate(struct cpu_priv *p, struct block *blk)
+{
+	struct jit_unit u = {
+		.blk = &blk->ir,
+		.sp_mask = blk->sp_mask,
+		.chain = !(blk->key & KEY_ONE),
+		.counts = blk->key & KEY_COUNT,
+		.owner = blk,
+	};
+
+	if (!jit_compile(p->jit, &u))
+		return;
+	blk->code = u.code;
+	blk->sites = u.sites;
+	blk->n_sites = u.n_sites;
+}
+
 static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -272,6 +322,8 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		page = code_alloc(p, sizeof(*page));
 		page->ipa = ipa & IR_PAGE_MASK;
 		page->epoch = 0;
+		page->linked = false;
+		page->blocks = NULL;
 		page->next = p->pages[page_bucket(page->ipa)];
 		p->pages[page_bucket(page->ipa)] = page;
 	}
@@ -283,11 +335,16 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	memcpy(blk->words, words, sizeof(*words) * n);
 	blk->n_words = n;
 	blk->sp_mask = sp_mask;
-	blk->code = p->jit ? jit_compile(p->jit, &blk->ir, sp_mask) : NULL;
+	blk->code = NULL;
+	blk->sites = blk->n_sites = 0;
 	blk->ipa = ipa;
 	blk->key = key;
 	blk->page = page;
 	blk->epoch = epoch_now(p, page);
+	blk->page_next = page->blocks;
+	page->blocks = blk;
+	if (p->jit)
+		translate(p, blk);
 	bucket = &p->blocks[block_bucket(pc, ipa, key)];
 	blk->next = *bucket;
 	*bucket = blk;
@@ -331,12 +388,17 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 	if (unlikely(p->code_used + BLOCK_MOST > CODE_BYTES || (p->jit && jit_is_full(p->jit)))) {
 		block_recycle(cpu);
 		tlb_select(cpu);
-		p->attn &= ~(uint32_t)ATTN_REGIME;
+		cpu->env.attn &= ~(uint32_t)ATTN_REGIME;
 	}
 	return block_make(cpu, key, host, ipa);
 }
 
 /* ---- look-up that missed the jump cache */
+
+static uint32_t tag_of(const struct cpu *cpu, uint64_t pc)
+{
+	return cpu->env.tag[pc >> 63 ? 0 : 1];
+}
 
 /*
  * BTypeCompatible: whether an instruction in a guarded page may be reached with this PSTATE.BTYPE. The answer stays
@@ -377,7 +439,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	host = access_fetch(cpu, &ipa, &guarded);
 	if (unlikely(!host))
 		return NULL;
-	key = p->tag[0] & 0xff;
+	key = cpu->env.tag[0] & ((1u << KEY_BITS) - 1);
 	if (unlikely(guarded))
 		key |= KEY_GUARDED;
 	if (unlikely(p->break_mask) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
@@ -396,9 +458,9 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 		return NULL;
 	}
 	b = block_get(cpu, key, host, ipa);
-	e = &p->jump[jump_slot(cpu->env.pc)];
+	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 	e->pc = cpu->env.pc;
-	e->tag = p->tag[cpu->env.pc >> 63];
+	e->tag = tag_of(cpu, cpu->env.pc);
 	e->block = b;
 	e->code = p->jit && !b->code ? jit_leave(p->jit) : b->code;
 	return b;
@@ -407,9 +469,9 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 struct block *block_find(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct jit_jump *e = &p->jump[jump_slot(cpu->env.pc)];
+	struct jit_jump *e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 
-	if (likely(e->pc == cpu->env.pc && e->tag == p->tag[cpu->env.pc >> 63]))
+	if (likely(e->pc == cpu->env.pc && e->tag == tag_of(cpu, cpu->env.pc)))
 		return e->block;
 	return find_slow(cpu);
 }

@@ -199,6 +199,9 @@ struct cpu {
 	struct cpu_count count;
 	struct cpu_window window;
 
+	/* Translated code keeps env.insn_count exact, which costs it some speed; interpreted code always does. Before cpu_run. */
+	bool count_insns;
+
 	/* EL2 controls: set by the hypervisor before cpu_run */
 	struct {
 		bool tde;	   /* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */

@@ -101,9 +101,20 @@ void debug_enter(struct cpu *cpu)
 		for (unsigned i = 0; i < n_watchpoints(cpu); i++)
 			watches |= (d->wcr[i] & 1) << i;
 	}
-	if (unlikely(breaks | p->break_mask)) /* blocks of pages with a breakpoint are not in the jump cache */
-		tlb_new_generation(cpu);
-	p->break_mask = breaks;
+	if (unlikely(breaks | p->break_mask)) { /* blocks of pages with a breakpoint are looked up each time */
+		bool same = breaks == p->break_mask;
+
+		p->break_mask = breaks;
+		for (unsigned i = 0; i < 16; i++) {
+			uint64_t v = breaks >> i & 1 ? d->bvr[i] : 0, c = breaks >> i & 1 ? d->bcr[i] : 0;
+
+			same = same && v == p->break_seen[i].wvr && c == p->break_seen[i].wcr;
+			p->break_seen[i].wvr = v;
+			p->break_seen[i].wcr = c;
+		}
+		if (!same)
+			block_unlink_all(cpu);
+	}
 	if (unlikely(watches | p->watch_mask)) {
 		bool same = watches == p->watch_mask;
 

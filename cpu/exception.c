@@ -29,12 +29,12 @@ void exception_switch_sp(struct cpu *cpu, uint32_t new_pstate)
 
 uint64_t cpu_pstate(const struct cpu *cpu)
 {
-	return cpu->pstate | (cpu->env.nzcv & PSR_NZCV);
+	return cpu->pstate | (ir_nzcv(&cpu->env) & PSR_NZCV);
 }
 
 void cpu_set_pstate(struct cpu *cpu, uint64_t spsr)
 {
-	cpu->env.nzcv = (uint32_t)spsr & PSR_NZCV;
+	ir_set_nzcv(&cpu->env, (uint32_t)spsr & PSR_NZCV);
 	exception_switch_sp(cpu, (uint32_t)spsr & ~PSR_NZCV);
 }
 
@@ -174,7 +174,7 @@ void exception_return(struct cpu *cpu, unsigned auth)
 	/* DebugExceptionReturnSS(): SPSR.SS counts only on the way from where no step can be taken to where one can. */
 	if ((cpu->el2.mdscr & MDSCR_SS) && !source && debug_enabled_from(cpu, el, spsr & PSR_D))
 		pstate |= spsr & PSR_SS;
-	cpu->env.nzcv = spsr & PSR_NZCV;
+	ir_set_nzcv(&cpu->env, spsr & PSR_NZCV);
 	exception_switch_sp(cpu, pstate);
 	cpu->env.excl.valid = 0;
 	cpu->env.pc = illegal ? target : stage1_branch_addr(cpu, target);

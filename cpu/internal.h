@@ -130,7 +130,7 @@ struct tlb_fetch {
 
 /* Jump cache entries of one half of the address space are dead if they were made under another generation. */
 struct code_space {
-	uint64_t gen;
+	uint32_t gen;
 	uint64_t seen[(1 << SEEN_BITS) / 64]; /* by low bits of the page number: pages it may hold entries of */
 };
 
@@ -188,7 +188,9 @@ enum {
 	KEY_BTYPE_SHIFT = 4,
 	KEY_BTYPE = 3 << KEY_BTYPE_SHIFT, /* PSTATE.BTYPE */
 	KEY_GUARDED = 1 << 6,
-	KEY_FZ = 1 << 7 /* FPCR.FZ: translated code has no host floating point */
+	KEY_FZ = 1 << 7,    /* FPCR.FZ: translated code has no host floating point */
+	KEY_COUNT = 1 << 8, /* env.insn_count is kept */
+	KEY_BITS = 9
 };
 #define PSR_BTYPE_SHIFT 10
 
@@ -196,12 +198,15 @@ struct code_page { /* a guest page that code was translated from */
 	struct code_page *next;
 	ipa_t ipa;
 	uint32_t epoch; /* half of what block->epoch is compared with; cpu_priv.epoch is the other */
+	bool linked;	/* its blocks may have links to each other */
+	struct block *blocks;
 };
 
 struct block {
 	struct ir_block ir;
-	const void *code; /* NULL: interpreted */
-	struct block *next;
+	const void *code;	 /* NULL: interpreted */
+	uint32_t sites, n_sites; /* exits of the code */
+	struct block *next, *page_next;
 	struct code_page *page;
 	ipa_t ipa;
 	uint64_t epoch; /* the words were last compared under */
@@ -296,14 +301,15 @@ struct window {
 };
 
 struct cpu_priv {
-	uint32_t attn;
+	uint32_t *attn; /* env.attn: ATTN_* */
 	enum outcome outcome;
-	uint64_t tag[2]; /* of jump entries under the current bank and key, by half of the address space */
-	struct jit_jump jump[JUMP_SIZE]; /* block: struct block; tag: generation << 8 | key */
+	struct jit_jump jump[JUMP_SIZE]; /* block: struct block; tag: generation << KEY_BITS | key, as in env.tag */
 
 	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
-	uint64_t gen_next, stamp;
+	uint32_t gen_next;			  /* 32 - KEY_BITS bits; never 0 */
+	bool gen_wrapped;
+	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
 	struct shared_space shared[SHARED_SPACES];
 	bool watching; /* watch_mask != 0 */
@@ -312,7 +318,7 @@ struct cpu_priv {
 	uint16_t break_mask, watch_mask;
 	struct {
 		uint64_t wvr, wcr;
-	} watch_seen[16]; /* what the TLBs were filled under */
+	} watch_seen[16], break_seen[16]; /* what the TLBs were filled, and blocks linked, under */
 	uint16_t watch_seen_mask;
 	struct ir_tlbe no_tlb[IR_TLB_SIZE]; /* never hits: all accesses of a block go through access.c */
 	bool step_active;		    /* debug exceptions were enabled when the instruction began */
@@ -339,7 +345,7 @@ static inline bool cpu_is_el0(const struct cpu *cpu)
 
 static inline void attend(struct cpu *cpu, uint32_t why)
 {
-	cpu->priv->attn |= why;
+	cpu->env.attn |= why;
 }
 
 /* The current instruction is complete; end the block behind it. Value for a callback to return. */
@@ -420,6 +426,9 @@ struct block *block_find(
 void block_changed_all(struct cpu *cpu);
 void block_changed_page(struct cpu *cpu, ipa_t ipa);
 void block_recycle(struct cpu *cpu);
+void block_unlink_all(struct cpu *cpu); /* every transition between blocks is looked up again */
+/* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
+void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
 
 /* exception.c */
 void exception_take(struct cpu *cpu, uint64_t esr, uint64_t ret, unsigned offset);

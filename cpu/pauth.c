@@ -221,11 +221,10 @@ static int check(struct cpu *cpu, unsigned kind, uint64_t ptr, uint64_t modifier
 void pauth_btype(struct ir_env *env, unsigned btype)
 {
 	struct cpu *cpu = (struct cpu *)env;
-	struct cpu_priv *p = cpu->priv;
 
 	cpu->pstate = (cpu->pstate & ~PSR_BTYPE) | btype << PSR_BTYPE_SHIFT;
 	for (unsigned half = 0; half < 2; half++)
-		p->tag[half] = (p->tag[half] & ~(uint64_t)KEY_BTYPE) | btype << KEY_BTYPE_SHIFT;
+		cpu->env.tag[half] = (cpu->env.tag[half] & ~(uint32_t)KEY_BTYPE) | btype << KEY_BTYPE_SHIFT;
 }
 
 static bool enabled(const struct cpu *cpu, unsigned kind)

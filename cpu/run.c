@@ -23,6 +23,8 @@ struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *platform, vo
 	cpu->el2.dbg = &cpu->dbg;
 	cpu->el2.tpm = true;
 	cpu->priv = calloc(1, sizeof(*cpu->priv));
+	if (cpu->priv)
+		cpu->priv->attn = &cpu->env.attn;
 	if (!cpu->priv || block_init(cpu) || group_join(cpu)) {
 		cpu_free(cpu);
 		return NULL;
@@ -119,24 +121,22 @@ enum attention { GO_ON, EXIT_TRAP, EXIT_KICK };
 /* All that can come between two instructions. */
 static enum attention attention(struct cpu *cpu)
 {
-	struct cpu_priv *p = cpu->priv;
-
 	for (;;) {
-		if (p->attn & ATTN_EXIT)
+		if (cpu->env.attn & ATTN_EXIT)
 			return EXIT_TRAP;
-		if ((p->attn & ATTN_STEP) && debug_step_pending(cpu))
+		if ((cpu->env.attn & ATTN_STEP) && debug_step_pending(cpu))
 			continue; /* an exit, or an exception to EL1 that starts over */
 		if (__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) && take_kick(cpu))
 			return EXIT_KICK;
-		if (p->attn & ATTN_IRQ) {
-			p->attn &= ~(uint32_t)ATTN_IRQ;
+		if (cpu->env.attn & ATTN_IRQ) {
+			cpu->env.attn &= ~(uint32_t)ATTN_IRQ;
 			if (exception_pending_irq(cpu)) {
 				exception_take_irqs(cpu);
 				continue;
 			}
 		}
-		if (p->attn & ATTN_REGIME) {
-			p->attn &= ~(uint32_t)ATTN_REGIME;
+		if (cpu->env.attn & ATTN_REGIME) {
+			cpu->env.attn &= ~(uint32_t)ATTN_REGIME;
 			tlb_select(cpu);
 		}
 		return GO_ON;
@@ -152,9 +152,13 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 	if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
 		env->tlb = p->no_tlb;
 		attend(cpu, ATTN_REGIME); /* puts it back */
+		env->site = 0;
 		return ir_interp(env, &b->ir);
 	}
-	return b->code ? jit_run(p->jit, env, b->code) : ir_interp(env, &b->ir);
+	if (b->code)
+		return jit_run(p->jit, env, b->code);
+	env->site = 0;
+	return ir_interp(env, &b->ir);
 }
 
 static enum cpu_exit run(struct cpu *cpu)
@@ -162,12 +166,13 @@ static enum cpu_exit run(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 	struct ir_env *env = &cpu->env;
 
+	env->site = 0;
 	for (;;) {
 		struct block *b;
 		enum ir_ret ret;
 		unsigned el;
 
-		if (unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | p->attn)) {
+		if (unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | cpu->env.attn)) {
 			enum attention a = attention(cpu);
 
 			if (a != GO_ON)
@@ -176,9 +181,11 @@ static enum cpu_exit run(struct cpu *cpu)
 		b = block_find(cpu);
 		if (unlikely(!b))
 			continue;
+		if (env->site)
+			block_link(cpu, env->site, b);
 		env->step_ex = 0;
 		el = cpu_el(cpu);
-		if (unlikely(p->attn & ATTN_WINDOW))
+		if (unlikely(cpu->env.attn & ATTN_WINDOW))
 			window_before(cpu);
 		ret = run_block(cpu, b);
 		switch (ret) {
@@ -186,11 +193,11 @@ static enum cpu_exit run(struct cpu *cpu)
 		case IR_RET_EXIT: trap_exit(cpu); break;
 		case IR_RET_TRAP: break; /* the callback has set the outcome */
 		}
-		if (unlikely(p->attn & ATTN_WINDOW))
+		if (unlikely(cpu->env.attn & ATTN_WINDOW))
 			window_after(cpu, b->words[0]);
-		if (unlikely(p->attn & ATTN_COUNT))
+		if (unlikely(cpu->env.attn & ATTN_COUNT))
 			count_block(cpu, el, ret == IR_RET_EXIT);
-		if (unlikely(p->attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)
+		if (unlikely(cpu->env.attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)
 			stepped(cpu);
 	}
 }
@@ -207,9 +214,9 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 			cpu->env.excl.valid = 0;
 		p->step_isv = false;
 		/* el2 may differ from the last time; most of attn was settled then. */
-		p->attn = (p->attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT | ATTN_WINDOW)) | ATTN_IRQ |
-			  ATTN_REGIME | (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) |
-			  (cpu->count.insns ? ATTN_COUNT : 0);
+		cpu->env.attn = (cpu->env.attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT | ATTN_WINDOW)) |
+				ATTN_IRQ | ATTN_REGIME | (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) |
+				(cpu->count.insns ? ATTN_COUNT : 0);
 		if (unlikely(cpu->window.n))
 			window_enter(cpu);
 		debug_enter(cpu);

@@ -46,12 +46,20 @@ static uint32_t pstate_write(struct cpu *cpu, uint32_t mask, uint64_t val)
 /* New masks: an interrupt may be taken now, and PSTATE.D decides about debug exceptions. */
 static int daif_changed(struct cpu *cpu, uint32_t old)
 {
-	attend(cpu, ATTN_IRQ);
 	if (((cpu->pstate ^ old) & PSR_D) || exception_pending_irq(cpu)) {
-		attend(cpu, ATTN_REGIME);
+		attend(cpu, ATTN_IRQ | ATTN_REGIME);
 		return retire(cpu);
 	}
 	return 0;
+}
+
+/* What was written may have raised an interrupt of this PE. */
+static int irq_changed(struct cpu *cpu)
+{
+	if (likely(!exception_pending_irq(cpu)))
+		return 0;
+	attend(cpu, ATTN_IRQ);
+	return retire(cpu);
 }
 
 static int field_get(struct cpu *cpu, const struct sysreg *r, uint64_t *val)
@@ -101,13 +109,13 @@ static int spsel_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 
 static int nzcv_get(struct cpu *cpu, const struct sysreg *r, uint64_t *val)
 {
-	*val = cpu->env.nzcv & PSR_NZCV;
+	*val = ir_nzcv(&cpu->env) & PSR_NZCV;
 	return 0;
 }
 
 static int nzcv_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 {
-	cpu->env.nzcv = (uint32_t)val & PSR_NZCV;
+	ir_set_nzcv(&cpu->env, (uint32_t)val & PSR_NZCV);
 	return 0;
 }
 
@@ -188,8 +196,7 @@ static int timer_written(struct cpu *cpu)
 {
 	if (cpu->platform && cpu->platform->timer_changed)
 		cpu->platform->timer_changed(cpu->opaque);
-	attend(cpu, ATTN_IRQ);
-	return exception_pending_irq(cpu) ? retire(cpu) : 0;
+	return irq_changed(cpu);
 }
 
 static int ctl_get(struct cpu *cpu, const struct sysreg *r, uint64_t *val)
@@ -393,8 +400,7 @@ static int icc_write(struct cpu *cpu, uint32_t enc, uint64_t val)
 		return 0;
 	if (cpu->platform->icc_write(cpu->opaque, enc, val))
 		return exception_undef(cpu);
-	attend(cpu, ATTN_IRQ);
-	return exception_pending_irq(cpu) ? retire(cpu) : 0;
+	return irq_changed(cpu);
 }
 
 /* ---- registers without a row */

@@ -53,9 +53,15 @@ static struct code_space *code_space(struct tlb_bank *b, unsigned half)
 
 static void new_generation(struct cpu_priv *p, struct code_space *c)
 {
-	c->gen = p->gen_next++;
+	c->gen = p->gen_next;
+	p->gen_next = (p->gen_next + 1) & (UINT32_MAX >> KEY_BITS);
+	if (unlikely(!p->gen_next)) {
+		p->gen_next = 1;
+		p->gen_wrapped = true; /* tlb_select() sees to it before code runs again */
+		*p->attn |= ATTN_REGIME;
+	}
 	if (p->bank && (c == code_space(p->bank, 0) || c == code_space(p->bank, HI)))
-		p->attn |= ATTN_REGIME;
+		*p->attn |= ATTN_REGIME;
 }
 
 /* Nothing that it holds can be found through the fetch TLB either. */
@@ -255,11 +261,16 @@ void tlb_select(struct cpu *cpu)
 	uint32_t key = cpu_is_el0(cpu) ? 0 : KEY_EL1;
 
 	p->bank = tlb_bank(cpu, tlb_regime(cpu));
-	p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
+	if (unlikely(p->gen_wrapped)) { /* numbers come again: nothing may be left from the first time */
+		p->gen_wrapped = false;
+		memset(p->jump, 0, sizeof(p->jump));
+		block_recycle(cpu);
+	}
+	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
 	cpu->env.tlb = p->bank->fast;
 	if (fp_traps(cpu))
 		key |= KEY_FP_TRAPS;
-	if ((cpu->el2.mdscr & MDSCR_SS) || cpu->count.insns || (p->attn & ATTN_WINDOW))
+	if ((cpu->el2.mdscr & MDSCR_SS) || cpu->count.insns || (cpu->env.attn & ATTN_WINDOW))
 		key |= KEY_ONE;
 	if (cpu->pstate & PSR_IL)
 		key |= KEY_ILLEGAL;
@@ -267,8 +278,10 @@ void tlb_select(struct cpu *cpu)
 		key |= (cpu->pstate & PSR_BTYPE) >> PSR_BTYPE_SHIFT << KEY_BTYPE_SHIFT;
 	if (unlikely(cpu->env.fpcr & IR_FPCR_FZ))
 		key |= KEY_FZ;
-	for (unsigned half = 0; half < 2; half++)
-		p->tag[half] = code_space(p->bank, half)->gen << 8 | key;
+	if (cpu->count_insns)
+		key |= KEY_COUNT;
+	cpu->env.tag[0] = code_space(p->bank, HI)->gen << KEY_BITS | key;
+	cpu->env.tag[1] = code_space(p->bank, 0)->gen << KEY_BITS | key;
 }
 
 /* ---- filling */
@@ -507,5 +520,5 @@ void tlb_address_space_changed(struct cpu *cpu)
 
 	for (unsigned i = 0; i < REGIME_COUNT; i++)
 		p->banks_now[i] = NULL;
-	p->attn |= ATTN_REGIME;
+	*p->attn |= ATTN_REGIME;
 }

@@ -119,7 +119,7 @@ int window_begin(struct cpu *cpu, struct window_op *op, bool read)
 {
 	struct window *w = &cpu->priv->window;
 
-	if (!(cpu->priv->attn & ATTN_WINDOW)) { /* once more, alone */
+	if (!(cpu->env.attn & ATTN_WINDOW)) { /* once more, alone */
 		cpu->window.n = 0;
 		cpu->window.pc = cpu->env.pc;
 		w->armed = false;
@@ -177,7 +177,7 @@ static bool is_cas(uint32_t insn) /* CAS, CASP: nothing is stored if the values 
 static void end(struct cpu *cpu)
 {
 	cpu->window.n = 0;
-	cpu->priv->attn = (cpu->priv->attn & ~(uint32_t)ATTN_WINDOW) | ATTN_REGIME;
+	cpu->env.attn = (cpu->env.attn & ~(uint32_t)ATTN_WINDOW) | ATTN_REGIME;
 }
 
 void window_after(struct cpu *cpu, uint32_t insn)

@@ -60,7 +60,7 @@ struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the va
 struct ir_env {
 	uint64_t x[32]; /* x[31]: the current SP */
 	uint64_t pc;
-	uint32_t nzcv; /* bits 31:28 */
+	uint32_t nzcv; /* bits 31:28, unless nzcv_raw: ir_nzcv(), ir_set_nzcv() */
 	uint32_t fpcr, fpsr;
 	uint32_t kick; /* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
 	union ir_v128 v[32] __attribute__((aligned(16)));
@@ -70,7 +70,14 @@ struct ir_env {
 	uint64_t exit_imm; /* IR_RET_EXIT */
 	uint32_t exit_reason;
 	uint32_t step_ex;    /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
-	uint64_t insn_count; /* guest instructions begun; for statistics and the bench */
+	uint64_t insn_count; /* guest instructions begun; translated code counts only if asked to (jit_set_counting) */
+
+	/* Translated code only; jit.h. */
+	bool nzcv_raw;	 /* nzcv is in the form of ir_raw_of(): while code runs */
+	uint32_t site;	 /* exit that code came back from, 0: another way */
+	uint32_t tag[2]; /* what jump cache entries have to match: [0] upper, [1] lower half of the address space */
+	struct jit_jump *jump; /* the jump cache */
+	uint32_t attn;	       /* PE thread only. Not 0: come back behind an op that may have set it */
 
 	/*
 	 * Interpreter: the SSA values of the block at hand; nothing outlives a block. They lie here, behind the guest
@@ -80,5 +87,28 @@ struct ir_env {
 	uint64_t t[IR_MAX_VALUES];
 	union ir_v128 tv[IR_MAX_VALUES] __attribute__((aligned(16)));
 };
+
+/*
+ * NZCV as x86 code stores it: N in bit 15, Z in bit 14, C inverted in bit 8, V in bit 0; the others mean nothing. It is
+ * what LAHF and SETO give after a compare.
+ */
+static inline uint32_t ir_raw_of(uint32_t nzcv)
+{
+	return (nzcv >> 16 & 0xc000) | (~nzcv >> 21 & 0x100) | (nzcv >> 28 & 1);
+}
+static inline uint32_t ir_raw_to_nzcv(uint32_t raw)
+{
+	return (raw & 0xc000) << 16 | (~raw & 0x100) << 21 | (raw & 1) << 28;
+}
+
+/* Flags for those who do not know whether code is running. */
+static inline uint32_t ir_nzcv(const struct ir_env *env)
+{
+	return env->nzcv_raw ? ir_raw_to_nzcv(env->nzcv) : env->nzcv;
+}
+static inline void ir_set_nzcv(struct ir_env *env, uint32_t nzcv)
+{
+	env->nzcv = env->nzcv_raw ? ir_raw_of(nzcv) : nzcv;
+}
 
 #endif

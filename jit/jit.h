@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A back end that turns finished IR blocks into host code, for one PE. The PE finds blocks and decides when code is
- * stale; this side only makes code, holds it, and goes from block to block as long as the PE's jump cache says where.
- * Everything it knows of the PE is ir/env.h and the few places that struct jit_dispatch names.
+ * stale; this side only makes code, holds it, and goes from block to block by links that the PE has approved and by the
+ * PE's jump cache. Everything it knows of the PE is ir/env.h.
  */
 #ifndef PAWL_JIT_H
 #define PAWL_JIT_H
@@ -12,43 +12,72 @@
 
 struct jit;
 
-/* An entry of the PE's jump cache: while pc and tag are those of the PE, code is where to go. */
+/*
+ * An entry of the PE's jump cache, env->jump: while pc and tag are those of the PE, code is where to go. The entry of a
+ * pc is number (pc ^ pc >> jump_bits) >> 2 modulo 1 << jump_bits.
+ */
 struct jit_jump {
-	uint64_t pc, tag;
+	uint64_t pc;
+	uint32_t tag;
 	const void *code; /* never NULL in an entry that can match: jit_leave() if the block has no code */
 	void *block;	  /* the PE's own */
 };
 
-/*
- * What code looks at between two blocks: it goes on by itself while *attn and env->kick are 0 and the entry of the
- * next pc matches its tag. Otherwise it comes back with IR_RET_BR. The entry of a pc is number
- * (pc >> 2 ^ pc >> (2 + jump_bits)) modulo 1 << jump_bits. All of it stays where it is for the life of the jit.
- */
-struct jit_dispatch {
-	const uint32_t *attn;
-	const uint64_t *tag; /* by bit 63 of the pc */
-	const struct jit_jump *jump;
-	unsigned jump_bits;
-};
+static inline unsigned jit_jump_slot(uint64_t pc, unsigned jump_bits)
+{
+	return (pc ^ pc >> jump_bits) >> 2 & ((1u << jump_bits) - 1);
+}
 
-/* env is the only one that the code will run on. d may be NULL: come back after each block. NULL: *why says why not. */
-struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char **why);
+/*
+ * env is the only one that the code will run on. jump_bits: log2 of the entries of env->jump, or 0: come back after each
+ * block. NULL: *why says why not.
+ */
+struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why);
 /* Which instructions of the host are used. jit_new chooses the most; a test may ask for less, before the first block. */
 enum jit_level { JIT_SSE41, JIT_AVX2, JIT_AVX512 };
 enum jit_level jit_level(const struct jit *j);
 void jit_set_level(struct jit *j, enum jit_level level);
 void jit_free(struct jit *j);
 
-/*
- * Code for a block as ir_finish made it, or NULL if it cannot be made: interpret it then. The ops must stay where they
- * are as long as the code is used. Code begins by coming back, with env->pc at the block, if env->x[31] & sp_mask.
- */
-const void *jit_compile(struct jit *j, const struct ir_block *blk, uint32_t sp_mask);
+struct jit_unit {
+	const struct ir_block *blk; /* as ir_finish made it; the ops stay where they are as long as the code is used */
+	uint32_t sp_mask;	    /* code begins by coming back, with env->pc at the block, if env->x[31] & sp_mask */
+	bool chain;		    /* may go on to other blocks by itself */
+	bool counts;		    /* keeps env->insn_count */
+	void *owner;		    /* the PE's own */
+
+	/* made by jit_compile */
+	const void *code;
+	uint32_t sites, n_sites; /* its exits to a pc known now, numbered from `sites` on */
+};
+
+bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made. Interpret it then. */
 const void *jit_leave(const struct jit *j);
 bool jit_is_full(const struct jit *j); /* jit_compile may fail for lack of room */
 void jit_reset(struct jit *j);	       /* all code is gone; not from inside jit_run */
+size_t jit_used(const struct jit *j);  /* bytes of code since the last reset */
 
-/* As ir_interp, for one block or more. env->pc is the block's on entry. */
+/*
+ * As ir_interp, for one unit or more. env->pc is the unit's on entry. Code goes on as long as it finds the way: it comes
+ * back with IR_RET_BR where a site has no link yet, where the jump cache does not know an indirect branch's target, and,
+ * at a backward or indirect branch, when env->kick is not 0. env->site is the site that it came back from, or 0.
+ */
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code);
+
+/* What is known of a site. In one page with its unit, a link holds until jit_unlink; else as long as the tag does. */
+struct jit_site {
+	uint64_t pc; /* the target */
+	void *owner; /* of the unit */
+	bool same_page;
+};
+struct jit_site jit_site(const struct jit *j, uint32_t site);
+void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t tag); /* tag: if not same_page */
+void jit_unlink(struct jit *j, uint32_t first, uint32_t n);
+
+/*
+ * Who wants to name code from outside: called for each unit that is made from now on, with the address it runs at.
+ */
+typedef void jit_watch_fn(void *opaque, const struct jit_unit *u, size_t bytes);
+void jit_watch(struct jit *j, jit_watch_fn *fn, void *opaque);
 
 #endif

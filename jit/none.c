@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char **why)
+struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 {
 	*why = "there is no translator for this host";
 	return NULL;
@@ -12,9 +12,9 @@ struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char
 
 void jit_free(struct jit *j) {}
 
-const void *jit_compile(struct jit *j, const struct ir_block *blk, uint32_t sp_mask)
+bool jit_compile(struct jit *j, struct jit_unit *u)
 {
-	return NULL;
+	return false;
 }
 
 const void *jit_leave(const struct jit *j)
@@ -29,12 +29,28 @@ bool jit_is_full(const struct jit *j)
 
 void jit_reset(struct jit *j) {}
 
+size_t jit_used(const struct jit *j)
+{
+	return 0;
+}
+
 enum jit_level jit_level(const struct jit *j)
 {
 	return JIT_SSE41;
 }
 
 void jit_set_level(struct jit *j, enum jit_level level) {}
+
+struct jit_site jit_site(const struct jit *j, uint32_t site)
+{
+	return (struct jit_site){0};
+}
+
+void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t tag) {}
+
+void jit_unlink(struct jit *j, uint32_t first, uint32_t n) {}
+
+void jit_watch(struct jit *j, jit_watch_fn *fn, void *opaque) {}
 
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
 {

@@ -135,6 +135,24 @@ static inline void as_rx8(struct as *a, unsigned op, int reg, int base, int inde
 	as_32(a, (uint32_t)disp);
 }
 
+/* reg, [base + index * 4 + disp] */
+static inline void as_rx4(struct as *a, unsigned op, int reg, int base, int index, int32_t disp)
+{
+	as_opcode(a, op, reg, index, base);
+	as_8(a, 0x84u | (unsigned)(reg & 7) << 3);
+	as_8(a, 0x80u | (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
+	as_32(a, (uint32_t)disp);
+}
+
+/* reg = a + b, leaving EFLAGS alone */
+static inline void as_lea_rr(struct as *as, bool w, int reg, int a, int b)
+{
+	as_opcode(as, X_LEA | X_WIDTH(w), reg, b, a);
+	as_8(as, 0x44u | (unsigned)(reg & 7) << 3);
+	as_8(as, (unsigned)(b & 7) << 3 | (unsigned)(a & 7));
+	as_8(as, 0);
+}
+
 static inline void as_alu_ri(struct as *a, bool w, unsigned alu, int reg, int32_t imm)
 {
 	as_rr(a, (is_s8(imm) ? 0x83u : 0x81u) | X_WIDTH(w), (int)alu, reg);

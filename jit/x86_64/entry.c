@@ -8,6 +8,7 @@
 
 #include <cpuid.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum { CODE_BYTES = 64 << 20, BLOCK_MOST = 1 << 20 };
 
@@ -42,16 +43,71 @@ static const void *rx(const struct jit *j, const uint8_t *at)
 	return j->mem.rx + (at - j->mem.rw);
 }
 
-static const void *leave(struct jit *j, enum ir_ret ret)
+static void pinned(struct jit *j, unsigned op)
 {
-	static const int8_t saved[] = {R15, R14, R13, R12, RBX, RBP};
-	struct as *a = &j->as;
-	const void *at = rx(j, a->at);
+	for (unsigned r = 0; r < 32; r++) {
+		if (reg_pin[r] != NO_REG)
+			as_rm(&j->as, op | X_W, reg_pin[r], RBP, ENV_X(r));
+	}
+}
 
-	as_mov_ri(a, RAX, ret);
+static const int8_t callee_saved[] = {RBP, RBX, R12, R13, R14, R15};
+
+/* Back to C with what is in rax. Guest registers are in env. */
+static void leave(struct jit *j)
+{
+	struct as *a = &j->as;
+
 	as_alu_ri(a, true, ALU_ADD, RSP, 8);
-	for (unsigned i = 0; i < sizeof(saved); i++)
-		as_opcode(a, 0x58u + (unsigned)(saved[i] & 7), 0, 0, saved[i]);
+	for (unsigned i = sizeof(callee_saved); i-- > 0;)
+		as_opcode(a, 0x58u + (unsigned)(callee_saved[i] & 7), 0, 0, callee_saved[i]);
+	as_8(a, 0xc3);
+}
+
+static const void *leave_with(struct jit *j, enum ir_ret ret)
+{
+	const void *at = rx(j, j->as.at);
+
+	pinned(j, X_MOV_ST);
+	as_mov_ri(&j->as, RAX, ret);
+	leave(j);
+	return at;
+}
+
+/*
+ * The function in rax for the op in rcx. May change rax, rcx, rdx and what a call may change of the pool. Does not come
+ * back if the function says that the op trapped, nor, with look, if something wants attention: the op is then all there is
+ * of its instruction.
+ */
+static uint32_t op_thunk(struct jit *j, bool look)
+{
+	struct as *a = &j->as;
+	uint32_t at = as_here(a), ok, quiet;
+
+	pinned(j, X_MOV_ST);
+	as_alu_ri(a, true, ALU_SUB, RSP, 8);
+	as_rm(a, X_LEA | X_W, RDI, RBP, -ENV_BIAS);
+	as_mov_rr(a, RSI, RCX);
+	as_rm(a, X_LEA | X_W, RDX, RBP, SLOT_X(0));
+	as_rm(a, X_LEA | X_W, RCX, RBP, SLOT_V(0));
+	as_rr(a, 0xffu, 2, RAX);
+	as_alu_ri(a, true, ALU_ADD, RSP, 8);
+	as_rr(a, X_TEST & ~1u, RAX, RAX); /* the byte form: al */
+	ok = as_jcc(a, CC_NE);
+	as_alu_ri(a, true, ALU_ADD, RSP, 8); /* the return address */
+	as_mov_ri(a, RAX, IR_RET_TRAP);
+	leave(j);
+	as_land(a, ok);
+	if (look) {
+		as_alu_mi(a, false, ALU_CMP, RBP, ENV(attn), 0);
+		quiet = as_jcc(a, CC_E);
+		as_alu_ri(a, true, ALU_ADD, RSP, 8);
+		as_alu_mi(a, true, ALU_ADD, RBP, ENV(pc), 4);
+		as_mov_ri(a, RAX, IR_RET_BR);
+		leave(j);
+		as_land(a, quiet);
+	}
+	pinned(j, X_MOV);
 	as_8(a, 0xc3);
 	return at;
 }
@@ -59,24 +115,37 @@ static const void *leave(struct jit *j, enum ir_ret ret)
 /* enum ir_ret enter(struct ir_env *env, const void *code) */
 static void trampolines(struct jit *j)
 {
-	static const int8_t saved[] = {RBP, RBX, R12, R13, R14, R15};
 	struct as *a = &j->as;
 
 	*a = (struct as){.begin = j->mem.rw, .at = j->mem.rw, .end = j->mem.rw + 4096};
 	j->enter = rx(j, a->at);
-	for (unsigned i = 0; i < sizeof(saved); i++)
-		as_opcode(a, 0x50u + (unsigned)(saved[i] & 7), 0, 0, saved[i]);
+	for (unsigned i = 0; i < sizeof(callee_saved); i++)
+		as_opcode(a, 0x50u + (unsigned)(callee_saved[i] & 7), 0, 0, callee_saved[i]);
 	as_alu_ri(a, true, ALU_SUB, RSP, 8);
 	as_rm(a, X_LEA | X_W, RBP, RDI, ENV_BIAS);
-	as_rr(a, 0xffu, 4, RSI);
-	j->leave = leave(j, IR_RET_BR);
-	j->leave_exit = leave(j, IR_RET_EXIT);
-	j->leave_trap = leave(j, IR_RET_TRAP);
+	as_mov_rr(a, RAX, RSI);
+	pinned(j, X_MOV);
+	as_rr(a, 0xffu, 4, RAX);
+
+	/* The number behind the call is the site's. */
+	j->link_thunk = as_here(a);
+	as_opcode(a, 0x58u + RAX, 0, 0, RAX);
+	as_rm(a, X_MOV, RAX, RAX, 0);
+	as_rm(a, X_MOV_ST, RAX, RBP, ENV(site));
+	j->leave = leave_with(j, IR_RET_BR);
+	j->leave_rdx = rx(j, a->at);
+	as_rm(a, X_MOV | X_W, RAX, RDX, (int32_t)offsetof(struct jit_jump, pc));
+	j->leave_rax = rx(j, a->at);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+	as_link(a, as_jmp(a), (uint32_t)((const uint8_t *)j->leave - j->mem.rx));
+	j->leave_exit = leave_with(j, IR_RET_EXIT);
+	j->op_thunk = op_thunk(j, false);
+	j->op_thunk_attn = op_thunk(j, true);
 	vec_shared(j);
 	j->start = as_here(a);
 }
 
-struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char **why)
+struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 {
 	struct jit *j;
 
@@ -94,11 +163,17 @@ struct jit *jit_new(struct ir_env *env, const struct jit_dispatch *d, const char
 		free(j);
 		return NULL;
 	}
-	j->env = env;
-	if (d) {
-		j->d = *d;
-		j->chain = true;
+	/* Address space; touched as far as used. */
+	j->sites = mmap(NULL, SITES_MAX * sizeof(*j->sites), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (j->sites == MAP_FAILED) {
+		*why = "out of memory";
+		code_mem_exit(&j->mem);
+		free(j);
+		return NULL;
 	}
+	j->env = env;
+	j->jump_bits = jump_bits;
 	host_features(j);
 	trampolines(j);
 	jit_reset(j);
@@ -124,6 +199,7 @@ void jit_free(struct jit *j)
 {
 	if (!j)
 		return;
+	munmap(j->sites, SITES_MAX * sizeof(*j->sites));
 	code_mem_exit(&j->mem);
 	free(j);
 }
@@ -134,11 +210,17 @@ void jit_reset(struct jit *j)
 	j->as.at = j->mem.rw + j->start;
 	j->as.end = j->mem.rw + j->mem.size;
 	j->as.full = false;
+	j->n_sites = 1;
+}
+
+size_t jit_used(const struct jit *j)
+{
+	return (size_t)(j->as.at - j->as.begin) - j->start;
 }
 
 bool jit_is_full(const struct jit *j)
 {
-	return j->as.end - j->as.at < BLOCK_MOST;
+	return j->as.end - j->as.at < BLOCK_MOST || j->n_sites + IR_MAX_OPS > SITES_MAX;
 }
 
 const void *jit_leave(const struct jit *j)
@@ -146,27 +228,75 @@ const void *jit_leave(const struct jit *j)
 	return j->leave;
 }
 
-const void *jit_compile(struct jit *j, const struct ir_block *blk, uint32_t sp_mask)
+bool jit_compile(struct jit *j, struct jit_unit *u)
 {
+	struct jit_unit unit = *u;
 	uint8_t *at = j->as.at;
 
-	j->blk = blk;
+	unit.chain = u->chain && j->jump_bits;
+	j->unit = &unit;
+	j->blk = u->blk;
 	j->fp_native = !(j->env->fpcr & IR_FPCR_FZ);
-	if (select_block(j, sp_mask) && !j->as.full)
-		return rx(j, at);
-	j->as.at = at;
-	j->as.full = false;
-	return NULL;
+	u->sites = j->n_sites;
+	if (!select_block(j) || j->as.full) {
+		j->as.at = at;
+		j->as.full = false;
+		j->n_sites = u->sites;
+		return false;
+	}
+	u->code = rx(j, at);
+	u->n_sites = j->n_sites - u->sites;
+	if (j->watch)
+		j->watch(j->watch_opaque, u, (size_t)(j->as.at - at));
+	return true;
+}
+
+void jit_watch(struct jit *j, jit_watch_fn *fn, void *opaque)
+{
+	j->watch = fn;
+	j->watch_opaque = opaque;
+}
+
+/* ---- links. The PE's own thread, and not while it is in code. */
+
+struct jit_site jit_site(const struct jit *j, uint32_t site)
+{
+	const struct site *s = &j->sites[site];
+
+	return (struct jit_site){.pc = s->pc, .owner = s->owner, .same_page = !s->tag};
+}
+
+void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t tag)
+{
+	const struct site *s = &j->sites[site];
+
+	if (s->tag)
+		memcpy(j->mem.rw + s->tag - 4, &tag, 4);
+	as_link(&j->as, s->jump, (uint32_t)((const uint8_t *)code - j->mem.rx));
+}
+
+void jit_unlink(struct jit *j, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++)
+		as_link(&j->as, j->sites[i].jump, j->sites[i].stub);
 }
 
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
 {
 	enum ir_ret (*enter)(struct ir_env *, const void *) =
 		(enum ir_ret(*)(struct ir_env *, const void *))(uintptr_t)j->enter;
+	enum ir_ret ret;
 
 	unsigned client = jit_fp_begin(env);
-	enum ir_ret ret = enter(env, code);
 
+	env->site = 0;
+	env->nzcv = ir_raw_of(env->nzcv);
+	env->nzcv_raw = true;
+	ret = enter(env, code);
+	env->nzcv_raw = false;
+	env->nzcv = ir_raw_to_nzcv(env->nzcv);
+	if (env->site)
+		env->pc = j->sites[env->site].pc;
 	jit_fp_end(env, client);
 	return ret;
 }

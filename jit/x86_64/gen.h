@@ -4,8 +4,12 @@
  * allocation.
  *
  * Host registers: rbp = env + 128, so that the guest's general registers have short displacements; rax, rcx and rdx are
- * scratch within an op; rsp is aligned to 16; the others hold values. Guest registers live in env, and are complete
- * there at every op that may leave the block: a put stores at once. A value's slot is its place in env->t or env->tv.
+ * scratch within an op; rsp is aligned to 16. Some guest registers are pinned: they live in a host register of their own,
+ * in all units, and their place in env is good only while C code runs. The other host registers, the pool, hold values
+ * within a unit. The other guest registers live in env, and are complete there at every op that may leave the unit: a put
+ * stores at once. A value's slot is its place in env->t or env->tv.
+ *
+ * Flags are EFLAGS as a compare sets them, CF being the inverse of C; saved, they have the form of ir_raw_of().
  */
 #ifndef PAWL_JIT_X86_64_GEN_H
 #define PAWL_JIT_X86_64_GEN_H
@@ -26,9 +30,8 @@ enum { ENV_BIAS = 128 };
 #define SLOT_X(n) (ENV(t) + 8 * (int32_t)(n))
 #define SLOT_V(n) (ENV(tv) + 16 * (int32_t)(n))
 
-/* Registers that a call of C code may change, of those that hold values. */
-#define CALLER_SAVED (1u << RSI | 1u << RDI | 1u << R8 | 1u << R9 | 1u << R10 | 1u << R11)
-#define ALLOCATABLE (CALLER_SAVED | 1u << RBX | 1u << R12 | 1u << R13 | 1u << R14 | 1u << R15)
+/* Pool registers that a call of C code may change. Pinned ones are kept by the thunks. */
+#define CALLER_SAVED (1u << R10 | 1u << R11)
 
 enum { NO_HOME = 0xff, HOME_NZCV = 32 };
 
@@ -41,7 +44,8 @@ struct val {
 	uint8_t home;	      /* guest register that holds it now, NO_HOME */
 	bool slot;	      /* its slot holds it */
 	bool cst;	      /* it is imm of its definition */
-	bool lazy;	      /* made again where it is used: flags, and conditions for branches */
+	bool lazy;	      /* made where it is used: conditions for branches, flags that one fl_select takes */
+	int8_t want;	      /* pinned guest register that it is about to be put to, or -1 */
 };
 
 struct vval { /* a vector value; vregalloc.c */
@@ -73,18 +77,34 @@ struct vstub {
 };
 enum { VSTUBS = 2 * IR_MAX_OPS, VSTUB_QC = 0xff };
 
-struct exit { /* a conditional branch that is taken */
+struct exit { /* a conditional branch that is taken, to go on with behind the unit */
 	uint32_t from;
 	uint16_t op;
+	uint32_t site; /* the jump itself is this site's, 0: not */
 };
+
+/* An exit to a known pc, as code. Offsets into code memory. */
+struct site {
+	uint64_t pc;
+	void *owner;
+	uint32_t jump; /* behind the displacement of the jump to the target */
+	uint32_t stub; /* where the jump goes while there is no link */
+	uint32_t tag;  /* behind the immediate that the tag is compared with; 0: same page */
+	uint32_t unused;
+};
+enum { SITES_MAX = 1 << 20 };
 
 struct jit {
 	struct code_mem mem;
 	uint32_t start; /* of the first block: behind the trampolines */
 	struct ir_env *env;
-	struct jit_dispatch d;
-	bool chain;
-	const void *enter, *leave, *leave_trap, *leave_exit;
+	unsigned jump_bits;
+	const void *enter, *leave, *leave_trap, *leave_exit, *leave_rax, *leave_rdx;
+	uint32_t link_thunk, op_thunk, op_thunk_attn;
+	struct site *sites; /* [0] is none */
+	uint32_t n_sites;
+	jit_watch_fn *watch;
+	void *watch_opaque;
 	uint32_t consts, vop_thunk; /* vec.c */
 	enum jit_level level;
 	bool has_aes, has_clmul, has_sha, has_sse42;
@@ -92,8 +112,11 @@ struct jit {
 	/* the compilation at hand */
 	struct as as;
 	const struct ir_block *blk;
-	unsigned i;	/* op */
-	bool fp_native; /* FPCR allows host floating point */
+	const struct jit_unit *unit;
+	unsigned i;	     /* op */
+	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
+	uint16_t flags_done; /* flags value that the op before has made on its way */
+	bool fp_native;	     /* FPCR allows host floating point */
 	struct val x[IR_MAX_VALUES];
 	struct vval v[IR_MAX_VALUES];
 	uint16_t regs[16]; /* value in a register, 0: free */
@@ -110,12 +133,15 @@ struct jit {
 
 /* ---- regalloc.c */
 
-void reg_begin(struct jit *j);				   /* uses of all values; nothing is anywhere */
-int reg_use(struct jit *j, uint16_t n);			   /* a register with the value */
-int reg_def(struct jit *j, uint16_t n);			   /* a register for a value that is made now */
-int reg_take(struct jit *j, uint16_t d, uint16_t a);	   /* for d, holding a; a's own if this is a's last use */
-int reg_copy(struct jit *j, uint16_t d, uint16_t a);	   /* for d, holding a; a keeps its own */
-void reg_slot(struct jit *j, uint16_t n);		   /* the slot holds the value, for C code to read */
+extern const int8_t reg_pin[32];		     /* host register of a guest register, NO_REG */
+void reg_begin(struct jit *j);			     /* uses of all values; nothing is anywhere */
+int reg_use(struct jit *j, uint16_t n);		     /* a register with the value */
+int reg_def(struct jit *j, uint16_t n);		     /* a register for a value that is made now; not an operand's */
+int reg_def_late(struct jit *j, uint16_t n);	     /* the same, made when no operand is needed any more */
+int reg_take(struct jit *j, uint16_t d, uint16_t a); /* for d, holding a; a's own if this is a's last use */
+int reg_copy(struct jit *j, uint16_t d, uint16_t a); /* for d, holding a; a keeps its own */
+bool reg_is_wanted(struct jit *j, uint16_t n);	     /* reg_def_late will find a pinned one */
+void reg_slot(struct jit *j, uint16_t n);	     /* the slot holds the value, for C code to read */
 void reg_is_home(struct jit *j, uint16_t n, unsigned reg); /* guest register reg holds the value from now on */
 void reg_lose_home(struct jit *j, unsigned reg);	   /* guest register reg is about to change */
 void reg_before_call(struct jit *j);			   /* caller-saved registers are about to be lost */
@@ -127,9 +153,8 @@ static inline bool reg_dies(const struct jit *j, uint16_t n)
 
 /* ---- select.c */
 
-bool select_block(struct jit *j, uint32_t sp_mask);
-/* NZCV of flags n, packed as in env, to a scratch register (rax if in doubt; clobbers rax, rcx and EFLAGS). */
-void select_pack(struct jit *j, uint16_t n, int scratch);
+bool select_block(struct jit *j);
+void select_save_flags(struct jit *j); /* EFLAGS are about to be lost. Clobbers rax */
 
 /* ---- vec.c: vector ops, at j->i */
 
@@ -147,11 +172,8 @@ void vec_stubs(struct jit *j); /* behind the block */
 /* ---- vec_fp.c */
 
 /* FCMP is made again where its flags are used, as all compares. */
-bool vec_fcmp_is_native(const struct jit *j, const struct ir_insn *op);
-void vec_fcmp(struct jit *j); /* where it stands */
-/* As condition() and select_pack() of select.c, for the flags of op. Change rax and rcx. */
-enum x86_cc vec_fcmp_condition(struct jit *j, const struct ir_insn *op, unsigned cond);
-void vec_fcmp_pack(struct jit *j, const struct ir_insn *op, int scratch);
+bool vec_fcmp(
+	struct jit *j); /* IR_fl_fcmp to EFLAGS; false: not on this host, or not under this FPCR. Changes rax, rcx */
 
 /*
  * MXCSR while code runs: begin returns the client's, which end restores. FPSR is complete after end, and after sync,

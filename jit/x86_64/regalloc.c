@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers for the integer values of one block, in one forward walk: a value is loaded when it is first used and stays
- * until it is dead or something else needs the register. Because guest registers are stored when they are put,
- * nothing has to be written back where a block ends or traps.
+ * Registers for the integer values of one unit, in one forward walk. The value of a pinned guest register is in that
+ * register; others are loaded when they are first used and stay in the pool until they are dead or something else needs
+ * the register. Because guest registers that are not pinned are stored when they are put, nothing has to be written back
+ * where a unit ends or traps. A value that is about to be put to a pinned register is made there, if nobody can see it
+ * between the two.
  */
 #include "vgen.h"
+
+const int8_t reg_pin[32] = {RSI,    RDI,    R8,	    R9,	    NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
+			    NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, RBX,    R12,    NO_REG,
+			    NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, R13};
 
 static uint64_t imm_of(const struct jit *j, uint16_t n)
 {
@@ -13,17 +19,13 @@ static uint64_t imm_of(const struct jit *j, uint16_t n)
 
 /* ---- uses */
 
-static bool is_lazy_flags(unsigned op)
+static bool is_plain_flags(unsigned op)
 {
 	switch (op) {
 	case IR_fl_add64:
 	case IR_fl_add32:
 	case IR_fl_sub64:
-	case IR_fl_sub32:
-	case IR_fl_adc64:
-	case IR_fl_adc32:
-	case IR_fl_logic64:
-	case IR_fl_logic32: return true;
+	case IR_fl_sub32: return true;
 	default: return false;
 	}
 }
@@ -51,12 +53,32 @@ static void use(struct jit *j, uint16_t n, unsigned at, bool as_test)
 		v->last = (uint16_t)at;
 }
 
+/* In the backward pass: put[r] is the value of the next put to r, if nothing looks at r before it. */
+static void note_want(struct jit *j, uint16_t n, const uint16_t *put)
+{
+	for (unsigned r = 0; r < 32; r++) {
+		if (put[r] == n && reg_pin[r] != NO_REG)
+			j->x[n].want = (int8_t)r;
+	}
+}
+
+static void note_barrier(const struct ir_insn *op, const struct ir_opinfo *info, uint16_t *put)
+{
+	if (op->op == IR_putx)
+		put[op->x] = op->a;
+	else if (op->op == IR_getx)
+		put[op->x] = 0;
+	else if (info->flags & (IR_OPF_TRAP | IR_OPF_END) || op->op == IR_brcond || op->op == IR_fence)
+		memset(put, 0, 32 * sizeof(*put));
+}
+
 void reg_begin(struct jit *j)
 {
 	const struct ir_block *blk = j->blk;
+	uint16_t put[32] = {0};
 
 	for (unsigned n = 0; n < blk->n_x; n++)
-		j->x[n] = (struct val){.reg = NO_REG, .home = NO_HOME};
+		j->x[n] = (struct val){.reg = NO_REG, .home = NO_HOME, .want = -1};
 	vreg_begin(j);
 	j->x[0].cst = true;
 	memset(j->regs, 0, sizeof(j->regs));
@@ -71,8 +93,9 @@ void reg_begin(struct jit *j)
 
 			d->def = (uint16_t)i;
 			d->cst = op->op == IR_const;
-			d->lazy = is_lazy_flags(op->op) || (op->op == IR_fl_fcmp && vec_fcmp_is_native(j, op)) ||
-				  (is_test(op->op) && d->tests == d->uses);
+			d->lazy = (is_test(op->op) && d->tests == d->uses) ||
+				  (is_plain_flags(op->op) && d->tests == 1 && d->uses == 1);
+			note_want(j, op->dst, put);
 			if (d->last < i)
 				d->last = (uint16_t)i;
 			if (d->lazy)
@@ -84,6 +107,7 @@ void reg_begin(struct jit *j)
 			vreg_note_def(j, op->c, i);
 		if (info->n_res == 2 && info->res[1] != IR_CLASS_V) {
 			j->x[op->c].def = (uint16_t)i;
+			note_want(j, op->c, put);
 			if (j->x[op->c].last < i)
 				j->x[op->c].last = (uint16_t)i;
 		}
@@ -103,9 +127,11 @@ void reg_begin(struct jit *j)
 				vreg_note_use(j, n, at);
 			} else {
 				use(j, n, at,
-				    k == 0 && (op->op == IR_brcond || op->op == IR_select || op->op == IR_fl_select));
+				    (k == 0 && (op->op == IR_brcond || op->op == IR_select)) ||
+					    (k < 2 && op->op == IR_fl_select));
 			}
 		}
+		note_barrier(op, info, put);
 	}
 	j->x[0].last = UINT16_MAX;
 }
@@ -136,10 +162,47 @@ static void assign(struct jit *j, uint16_t n, int reg)
 	j->pinned |= 1u << reg;
 }
 
+static bool is_pool(int reg)
+{
+	return 1u << reg & (1u << R10 | 1u << R11 | 1u << R14 | 1u << R15);
+}
+
+/*
+ * The pinned register that n is about to be put to, if what is there now is not needed any more: from this op on, or
+ * (late) behind it. NO_REG: it has none, or has to wait.
+ */
+static int wanted(struct jit *j, uint16_t n, bool late, uint16_t but)
+{
+	int r = j->x[n].want;
+	uint16_t old;
+
+	if (r < 0)
+		return NO_REG;
+	old = j->regs[reg_pin[r]];
+	if (old && old != but && (late ? j->x[old].last > j->i : j->x[old].last >= j->i))
+		return NO_REG;
+	return reg_pin[r];
+}
+
+/* Value n is made in pinned register r, ahead of the put. */
+static int claim(struct jit *j, uint16_t n, int r)
+{
+	uint16_t old = j->regs[r];
+
+	if (old) {
+		if (j->x[old].home != NO_HOME)
+			j->home[j->x[old].home] = 0;
+		j->x[old].home = NO_HOME;
+		release(j, old);
+	}
+	assign(j, n, r);
+	return r;
+}
+
 /* A register for value n: a free one, else the one whose value is not needed for longest. Only moves are emitted. */
 static int alloc(struct jit *j, uint16_t n)
 {
-	static const uint8_t order[] = {RBX, R12, R13, R14, R15, RSI, RDI, R8, R9, R10, R11};
+	static const uint8_t order[] = {R14, R15, R10, R11};
 	int best = NO_REG;
 
 	for (unsigned k = 0; k < sizeof(order); k++) {
@@ -202,14 +265,44 @@ int reg_use(struct jit *j, uint16_t n)
 
 int reg_def(struct jit *j, uint16_t n)
 {
-	return alloc(j, n);
+	int r = wanted(j, n, false, 0);
+
+	return r != NO_REG ? claim(j, n, r) : alloc(j, n);
+}
+
+int reg_def_late(struct jit *j, uint16_t n)
+{
+	int r = wanted(j, n, true, 0);
+
+	return r != NO_REG ? claim(j, n, r) : alloc(j, n);
+}
+
+bool reg_is_wanted(struct jit *j, uint16_t n)
+{
+	return wanted(j, n, true, 0) != NO_REG;
+}
+
+static unsigned times(const struct ir_insn *op, uint16_t n)
+{
+	unsigned c = 0;
+
+	for (unsigned k = 0; k < ir_opinfo[op->op].n_arg; k++)
+		c += ir_opinfo[op->op].arg[k] != IR_CLASS_V && ir_arg(op, k) == n;
+	return c;
 }
 
 int reg_copy(struct jit *j, uint16_t d, uint16_t a)
 {
-	int r = alloc(j, d);
+	const struct ir_insn *op = &j->blk->ops[j->i];
+	int r = wanted(j, d, false, reg_dies(j, a) && times(op, a) == 1 ? a : 0);
 
+	if (r == NO_REG)
+		r = alloc(j, d);
+	else if (j->x[a].reg == r)
+		return claim(j, d, r);
 	load(j, a, r);
+	if (!is_pool(r))
+		claim(j, d, r);
 	return r;
 }
 
@@ -217,15 +310,11 @@ int reg_take(struct jit *j, uint16_t d, uint16_t a)
 {
 	const struct ir_insn *op = &j->blk->ops[j->i];
 	int r = j->x[a].reg;
-	unsigned n = 0;
 
-	for (unsigned k = 0; k < ir_opinfo[op->op].n_arg; k++)
-		n += ir_arg(op, k) == a;
-	if (r == NO_REG || !reg_dies(j, a) || n != 1) {
-		if (r == NO_REG && !j->x[a].cst && !reg_dies(j, a))
-			reg_use(j, a); /* it will be wanted again */
+	if (r == NO_REG && !j->x[a].cst && !reg_dies(j, a))
+		r = reg_use(j, a); /* it will be wanted again */
+	if (r == NO_REG || !is_pool(r) || !reg_dies(j, a) || times(op, a) != 1 || wanted(j, d, false, 0) != NO_REG)
 		return reg_copy(j, d, a);
-	}
 	release(j, a);
 	assign(j, d, r);
 	return r;
@@ -256,26 +345,41 @@ void reg_is_home(struct jit *j, uint16_t n, unsigned reg)
 		j->home[j->x[n].home] = 0;
 	j->x[n].home = (uint8_t)reg;
 	j->home[reg] = n;
+	if (reg < 32 && reg_pin[reg] != NO_REG && j->x[n].reg != reg_pin[reg]) {
+		release(j, n);
+		j->regs[reg_pin[reg]] = n;
+		j->x[n].reg = reg_pin[reg];
+	}
 }
 
 void reg_lose_home(struct jit *j, unsigned reg)
 {
 	uint16_t n = j->home[reg];
 	struct val *v = &j->x[n];
+	bool lives, pinned = reg < 32 && reg_pin[reg] != NO_REG;
+	int r;
 
 	if (!n)
 		return;
-	if (v->last > j->i && v->reg == NO_REG && !v->slot && !v->cst && !v->lazy) {
+	lives = v->last > j->i && !v->slot && !v->cst && !v->lazy;
+	v->home = NO_HOME;
+	j->home[reg] = 0;
+	if (pinned) {
+		r = v->reg;
+		release(j, n);
+		if (lives)
+			as_mov_rr(&j->as, alloc(j, n), r);
+	} else if (lives && v->reg == NO_REG) {
 		if (reg == HOME_NZCV) {
+			if (j->ef == n)
+				return; /* saved when EFLAGS are about to change */
 			as_rm(&j->as, X_MOV, RAX, RBP, ENV(nzcv));
 			as_rm(&j->as, X_MOV_ST, RAX, RBP, SLOT_X(n));
 			v->slot = true;
 		} else {
-			reg_use(j, n);
+			as_rm(&j->as, X_MOV | X_W, alloc(j, n), RBP, ENV_X(reg));
 		}
 	}
-	v->home = NO_HOME;
-	j->home[reg] = 0;
 }
 
 void reg_before_call(struct jit *j)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From ops to instructions, one forward pass over a block. What an op means is defined by ir/interp.c, ir/eval.h and
- * ir/memory.h; an op without host instructions here becomes a call of that definition. Flags are not kept: a compare is
- * made again where its flags are used, by a condition or by the put that packs them.
+ * ir/memory.h; an op without host instructions here becomes a call of that definition.
  */
 #include "vgen.h"
 
@@ -69,13 +68,7 @@ static void zero_test(struct jit *j, uint16_t n, bool w)
 	}
 }
 
-/* ---- flags */
-
-enum flags_in {
-	FROM_SUB, /* EFLAGS, CF is not C */
-	FROM_ADD, /* EFLAGS, CF is C */
-	PACKED	  /* memory */
-};
+/* ---- flags: see gen.h for the forms */
 
 static bool is_64(unsigned op)
 {
@@ -83,132 +76,170 @@ static bool is_64(unsigned op)
 	       op == IR_nez64;
 }
 
-/* Clobbers rax. */
-static enum flags_in flags(struct jit *j, uint16_t n)
-{
-	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
-	bool w = is_64(op->op);
-	struct opnd b, c;
-	int a;
-
-	if (!j->x[n].lazy)
-		return PACKED;
-	switch (op->op) {
-	case IR_fl_sub64:
-	case IR_fl_sub32:
-		a = reg_use(j, op->a);
-		alu(j, w, ALU_CMP, a, opnd(j, op->b, w));
-		return FROM_SUB;
-	case IR_fl_logic64:
-	case IR_fl_logic32:
-		a = reg_use(j, op->a);
-		as_rr(&j->as, X_TEST | X_WIDTH(w), a, a);
-		return FROM_ADD;
-	case IR_fl_add64:
-	case IR_fl_add32:
-		a = reg_use(j, op->a);
-		b = opnd(j, op->b, w);
-		as_mov_rr(&j->as, RAX, a);
-		alu(j, w, ALU_ADD, RAX, b);
-		return FROM_ADD;
-	default: /* fl_adc */
-		a = reg_use(j, op->a);
-		b = opnd(j, op->b, w);
-		c = (struct opnd){.kind = REG, .reg = reg_use(j, op->c)};
-		as_mov_rr(&j->as, RAX, a);
-		as_bt_ri(&j->as, c.reg, 0);
-		alu(j, w, ALU_ADC, RAX, b);
-		return FROM_ADD;
-	}
-}
-
-static bool is_lazy_fcmp(const struct jit *j, uint16_t n)
-{
-	return j->x[n].lazy && j->blk->ops[j->x[n].def].op == IR_fl_fcmp;
-}
-
-static int32_t packed_loc(const struct jit *j, uint16_t n)
-{
-	return j->x[n].home == HOME_NZCV ? ENV(nzcv) : SLOT_X(n);
-}
-
 static void complement_carry(struct jit *j)
 {
 	as_8(&j->as, 0xf5);
 }
 
-/* EFLAGS such that the result holds if condition cond holds for flags n. Clobbers rax and rcx. */
+/* EFLAGS to ax, in the raw form. Leaves EFLAGS. */
+static void raw_from_eflags(struct jit *j)
+{
+	as_8(&j->as, 0x9f); /* lahf */
+	as_rr(&j->as, X_SET(CC_O), 0, RAX);
+}
+
+/* ... and back: adding 7f to V overflows if it is 1. */
+static void raw_to_eflags(struct jit *j)
+{
+	as_8(&j->as, 0x04); /* add al, imm8 */
+	as_8(&j->as, 0x7f);
+	as_8(&j->as, 0x9e); /* sahf */
+}
+
+static int32_t raw_loc(const struct jit *j, uint16_t n)
+{
+	return j->x[n].home == HOME_NZCV ? ENV(nzcv) : SLOT_X(n);
+}
+
+void select_save_flags(struct jit *j)
+{
+	struct val *v = &j->x[j->ef];
+
+	if (j->ef && v->last >= j->i && !v->slot && v->home != HOME_NZCV) {
+		raw_from_eflags(j);
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, SLOT_X(j->ef));
+		v->slot = true;
+	}
+	j->ef = 0;
+}
+
+/* The operands of an op that makes flags, where they are. */
+struct flags_opnds {
+	int a, c;
+	struct opnd b;
+};
+
+static struct flags_opnds flags_opnds(struct jit *j, const struct ir_insn *op)
+{
+	struct flags_opnds o = {.a = reg_use(j, op->a)};
+
+	if (ir_opinfo[op->op].n_arg > 1)
+		o.b = opnd(j, op->b, is_64(op->op));
+	if (ir_opinfo[op->op].n_arg > 2)
+		o.c = reg_use(j, op->c);
+	return o;
+}
+
+/* EFLAGS become what the op makes. Clobbers rax. */
+static void compute_flags(struct jit *j, const struct ir_insn *op, const struct flags_opnds *o)
+{
+	bool w = is_64(op->op);
+
+	switch (op->op) {
+	case IR_fl_sub64:
+	case IR_fl_sub32: alu(j, w, ALU_CMP, o->a, o->b); return;
+	case IR_fl_add64:
+	case IR_fl_add32:
+		as_mov_rr(&j->as, RAX, o->a);
+		alu(j, w, ALU_ADD, RAX, o->b);
+		break;
+	case IR_fl_logic64:
+	case IR_fl_logic32: as_rr(&j->as, X_TEST | X_WIDTH(w), o->a, o->a); break;
+	default: /* fl_adc */
+		as_mov_rr(&j->as, RAX, o->a);
+		as_bt_ri(&j->as, o->c, 0);
+		alu(j, w, ALU_ADC, RAX, o->b);
+		break;
+	}
+	complement_carry(j);
+}
+
+static void make_flags(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+
+	if (j->flags_done == op->dst) {
+		if (op->op == IR_fl_add64 || op->op == IR_fl_add32)
+			complement_carry(j);
+	} else {
+		struct flags_opnds o;
+
+		select_save_flags(j);
+		o = flags_opnds(j, op);
+		compute_flags(j, op, &o);
+	}
+	j->ef = op->dst;
+}
+
+/*
+ * The next op is flags of the sum or difference that the op at hand makes, whose EFLAGS are just that: they need not be
+ * made again.
+ */
+static bool flags_follow(struct jit *j, unsigned flags_op)
+{
+	const struct ir_insn *op = cur(j), *next = op + 1;
+
+	if (j->i + 1 >= j->blk->n_ops || next->op != flags_op || next->a != op->a || next->b != op->b ||
+	    j->x[next->dst].lazy)
+		return false;
+	select_save_flags(j);
+	j->flags_done = next->dst;
+	return true;
+}
+
+/* EFLAGS hold n. Clobbers rax. */
+static void need_flags(struct jit *j, uint16_t n)
+{
+	if (j->ef == n)
+		return;
+	select_save_flags(j);
+	as_rm(&j->as, X_MOV, RAX, RBP, raw_loc(j, n));
+	raw_to_eflags(j);
+	j->ef = n;
+}
+
+/* Raw form of n to a scratch register; its upper half means nothing. Clobbers rax, leaves EFLAGS. */
+static void need_raw(struct jit *j, uint16_t n, int scratch)
+{
+	if (j->ef == n && !j->x[n].slot && j->x[n].home != HOME_NZCV) {
+		raw_from_eflags(j);
+		as_mov_rr(&j->as, scratch, RAX);
+	} else {
+		as_rm(&j->as, X_MOV, scratch, RBP, raw_loc(j, n));
+	}
+}
+
+/* EFLAGS such that the result holds if condition cond holds for flags n. Clobbers rax. */
 static enum x86_cc condition(struct jit *j, uint16_t n, unsigned cond)
 {
 	static const uint8_t after_sub[] = {
 		[IR_EQ] = CC_E,	 [IR_NE] = CC_NE, [IR_CS] = CC_AE, [IR_CC] = CC_B, [IR_MI] = CC_S,
 		[IR_PL] = CC_NS, [IR_VS] = CC_O,  [IR_VC] = CC_NO, [IR_HI] = CC_A, [IR_LS] = CC_BE,
 		[IR_GE] = CC_GE, [IR_LT] = CC_L,  [IR_GT] = CC_G,  [IR_LE] = CC_LE};
-	static const uint8_t bit[] = {30, 29, 31, 28};
-	struct as *a = &j->as;
 
 	if (cond >= IR_AL) {
-		as_rr(a, X_CMP, RAX, RAX);
+		select_save_flags(j);
+		as_rr(&j->as, X_CMP, RAX, RAX);
 		return CC_E;
 	}
-	if (is_lazy_fcmp(j, n))
-		return vec_fcmp_condition(j, &j->blk->ops[j->x[n].def], cond);
-	switch (flags(j, n)) {
-	case FROM_SUB: return after_sub[cond];
-	case FROM_ADD:
-		if (cond == IR_HI || cond == IR_LS)
-			complement_carry(j);
-		return cond == IR_CS ? CC_B : cond == IR_CC ? CC_AE : after_sub[cond];
-	default: break;
-	}
-	if (cond < IR_HI) {
-		as_rm(a, 0xf7u, 0, RBP, packed_loc(j, n));
-		as_32(a, 1u << bit[cond >> 1]);
-		return cond & 1 ? CC_E : CC_NE;
-	}
-	as_rm(a, X_MOV, RAX, RBP, packed_loc(j, n));
-	as_shift_ri(a, false, SH_SHR, RAX, 28);
-	as_mov_ri(a, RCX, ir_cond_row[cond]);
-	as_rr(a, 0xa3u | X_0F, RAX, RCX);
-	return CC_B;
+	need_flags(j, n);
+	return after_sub[cond];
 }
 
-void select_pack(struct jit *j, uint16_t n, int scratch)
-{
-	/* LAHF and SETO leave N, Z, C in bits 15, 14, 8 and V in bit 0. */
-	enum { GOT = 0xc101, SPREAD = 1 << 16 | 1 << 21 | 1 << 28 };
-	struct as *a = &j->as;
-
-	if (is_lazy_fcmp(j, n)) {
-		vec_fcmp_pack(j, &j->blk->ops[j->x[n].def], scratch);
-		return;
-	}
-	switch (flags(j, n)) {
-	case PACKED: as_rm(a, X_MOV, scratch, RBP, packed_loc(j, n)); return;
-	case FROM_SUB: complement_carry(j); break;
-	case FROM_ADD: break;
-	}
-	as_8(a, 0x9f);
-	as_rr(a, X_SET(CC_O), 0, RAX);
-	as_alu_ri(a, false, ALU_AND, RAX, GOT);
-	as_rr(a, 0x69u, RAX, RAX);
-	as_32(a, SPREAD);
-	as_alu_ri(a, false, ALU_AND, RAX, (int32_t)0xf0000000);
-	if (scratch != RAX)
-		as_rr(a, X_MOV, scratch, RAX);
-}
-
-/* EFLAGS such that the result holds if x value n is not zero. Clobbers rax and rcx. */
+/* EFLAGS such that the result holds if x value n is not zero. Clobbers rax. */
 static enum x86_cc test(struct jit *j, uint16_t n)
 {
 	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
 
 	if (!j->x[n].lazy) {
+		select_save_flags(j);
 		zero_test(j, n, true);
 		return CC_NE;
 	}
+	if (op->op == IR_cond)
+		return condition(j, op->a, op->x);
+	select_save_flags(j);
 	switch (op->op) {
-	case IR_cond: return condition(j, op->a, op->x);
 	case IR_tstbit: as_bt_ri(&j->as, reg_use(j, op->a), op->x & 63); return CC_B;
 	case IR_eqz64:
 	case IR_eqz32: zero_test(j, op->a, is_64(op->op)); return CC_E;
@@ -244,11 +275,6 @@ static void set_pc(struct jit *j, uint64_t pc)
 	as_rm(&j->as, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
 }
 
-static void count(struct jit *j, const struct ir_insn *op)
-{
-	as_alu_mi(&j->as, true, ALU_ADD, RBP, ENV(insn_count), op->gi + 1);
-}
-
 static uint32_t offset_of(const struct jit *j, const void *rx)
 {
 	return (uint32_t)((const uint8_t *)rx - j->mem.rx);
@@ -264,109 +290,133 @@ static void jmp_to(struct jit *j, const void *rx)
 	as_link(&j->as, as_jmp(&j->as), offset_of(j, rx));
 }
 
-static int32_t from_tag(const struct jit *j, const void *p)
+static void call_to(struct jit *j, uint32_t at)
 {
-	return (int32_t)((intptr_t)p - (intptr_t)j->d.tag);
+	as_8(&j->as, 0xe8);
+	as_32(&j->as, 0);
+	as_link(&j->as, as_here(&j->as), at);
 }
 
-static void look_around(struct jit *j)
+static void count(struct jit *j, const struct ir_insn *op)
 {
-	struct as *a = &j->as;
-
-	as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
-	jcc_to(j, CC_NE, j->leave);
-	as_mov_ri(a, RCX, (uint64_t)(uintptr_t)j->d.tag);
-	as_alu_mi(a, false, ALU_CMP, RCX, from_tag(j, j->d.attn), 0);
-	jcc_to(j, CC_NE, j->leave);
+	if (j->unit->counts)
+		as_alu_mi(&j->as, true, ALU_ADD, RBP, ENV(insn_count), op->gi + 1);
 }
 
-#define JUMP(field) ((int32_t)offsetof(struct jit_jump, field))
+/* ---- on to the next unit */
 
-/* On to a pc known now. */
-static void go_to(struct jit *j, const struct ir_insn *op, uint32_t start)
+static uint32_t new_site(struct jit *j, uint64_t pc)
+{
+	j->sites[j->n_sites] = (struct site){.pc = pc, .owner = j->unit->owner};
+	return j->n_sites++;
+}
+
+/* Where a site goes while it has no link: back, saying which one it is. */
+static void site_stub(struct jit *j, uint32_t site)
+{
+	j->sites[site].stub = as_here(&j->as);
+	call_to(j, j->link_thunk);
+	as_32(&j->as, site);
+}
+
+static bool is_backward(const struct jit *j, const struct ir_insn *op)
+{
+	return op->imm <= pc_of(j, op);
+}
+
+static bool same_page(const struct jit *j, uint64_t pc)
+{
+	return !((pc ^ j->blk->pc) & IR_PAGE_MASK);
+}
+
+/*
+ * On to a pc known now. Backward branches look whether somebody wants the PE: no loop is without one, or without an indirect
+ * branch. In one page a link needs no test: whatever maps this unit's page there maps the target's. To another page it
+ * holds under the tag that it was made under.
+ */
+static void go_to(struct jit *j, const struct ir_insn *op)
 {
 	struct as *a = &j->as;
 	uint64_t pc = op->imm;
-	uint64_t slot = (pc >> 2 ^ pc >> (2 + j->d.jump_bits)) & (((uint64_t)1 << j->d.jump_bits) - 1);
-	int32_t e;
+	uint32_t site, stale = 0, jump;
+	bool back = is_backward(j, op);
 
 	count(j, op);
-	set_pc(j, pc);
-	if (!j->chain) {
+	if (!j->unit->chain) {
+		set_pc(j, pc);
 		jmp_to(j, j->leave);
 		return;
 	}
-	look_around(j);
-	/*
-	 * A loop to its own start: as attn is 0, the tag is what it was when this block was found. A block of one
-	 * instruction may have been found past the jump cache, and has to be found again.
-	 */
-	if (pc == j->blk->pc && j->blk->n_insns > 1) {
-		as_link(a, as_jmp(a), start);
-		return;
+	site = new_site(j, pc);
+	if (!same_page(j, pc)) {
+		as_rm(a, 0x81u, ALU_CMP, RBP, ENV(tag) + (pc >> 63 ? 0 : 4));
+		as_32(a, 0); /* no tag */
+		j->sites[site].tag = as_here(a);
+		stale = as_jcc(a, CC_NE);
 	}
-	e = from_tag(j, &j->d.jump[slot]);
-	as_rm(a, X_MOV | X_W, RDX, RCX, 8 * (int32_t)(pc >> 63));
-	as_rm(a, X_CMP | X_W, RAX, RCX, e + JUMP(pc));
-	jcc_to(j, CC_NE, j->leave);
-	as_rm(a, X_CMP | X_W, RDX, RCX, e + JUMP(tag));
-	jcc_to(j, CC_NE, j->leave);
-	as_rm(a, 0xffu, 4, RCX, e + JUMP(code));
+	if (back) {
+		as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+		jump = as_jcc(a, CC_E);
+	} else {
+		jump = as_jmp(a);
+	}
+	j->sites[site].jump = jump;
+	as_land(a, jump);
+	if (stale)
+		as_land(a, stale);
+	site_stub(j, site);
 }
+
+#define JUMP(field) ((int32_t)offsetof(struct jit_jump, field))
 
 /* On to the pc in rax. */
 static void go_to_rax(struct jit *j, const struct ir_insn *op)
 {
 	_Static_assert(sizeof(struct jit_jump) == 32, "the scaling below");
 	struct as *a = &j->as;
-	int32_t e;
 
 	count(j, op);
-	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
-	if (!j->chain) {
+	if (!j->unit->chain) {
+		as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
 		jmp_to(j, j->leave);
 		return;
 	}
-	look_around(j);
-	/* rdx = slot number << 2, which times 8 is its offset */
-	e = from_tag(j, j->d.jump);
-	as_mov_rr(a, RDX, RAX);
-	as_shift_ri(a, true, SH_SHR, RDX, j->d.jump_bits);
-	as_rr(a, X_XOR, RDX, RAX);
-	as_alu_ri(a, false, ALU_AND, RDX, (int32_t)(((1u << j->d.jump_bits) - 1) << 2));
-	as_rx8(a, X_CMP | X_W, RAX, RCX, RDX, e + JUMP(pc));
-	jcc_to(j, CC_NE, j->leave);
-	as_shift_ri(a, true, SH_SHR, RAX, 63);
-	as_rx8(a, X_MOV | X_W, RSI, RCX, RAX, 0);
-	as_rx8(a, X_CMP | X_W, RSI, RCX, RDX, e + JUMP(tag));
-	jcc_to(j, CC_NE, j->leave);
-	as_rx8(a, 0xffu, 4, RCX, RDX, e + JUMP(code));
+	/* rcx = slot number << 2, which times 8 is its offset */
+	as_mov_rr(a, RCX, RAX);
+	as_shift_ri(a, true, SH_SHR, RCX, j->jump_bits);
+	as_rm(a, X_MOV | X_W, RDX, RBP, ENV(jump));
+	as_rr(a, X_XOR, RCX, RAX);
+	as_alu_ri(a, false, ALU_AND, RCX, (int32_t)(((1u << j->jump_bits) - 1) << 2));
+	as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+	jcc_to(j, CC_NE, j->leave_rax);
+	as_rx8(a, X_CMP | X_W, RAX, RDX, RCX, JUMP(pc));
+	jcc_to(j, CC_NE, j->leave_rax);
+	as_rx8(a, X_LEA | X_W, RDX, RDX, RCX, 0);
+	as_mov_rr(a, RCX, RAX);
+	as_shift_ri(a, true, SH_SAR, RCX, 63);
+	as_rm(a, X_MOV, RAX, RDX, JUMP(tag));
+	as_rx4(a, X_CMP, RAX, RBP, RCX, ENV(tag) + 4);
+	jcc_to(j, CC_NE, j->leave_rdx);
+	as_rm(a, 0xffu, 4, RDX, JUMP(code));
 }
 
 /* ---- calls of C code */
 
-/* Values that it reads are in their slots, what it changes is in memory; afterwards only slots and homes are good. */
-static void call_op(struct jit *j, const struct ir_insn *op, ir_mem_fn *fn)
+/*
+ * The op by a function with the interpreter's view of values: those that it reads are in their slots, what it changes is
+ * in memory. The thunk stores and loads the pinned registers, and does not come back if the op trapped.
+ */
+static void call_op(struct jit *j, const struct ir_insn *op, ir_mem_fn *fn, uint32_t thunk)
 {
-	struct as *a = &j->as;
-
-	as_rm(a, X_LEA | X_W, RDI, RBP, -ENV_BIAS);
-	as_mov_ri(a, RSI, (uint64_t)(uintptr_t)op);
-	as_rm(a, X_LEA | X_W, RDX, RBP, SLOT_X(0));
-	as_rm(a, X_LEA | X_W, RCX, RBP, SLOT_V(0));
-	as_call(a, (const void *)(uintptr_t)fn);
+	as_mov_ri(&j->as, RCX, (uint64_t)(uintptr_t)op);
+	as_mov_ri(&j->as, RAX, (uint64_t)(uintptr_t)fn);
+	call_to(j, thunk);
 }
 
-static void leave_if_trapped(struct jit *j, const struct ir_insn *op)
+/* An op that traps leaves from inside its call, so it is counted before, and that is taken back behind it. */
+static void count_trap(struct jit *j, const struct ir_insn *op)
 {
-	struct as *a = &j->as;
-	uint32_t on;
-
-	as_rr(a, X_TEST & ~1u, RAX, RAX); /* the byte form: al */
-	on = as_jcc(a, CC_NE);
-	count(j, op);
-	jmp_to(j, j->leave_trap);
-	as_land(a, on);
+	as_alu_mi(&j->as, true, ALU_ADD, RBP, ENV(insn_count), op->gi + 1);
 }
 
 /* Any op, by a function that has the interpreter's view of values. */
@@ -397,9 +447,11 @@ static void by_call(struct jit *j, ir_mem_fn *fn)
 	vreg_before_call(j);
 	if (info->flags & IR_OPF_TRAP || op->op == IR_fence)
 		set_pc(j, pc_of(j, op));
-	call_op(j, op, fn);
-	if (info->flags & IR_OPF_TRAP)
-		leave_if_trapped(j, op);
+	if (j->unit->counts && info->flags & IR_OPF_TRAP)
+		count_trap(j, op);
+	call_op(j, op, fn, sys || op->op == IR_fence ? j->op_thunk_attn : j->op_thunk);
+	if (j->unit->counts && info->flags & IR_OPF_TRAP)
+		as_alu_mi(&j->as, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	if (info->n_res && info->res[0] != IR_CLASS_V)
 		j->x[op->dst].slot = true;
 	else if (info->n_res)
@@ -420,7 +472,7 @@ static bool do_pure(struct ir_env *env, const struct ir_insn *op, uint64_t *x, u
 
 static bool do_fcmp(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
-	x[op->dst] = ir_fcmp(env, &v[op->a], &v[op->b], op->x, op->aux & 1);
+	x[op->dst] = ir_raw_of(ir_fcmp(env, &v[op->a], &v[op->b], op->x, op->aux & 1));
 	return true;
 }
 
@@ -616,8 +668,11 @@ static void stub_emit(struct jit *j, const struct stub *s)
 	}
 	stub_vregs(j, s, false);
 	set_pc(j, pc_of(j, op));
-	call_op(j, op, slow_function(op->op));
-	leave_if_trapped(j, op);
+	if (j->unit->counts)
+		count_trap(j, op);
+	call_op(j, op, slow_function(op->op), j->op_thunk);
+	if (j->unit->counts)
+		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	stub_vregs(j, s, true);
 	for (int r = 0; r < 16; r++) {
 		if (s->regs[r] && CALLER_SAVED >> r & 1 && j->x[s->regs[r]].last > s->op)
@@ -674,6 +729,30 @@ static void store_value(struct jit *j, struct opnd o, int32_t disp, unsigned siz
 		store_elem(j, o.reg, disp, size);
 }
 
+/*
+ * The register of a load's result. One of the pool is made free before the way around the access parts, which has to find
+ * the same in all registers; a pinned one may be the address until then.
+ */
+static int def_before(struct jit *j, uint16_t n)
+{
+	int d;
+
+	reg_use(j, cur(j)->a);
+	if (reg_is_wanted(j, n))
+		return NO_REG;
+	d = reg_def(j, n);
+	j->regs[d] = 0; /* not a value yet, for the stub */
+	return d;
+}
+
+static int def_behind(struct jit *j, uint16_t n, int d)
+{
+	if (d == NO_REG)
+		return reg_def_late(j, n);
+	j->regs[d] = n;
+	return d;
+}
+
 static void memory(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
@@ -693,22 +772,18 @@ static void memory(struct jit *j)
 	}
 	switch (op->op) {
 	case IR_load:
-		reg_use(j, op->a);
-		d = reg_def(j, op->dst);
-		j->regs[d] = 0; /* not a value yet, for the stub */
+		d = def_before(j, op->dst);
 		s = host_address(j, false, aligned, bytes);
-		j->regs[d] = op->dst;
+		d = def_behind(j, op->dst, d);
 		s->dst[0] = (int8_t)d;
 		load_elem(j, d, 0, m);
 		break;
 	case IR_loadp:
-		reg_use(j, op->a);
-		d = reg_def(j, op->dst);
-		d2 = reg_def(j, op->c);
-		j->regs[d] = j->regs[d2] = 0;
+		d = def_before(j, op->dst);
+		d2 = def_before(j, op->c);
 		s = host_address(j, false, false, 2 * bytes);
-		j->regs[d] = op->dst;
-		j->regs[d2] = op->c;
+		d = def_behind(j, op->dst, d);
+		d2 = def_behind(j, op->c, d2);
 		s->dst[0] = (int8_t)d;
 		s->dst[1] = (int8_t)d2;
 		load_elem(j, d, 0, m);
@@ -775,13 +850,38 @@ static void binary(struct jit *j, unsigned which, bool w, bool commutes)
 {
 	const struct ir_insn *op = cur(j);
 	uint16_t x = op->a, y = op->b;
+	bool flags = (which == ALU_ADD && flags_follow(j, w ? IR_fl_add64 : IR_fl_add32)) ||
+		     (which == ALU_SUB && flags_follow(j, w ? IR_fl_sub64 : IR_fl_sub32));
+	uint64_t imm;
 	struct opnd o;
-	int d;
+	int d, r;
 
-	if (commutes && j->x[x].cst) {
+	/* The operand that is where the result has to be goes first. */
+	if (commutes && (j->x[x].cst || (j->x[op->dst].want >= 0 && j->x[y].reg == reg_pin[j->x[op->dst].want]))) {
 		x = op->b;
 		y = op->a;
 	}
+	if (!flags && which <= ALU_SUB && (which == ALU_ADD || which == ALU_SUB) && j->x[x].reg != NO_REG &&
+	    !j->x[x].cst) {
+		if (const_of(j, y, &imm)) {
+			imm = which == ALU_SUB ? -imm : imm;
+			if (!w)
+				imm = (uint64_t)(int32_t)imm;
+			if (is_s32((int64_t)imm)) {
+				r = reg_use(j, x);
+				d = reg_def_late(j, op->dst);
+				as_rm(&j->as, X_LEA | X_WIDTH(w), d, r, (int32_t)imm);
+				return;
+			}
+		} else if (which == ALU_ADD && j->x[y].reg != NO_REG) {
+			r = reg_use(j, x);
+			d = reg_use(j, y);
+			as_lea_rr(&j->as, w, reg_def_late(j, op->dst), r, d);
+			return;
+		}
+	}
+	if (!flags)
+		select_save_flags(j);
 	o = opnd(j, y, w);
 	d = reg_take(j, op->dst, x);
 	alu(j, w, which, d, o);
@@ -810,17 +910,17 @@ static void shift(struct jit *j, unsigned which, bool w)
 static void mul_high(struct jit *j, unsigned f7)
 {
 	const struct ir_insn *op = cur(j);
-	int a = reg_use(j, op->a), b = reg_use(j, op->b), d = reg_def(j, op->dst);
+	int a = reg_use(j, op->a), b = reg_use(j, op->b);
 
 	as_mov_rr(&j->as, RAX, a);
 	as_f7(&j->as, true, f7, b);
-	as_mov_rr(&j->as, d, RDX);
+	as_mov_rr(&j->as, reg_def_late(j, op->dst), RDX);
 }
 
 static void divide(struct jit *j, bool w, bool is_signed)
 {
 	const struct ir_insn *op = cur(j);
-	int n = reg_use(j, op->a), b = reg_use(j, op->b), d = reg_def(j, op->dst);
+	int n = reg_use(j, op->a), b = reg_use(j, op->b), d = reg_def_late(j, op->dst);
 	struct as *a = &j->as;
 	uint32_t zero, minus = 0, done = 0;
 
@@ -905,7 +1005,7 @@ static void insert(struct jit *j)
 static void count_leading(struct jit *j, bool w)
 {
 	const struct ir_insn *op = cur(j);
-	int n = reg_use(j, op->a), d = reg_def(j, op->dst);
+	int n = reg_use(j, op->a), d = reg_def_late(j, op->dst);
 	struct as *a = &j->as;
 
 	/* 63 - index, or 63 ^ 127 = 64 for none; 32 bits likewise */
@@ -930,26 +1030,55 @@ static void add_with_carry(struct jit *j, bool w)
 static void choose(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
-	int b = reg_use(j, op->b), d = reg_copy(j, op->dst, op->c);
+	int b = reg_use(j, op->b), d;
 	enum x86_cc cc = test(j, op->a);
 
+	d = reg_copy(j, op->dst, op->c);
 	as_rr(&j->as, X_CMOV(cc) | X_W, d, b);
 }
 
+/* EFLAGS become those of the raw form that is in rax, in either arm, so that what follows finds them there. */
 static void choose_flags(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
+	const struct ir_insn *b = &j->blk->ops[j->x[op->b].def], *c = &j->blk->ops[j->x[op->c].def];
 	struct as *a = &j->as;
+	struct flags_opnds o;
+	uint32_t other, join;
 	enum x86_cc cc;
-	uint32_t skip;
 
-	select_pack(j, op->c, RAX);
-	as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->dst));
-	select_pack(j, op->b, RDX);
+	if (j->x[op->b].lazy && c->op == IR_fl_const) {
+		o = flags_opnds(j, b); /* before the ways part */
+		cc = test(j, op->a);
+		if (j->ef && j->x[j->ef].last > j->i)
+			select_save_flags(j); /* leaves them where they are, too */
+		other = as_jcc(a, cc ^ 1);
+		compute_flags(j, b, &o);
+		join = as_jmp(a);
+		as_land(a, other);
+		as_mov_ri(a, RAX, ir_raw_of((uint32_t)(c->imm & 15) << 28));
+		raw_to_eflags(j);
+		as_land(a, join);
+		j->ef = op->dst;
+		return;
+	}
+	if (j->x[op->b].lazy) {
+		select_save_flags(j);
+		o = flags_opnds(j, b);
+		compute_flags(j, b, &o);
+		raw_from_eflags(j);
+		as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->b));
+		j->x[op->b].slot = true;
+	}
+	need_raw(j, op->c, RCX);
+	need_raw(j, op->b, RDX);
+	as_rm(a, X_MOV_ST, RCX, RBP, SLOT_X(op->dst));
+	as_rm(a, X_MOV_ST, RDX, RBP, SLOT_X(op->b));
 	cc = test(j, op->a);
-	skip = as_jcc(a, cc ^ 1);
+	other = as_jcc(a, cc ^ 1);
+	as_rm(a, X_MOV, RDX, RBP, SLOT_X(op->b));
 	as_rm(a, X_MOV_ST, RDX, RBP, SLOT_X(op->dst));
-	as_land(a, skip);
+	as_land(a, other);
 	j->x[op->dst].slot = true;
 }
 
@@ -971,21 +1100,37 @@ static void swap_bytes(struct jit *j)
 static void put_x(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
+	int pin = reg_pin[op->x], r;
+	struct val *v = &j->x[op->a];
 	uint64_t imm;
 
 	if (op->a && j->home[op->x] == op->a)
 		return;
-	if (const_of(j, op->a, &imm) && is_s32((int64_t)imm)) {
-		reg_lose_home(j, op->x);
-		as_mov_mi(&j->as, 3, RBP, ENV_X(op->x), (int32_t)imm);
-	} else {
-		int r = reg_use(j, op->a);
-
+	if (pin == NO_REG) {
+		if (const_of(j, op->a, &imm) && is_s32((int64_t)imm)) {
+			reg_lose_home(j, op->x);
+			as_mov_mi(&j->as, 3, RBP, ENV_X(op->x), (int32_t)imm);
+			return;
+		}
+		r = reg_use(j, op->a);
 		reg_lose_home(j, op->x);
 		as_rm(&j->as, X_MOV_ST | X_W, r, RBP, ENV_X(op->x));
-		if (!j->x[op->a].cst)
+		if (!v->cst && !(v->home < 32 && reg_pin[v->home] != NO_REG))
 			reg_is_home(j, op->a, op->x);
+		return;
 	}
+	reg_lose_home(j, op->x);
+	if (const_of(j, op->a, &imm)) {
+		as_mov_ri(&j->as, pin, imm);
+		return;
+	}
+	r = v->reg;
+	if (r == NO_REG)
+		as_rm(&j->as, X_MOV | X_W, pin, RBP, v->home != NO_HOME ? ENV_X(v->home) : SLOT_X(op->a));
+	else
+		as_mov_rr(&j->as, pin, r);
+	if (!(v->home < 32 && reg_pin[v->home] != NO_REG))
+		reg_is_home(j, op->a, op->x);
 }
 
 static void put_flags(struct jit *j)
@@ -994,9 +1139,52 @@ static void put_flags(struct jit *j)
 
 	if (j->home[HOME_NZCV] == op->a)
 		return;
-	select_pack(j, op->a, RDX);
 	reg_lose_home(j, HOME_NZCV);
-	as_rm(&j->as, X_MOV_ST, RDX, RBP, ENV(nzcv));
+	if (j->ef == op->a) {
+		raw_from_eflags(j);
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	} else {
+		as_rm(&j->as, X_MOV, RAX, RBP, SLOT_X(op->a));
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	}
+	reg_is_home(j, op->a, HOME_NZCV);
+}
+
+static void pack_flags(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	as_mov_rr(a, RAX, reg_use(j, op->a));
+	as_rr(a, X_MOV, RCX, RAX);
+	as_shift_ri(a, false, SH_SHR, RCX, 16);
+	as_alu_ri(a, false, ALU_AND, RCX, 0xc000);
+	as_rr(a, X_MOV, RDX, RAX);
+	as_shift_ri(a, false, SH_SHR, RDX, 28);
+	as_alu_ri(a, false, ALU_AND, RDX, 1);
+	as_rr(a, X_OR, RCX, RDX);
+	as_f7(a, false, 2, RAX);
+	as_shift_ri(a, false, SH_SHR, RAX, 21);
+	as_alu_ri(a, false, ALU_AND, RAX, 0x100);
+	as_rr(a, X_OR, RAX, RCX);
+	as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->dst));
+	j->x[op->dst].slot = true;
+}
+
+static void unpack_flags(struct jit *j)
+{
+	/* N, Z, C and V to bits 31 to 28 by one multiplication */
+	enum { GOT = 0xc101, SPREAD = 1 << 16 | 1 << 21 | 1 << 28 };
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	as_rm(a, X_MOV, RAX, RBP, raw_loc(j, op->a));
+	as_alu_ri(a, false, ALU_XOR, RAX, 0x100);
+	as_alu_ri(a, false, ALU_AND, RAX, GOT);
+	as_rr(a, 0x69u, RAX, RAX);
+	as_32(a, SPREAD);
+	as_alu_ri(a, false, ALU_AND, RAX, (int32_t)0xf0000000);
+	as_rr(a, X_MOV, reg_def(j, op->dst), RAX);
 }
 
 /* ---- a block */
@@ -1025,7 +1213,67 @@ static void unary_64(struct jit *j, unsigned f7, bool w)
 	as_f7(&j->as, w, f7, reg_take(j, op->dst, op->a));
 }
 
-static void select_op(struct jit *j, uint32_t start)
+static void branch_if(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+	enum x86_cc cc = test(j, op->a);
+	struct exit *e;
+	uint32_t skip;
+
+	if (j->unit->chain && is_backward(j, op)) {
+		skip = as_jcc(a, cc ^ 1);
+		go_to(j, op);
+		as_land(a, skip);
+		return;
+	}
+	e = &j->exits[j->n_exits++];
+	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i};
+	if (j->unit->chain && same_page(j, op->imm) && !j->unit->counts) {
+		e->site = new_site(j, op->imm);
+		j->sites[e->site].jump = e->from;
+	}
+}
+
+/* Ops that leave EFLAGS alone, or see to them themselves. */
+static bool keeps_flags(unsigned op)
+{
+	switch (op) {
+	case IR_nop:
+	case IR_const:
+	case IR_getx:
+	case IR_getf:
+	case IR_getv:
+	case IR_putx:
+	case IR_putf:
+	case IR_putv:
+	case IR_add64:
+	case IR_add32:
+	case IR_sub64:
+	case IR_sub32:
+	case IR_select:
+	case IR_brcond:
+	case IR_fl_add64:
+	case IR_fl_add32:
+	case IR_fl_sub64:
+	case IR_fl_sub32:
+	case IR_fl_adc64:
+	case IR_fl_adc32:
+	case IR_fl_logic64:
+	case IR_fl_logic32:
+	case IR_fl_const:
+	case IR_fl_select:
+	case IR_cond:
+	case IR_eqz64:
+	case IR_eqz32:
+	case IR_nez64:
+	case IR_nez32:
+	case IR_tstbit: return true;
+	default: return false;
+	}
+}
+
+static void select_op(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
 	const struct ir_opinfo *info = &ir_opinfo[op->op];
@@ -1036,6 +1284,8 @@ static void select_op(struct jit *j, uint32_t start)
 	if (info->n_res && info->res[0] != IR_CLASS_V && !(info->flags & (IR_OPF_TRAP | IR_OPF_SIDE)) &&
 	    (j->x[op->dst].lazy || !j->x[op->dst].uses))
 		return;
+	if (!keeps_flags(op->op))
+		select_save_flags(j);
 	switch (op->op) {
 	case IR_nop:
 	case IR_const: return;
@@ -1110,24 +1360,24 @@ static void select_op(struct jit *j, uint32_t start)
 	case IR_tstbit:
 	case IR_cond: test_value(j); return;
 
+	case IR_fl_add64:
+	case IR_fl_add32:
+	case IR_fl_sub64:
+	case IR_fl_sub32:
+	case IR_fl_adc64:
+	case IR_fl_adc32:
+	case IR_fl_logic64:
+	case IR_fl_logic32: make_flags(j); return;
 	case IR_fl_const:
-		as_mov_mi(a, 2, RBP, SLOT_X(op->dst), (int32_t)((uint32_t)(op->imm & 15) << 28));
+		as_mov_mi(a, 2, RBP, SLOT_X(op->dst), (int32_t)ir_raw_of((uint32_t)(op->imm & 15) << 28));
 		j->x[op->dst].slot = true;
 		return;
 	case IR_fl_select: choose_flags(j); return;
-	case IR_fl_pack:
-		as_mov_rr(a, RAX, reg_use(j, op->a));
-		as_alu_ri(a, false, ALU_AND, RAX, (int32_t)0xf0000000);
-		as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->dst));
-		j->x[op->dst].slot = true;
-		return;
-	case IR_fl_unpack:
-		select_pack(j, op->a, RDX);
-		as_rr(a, X_MOV, reg_def(j, op->dst), RDX);
-		return;
+	case IR_fl_pack: pack_flags(j); return;
+	case IR_fl_unpack: unpack_flags(j); return;
 	case IR_fl_fcmp:
-		if (j->x[op->dst].lazy)
-			vec_fcmp(j);
+		if (vec_fcmp(j))
+			j->ef = op->dst;
 		else
 			by_call(j, do_fcmp);
 		return;
@@ -1160,10 +1410,8 @@ static void select_op(struct jit *j, uint32_t start)
 	case IR_btype: by_call(j, do_btype); return;
 	case IR_pauth: by_call(j, do_pauth); return;
 
-	case IR_brcond:
-		j->exits[j->n_exits++] = (struct exit){.from = as_jcc(a, test(j, op->a)), .op = (uint16_t)j->i};
-		return;
-	case IR_br: go_to(j, op, start); return;
+	case IR_brcond: branch_if(j); return;
+	case IR_br: go_to(j, op); return;
 	case IR_br_ind:
 		as_mov_rr(a, RAX, reg_use(j, op->a));
 		go_to_rax(j, op);
@@ -1186,29 +1434,41 @@ static void select_op(struct jit *j, uint32_t start)
 	}
 }
 
-bool select_block(struct jit *j, uint32_t sp_mask)
+bool select_block(struct jit *j)
 {
-	uint32_t start = as_here(&j->as);
+	struct as *a = &j->as;
+	uint32_t misaligned = 0;
 
 	reg_begin(j);
 	j->n_stubs = j->n_exits = j->n_vstubs = 0;
 	j->pinned = 0;
-	if (sp_mask) {
-		as_rm(&j->as, 0xf7u, 0, RBP, ENV_X(31));
-		as_32(&j->as, sp_mask);
-		jcc_to(j, CC_NE, j->leave);
+	j->ef = j->flags_done = 0;
+	if (j->unit->sp_mask) {
+		as_rr(a, 0xf7u, 0, reg_pin[31]);
+		as_32(a, j->unit->sp_mask);
+		misaligned = as_jcc(a, CC_NE);
 	}
 	for (j->i = 0; j->i < j->blk->n_ops; j->i++) {
-		select_op(j, start);
+		select_op(j);
 		reg_end_op(j);
 		vreg_end_op(j);
 	}
 	for (unsigned i = 0; i < j->n_exits; i++) {
-		as_land(&j->as, j->exits[i].from);
-		go_to(j, &j->blk->ops[j->exits[i].op], start);
+		const struct exit *e = &j->exits[i];
+
+		as_land(a, e->from);
+		if (e->site)
+			site_stub(j, e->site);
+		else
+			go_to(j, &j->blk->ops[e->op]);
 	}
 	for (unsigned i = 0; i < j->n_stubs; i++)
 		stub_emit(j, &j->stubs[i]);
 	vec_stubs(j);
-	return !j->as.full;
+	if (misaligned) {
+		as_land(a, misaligned);
+		set_pc(j, j->blk->pc);
+		jmp_to(j, j->leave);
+	}
+	return !a->full;
 }

@@ -323,69 +323,31 @@ static bool compare(struct jit *j, unsigned how, bool absolute)
 	return true;
 }
 
-bool vec_fcmp_is_native(const struct jit *j, const struct ir_insn *op)
+bool vec_fcmp(struct jit *j)
 {
-	return j->fp_native && op->x >= 2;
-}
-
-/* EFLAGS of comparing the elements 0 of a and b, or b and a: CF less or unordered, ZF equal or unordered, PF unordered. */
-static void set_eflags(struct jit *j, const struct ir_insn *op, bool swapped)
-{
-	uint32_t host = (op->aux & 1 ? V_COMIS : V_UCOMIS) | (op->x == 3 ? V_66 : 0);
+	const struct ir_insn *op = vop_at(j);
+	struct as *a = &j->as;
+	uint32_t ordered;
 	bool clean;
-	int a = vreg_use_low(j, op->a, op->x, &clean), b = vreg_use_low(j, op->b, op->x, &clean);
+	int n, m;
 
-	v2(j, host, swapped ? b : a, swapped ? a : b);
-}
-
-/* For FPSR alone: what uses the flags compares again. */
-void vec_fcmp(struct jit *j)
-{
-	const struct ir_insn *op = vop_at(j), *next = op + 1;
-
-	if (next->op != IR_putf || next->a != op->dst)
-		set_eflags(j, op, false);
-}
-
-enum x86_cc vec_fcmp_condition(struct jit *j, const struct ir_insn *op, unsigned cond)
-{
-	static const struct {
-		uint8_t cc, swapped;
-	} how[] = {
-		[IR_CS] = {CC_BE, true},  [IR_CC] = {CC_A, true},   [IR_MI] = {CC_A, true},  [IR_PL] = {CC_BE, true},
-		[IR_VS] = {CC_P, false},  [IR_VC] = {CC_NP, false}, [IR_HI] = {CC_B, true},  [IR_LS] = {CC_AE, true},
-		[IR_GE] = {CC_AE, false}, [IR_LT] = {CC_B, false},  [IR_GT] = {CC_A, false}, [IR_LE] = {CC_BE, false}};
-	struct as *a = &j->as;
-
-	if (cond > IR_NE) {
-		set_eflags(j, op, how[cond].swapped);
-		return how[cond].cc;
-	}
-	set_eflags(j, op, false);
-	as_8(a, 0x9f); /* lahf: ZF and PF alone */
-	as_rr(a, 0x80u, 4, RSP);
-	as_8(a, 0x44);
-	as_rr(a, 0x80u, 7, RSP); /* cmp ah */
-	as_8(a, 0x40);
-	return cond == IR_EQ ? CC_E : CC_NE;
-}
-
-void vec_fcmp_pack(struct jit *j, const struct ir_insn *op, int scratch)
-{
-	static const struct {
-		uint32_t nzcv;
-		uint8_t cc;
-	} other[] = {{0x80000000, CC_B}, {0x60000000, CC_E}, {0x30000000, CC_P}};
-	struct as *a = &j->as;
-	int r = scratch == RAX ? RCX : scratch;
-
-	set_eflags(j, op, false);
-	as_mov_ri(a, r, 0x20000000); /* greater */
-	for (unsigned i = 0; i < 3; i++) {
-		as_mov_ri(a, RAX, other[i].nzcv);
-		as_rr(a, X_CMOV(other[i].cc), r, RAX);
-	}
-	as_mov_rr(a, scratch, r);
+	if (!j->fp_native || op->x < 2)
+		return false;
+	n = vreg_use_low(j, op->a, op->x, &clean);
+	m = vreg_use_low(j, op->b, op->x, &clean);
+	v2(j, (op->aux & 1 ? V_COMIS : V_UCOMIS) | (op->x == 3 ? V_66 : 0), n, m);
+	/*
+	 * CF is less or unordered, ZF equal or unordered, PF unordered. Flags of a compare of integers are what the others
+	 * expect: of 1 and 0 if greater, 0 and 0 if equal, 0 and 1 if less; 80 - 1 overflows to a positive number.
+	 */
+	as_rr(a, X_SET(CC_A), 0, RAX);
+	as_rr(a, X_SET(CC_B), 0, RCX);
+	ordered = as_jcc(a, CC_NP);
+	as_8(a, 0xb0); /* mov al, imm8 */
+	as_8(a, 0x80);
+	as_land(a, ordered);
+	as_rr(a, 0x3au | X_BYTE, RAX, RCX);
+	return true;
 }
 
 /* ---- rounding and conversions */

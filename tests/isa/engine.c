@@ -144,22 +144,22 @@ void engine_start(void)
 	if (getenv("PAWL_ENGINE") && !strcmp(getenv("PAWL_ENGINE"), "jit")) {
 		const char *why;
 
-		jit = jit_new(&env, NULL, &why);
+		jit = jit_new(&env, 0, &why);
 		assert(jit);
 	}
 }
 
 static enum ir_ret run(const struct ir_block *block)
 {
-	const void *code;
+	struct jit_unit u = {.blk = block};
 
 	if (!jit)
 		return ir_interp(&env, block);
 	if (jit_is_full(jit))
 		jit_reset(jit);
-	code = jit_compile(jit, block, 0);
-	assert(code);
-	return jit_run(jit, &env, code);
+	if (!jit_compile(jit, &u))
+		abort();
+	return jit_run(jit, &env, u.code);
 }
 
 static void fill_tlb(bool fast)

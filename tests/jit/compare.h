@@ -42,7 +42,7 @@ static enum ir_ret compare_from(void (*state)(struct pe *, uint64_t), const stru
 				const char *what, unsigned n)
 {
 	enum ir_ret ret, ret2;
-	const void *code;
+	struct jit_unit u = {.blk = blk, .counts = true};
 
 	state(&want, st);
 	ret = ir_interp(&want.env, blk);
@@ -51,9 +51,8 @@ static enum ir_ret compare_from(void (*state)(struct pe *, uint64_t), const stru
 	memset(got.env.t + 1, 0xa5, sizeof(got.env.t) - sizeof(got.env.t[0]));
 	if (jit_is_full(jit))
 		jit_reset(jit);
-	code = jit_compile(jit, blk, 0);
-	assert_non_null(code);
-	ret2 = jit_run(jit, &got.env, code);
+	assert_true(jit_compile(jit, &u));
+	ret2 = jit_run(jit, &got.env, u.code);
 	if (ret2 != ret || memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
 	    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
 	    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.env.insn_count != got.env.insn_count ||

@@ -351,7 +351,7 @@ static void each_level(void (*test)(uint64_t seed))
 	uint64_t seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 20;
 
 	for (enum jit_level l = JIT_SSE41; l <= JIT_AVX512; l++) {
-		jit = jit_new(&got.env, NULL, &why);
+		jit = jit_new(&got.env, 0, &why);
 		assert_non_null(jit);
 		if (l <= jit_level(jit)) {
 			jit_set_level(jit, l);

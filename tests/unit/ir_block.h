@@ -116,7 +116,7 @@ static inline int pe_msr_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 	if (!enc)
 		return pe_fault(pe_of(env));
 	env->x[31] = ~env->x[31]; /* as SPSel would: another SP */
-	env->nzcv ^= IR_N;
+	ir_set_nzcv(env, ir_nzcv(env) ^ IR_N);
 	return 0;
 }
 
