@@ -76,6 +76,7 @@ static const struct cpu_switch {
 	S(RCPC2, ISAR1, 20, 2),
 	S(FRINTTS, ISAR1, 32, 1),
 	S(SB, ISAR1, 36, 1),
+	S(BF16, ISAR1, 44, 1),
 	S(I8MM, ISAR1, 52, 1),
 	S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
 	S(BTI, PFR1, 0, 1),

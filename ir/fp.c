@@ -12,7 +12,7 @@
 typedef unsigned __int128 u128;
 
 /* Formats are named by log2 of their bytes, as everywhere in the descriptors. */
-enum { FP_H = 1, FP_S = 2, FP_D = 3 };
+enum { FP_H = 1, FP_S = 2, FP_D = 3, FP_BF = 4 /* BFloat16, to be rounded to only */ };
 
 enum fp_class { FP_ZERO, FP_FINITE, FP_INF, FP_QNAN, FP_SNAN };
 
@@ -31,12 +31,12 @@ struct fp_env {
 
 IR_INLINE unsigned fbits(unsigned f)
 {
-	return f == FP_H ? 10 : f == FP_S ? 23 : 52;
+	return f == FP_H ? 10 : f == FP_S ? 23 : f == FP_BF ? 7 : 52;
 }
 
 IR_INLINE unsigned ebits(unsigned f)
 {
-	return f == FP_H ? 5 : f == FP_S ? 8 : 11;
+	return f == FP_H ? 5 : f == FP_S || f == FP_BF ? 8 : 11;
 }
 
 IR_INLINE int emax(unsigned f)
@@ -55,7 +55,7 @@ IR_INLINE uint64_t fmask(unsigned f)
 
 IR_INLINE uint64_t fp_signbit(unsigned f)
 {
-	return (uint64_t)1 << (ir_vbits(f) - 1);
+	return (uint64_t)1 << ((f == FP_BF ? 16 : ir_vbits(f)) - 1);
 }
 
 IR_INLINE uint64_t quiet_bit(unsigned f)
@@ -1091,6 +1091,146 @@ void ir_vop_fmlal(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, 
 	for (unsigned i = 0; i < n; i++)
 		r.s[i] = (uint32_t)fp_muladd_base(&e, FP_S, FP_H, c->s[i],
 						  a->h[from + i] ^ (desc & IR_VD_NEG ? 0x8000u : 0), b->h[from + i]);
+	env->fpsr |= e.fpsr;
+	*d = r;
+}
+
+/* ---- BFloat16: the upper half of a single */
+
+IR_INLINE uint32_t bf_widen(const union ir_v128 *v, unsigned i)
+{
+	return (uint32_t)v->h[i & 7] << 16;
+}
+
+/* BFCVT, BFCVTN, BFCVTN2: FPConvertBF */
+void ir_vop_bfcvtn(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
+		   const union ir_v128 *c, uint32_t desc)
+{
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r = {0};
+	unsigned n = desc & IR_VD_SCALAR ? 1 : 4, to = desc & IR_VD_HI ? n : 0;
+
+	if (to)
+		r.d[0] = c->d[0];
+	for (unsigned i = 0; i < n; i++)
+		r.h[to + i] = (uint16_t)fp_convert(&e, FP_S, FP_BF, a->s[i], IR_FPCR_RMODE(e.fpcr));
+	env->fpsr |= e.fpsr;
+	*d = r;
+}
+
+/*
+ * BFUnpack, BFRound, BFMul and BFAdd: denormals are zeros, there is one NaN, results are rounded to odd, and neither FPCR
+ * nor FPSR has a part. An overflow is an infinity.
+ */
+static struct fp_num bf_unpack(uint32_t v)
+{
+	struct fp_env e = {IR_FPCR_FZ, 0};
+
+	return unpack(&e, FP_S, v);
+}
+
+static uint32_t bf_round(bool sign, int exp, uint64_t sig)
+{
+	struct fp_env e = {IR_FPCR_FZ, 0};
+
+	if (exp > bias(FP_S))
+		return (uint32_t)fp_inf(FP_S, sign);
+	return (uint32_t)round_base(&e, FP_S, sign, exp, sig, IR_RM_ODD, false);
+}
+
+static uint32_t bf_mul(uint32_t a, uint32_t b)
+{
+	struct fp_num x = bf_unpack(a), y = bf_unpack(b);
+	bool sign = x.sign ^ y.sign;
+	uint64_t p;
+	int exp = x.exp + y.exp + 1;
+
+	if (is_nan(x) || is_nan(y) || (x.cls == FP_INF && y.cls == FP_ZERO) || (x.cls == FP_ZERO && y.cls == FP_INF))
+		return (uint32_t)fp_default_nan(FP_S);
+	if (x.cls == FP_INF || y.cls == FP_INF)
+		return (uint32_t)fp_inf(FP_S, sign);
+	if (x.cls == FP_ZERO || y.cls == FP_ZERO)
+		return (uint32_t)fp_zero(FP_S, sign);
+	p = (x.sig >> 32) * (y.sig >> 32); /* exact: eight bits each */
+	if (!(p >> 63)) {
+		p <<= 1;
+		exp--;
+	}
+	return bf_round(sign, exp, p);
+}
+
+static uint32_t bf_add(uint32_t a, uint32_t b)
+{
+	struct fp_num x = bf_unpack(a), y = bf_unpack(b), t;
+	uint64_t p, q;
+	unsigned lz;
+
+	if (is_nan(x) || is_nan(y) || (x.cls == FP_INF && y.cls == FP_INF && x.sign != y.sign))
+		return (uint32_t)fp_default_nan(FP_S);
+	if (x.cls == FP_INF || y.cls == FP_INF)
+		return (uint32_t)fp_inf(FP_S, x.cls == FP_INF ? x.sign : y.sign);
+	if (x.cls == FP_ZERO && y.cls == FP_ZERO)
+		return (uint32_t)fp_zero(FP_S, x.sign && y.sign);
+	if (x.cls == FP_ZERO || y.cls == FP_ZERO)
+		return x.cls == FP_ZERO ? b : a;
+	if (x.exp < y.exp || (x.exp == y.exp && x.sig < y.sig)) {
+		t = x;
+		x = y;
+		y = t;
+	}
+	p = x.sig >> 1;
+	q = shr_jam(y.sig >> 1, (unsigned)(x.exp - y.exp));
+	p = x.sign == y.sign ? p + q : p - q;
+	if (!p)
+		return 0;
+	lz = (unsigned)__builtin_clzll(p);
+	return bf_round(x.sign, x.exp + 1 - (int)lz, p << lz);
+}
+
+/* BFDotAdd of the pairs i of a and j of b */
+static uint32_t bf_dot_add(uint32_t sum, const union ir_v128 *a, unsigned i, const union ir_v128 *b, unsigned j)
+{
+	uint32_t p = bf_mul(bf_widen(a, 2 * i), bf_widen(b, 2 * j));
+	uint32_t q = bf_mul(bf_widen(a, 2 * i + 1), bf_widen(b, 2 * j + 1));
+
+	return bf_add(sum, bf_add(p, q));
+}
+
+void ir_vop_bfdot(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
+		  const union ir_v128 *c, uint32_t desc)
+{
+	union ir_v128 r = {0};
+
+	for (unsigned i = 0; i < ir_vd_count(desc, FP_S); i++)
+		r.s[i] = bf_dot_add(c->s[i], a, i, b, i);
+	*d = r;
+}
+
+void ir_vop_bfmmla(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
+		   const union ir_v128 *c, uint32_t desc)
+{
+	union ir_v128 r;
+
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned j = 0; j < 2; j++) {
+			uint32_t sum = bf_dot_add(c->s[2 * i + j], a, 2 * i, b, 2 * j);
+
+			r.s[2 * i + j] = bf_dot_add(sum, a, 2 * i + 1, b, 2 * j + 1);
+		}
+	*d = r;
+}
+
+/* BFMLALB, BFMLALT: FPMulAdd of widened elements, by FPCR and with FPSR */
+void ir_vop_bfmlal(struct ir_env *env, union ir_v128 *d, const union ir_v128 *a, const union ir_v128 *b,
+		   const union ir_v128 *c, uint32_t desc)
+{
+	struct fp_env e = {env->fpcr, 0};
+	union ir_v128 r;
+	unsigned odd = !!(desc & IR_VD_HI);
+
+	for (unsigned i = 0; i < 4; i++)
+		r.s[i] = (uint32_t)fp_muladd_base(&e, FP_S, FP_S, c->s[i], bf_widen(a, 2 * i + odd),
+						  bf_widen(b, 2 * i + odd));
 	env->fpsr |= e.fpsr;
 	*d = r;
 }

@@ -32,6 +32,11 @@ bool emit_fp_cvt(struct isa_ctx *ctx, const struct args_fp_cvt *a)
 		       vdesc(a->from, 0, IR_VD_SCALAR | IR_VD_TO(a->to)));
 }
 
+bool emit_BFCVT(struct isa_ctx *ctx, const struct args_BFCVT *a)
+{
+	return put_vop(ctx, IR_VOP_bfcvtn, a->rd, ir_getv(ctx->b, a->rn), NO_V, false, vdesc(1, 0, IR_VD_SCALAR));
+}
+
 /* ---- integers and fixed point */
 
 static bool to_general(struct isa_ctx *ctx, unsigned sf, unsigned size, unsigned rn, unsigned rd, uint32_t fl)

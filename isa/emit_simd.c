@@ -102,6 +102,17 @@ bool emit_simd_fmlal(struct isa_ctx *ctx, const struct args_simd_fmlal *a)
 		       vdesc(1, a->q, a->fl));
 }
 
+bool emit_simd_bf(struct isa_ctx *ctx, const struct args_simd_bf *a)
+{
+	return put_vop(ctx, a->op, a->rd, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), true, vdesc(2, a->q, a->fl));
+}
+
+bool emit_BFCVTN(struct isa_ctx *ctx, const struct args_BFCVTN *a)
+{
+	return put_vop(ctx, IR_VOP_bfcvtn, a->rd, ir_getv(ctx->b, a->rn), NO_V, a->q,
+		       vdesc(1, a->q, a->q ? IR_VD_HI : 0));
+}
+
 /* Complex numbers: no bytes, and halves only with FP16. */
 static bool complex_size(struct isa_ctx *ctx, unsigned size, unsigned q)
 {

@@ -69,6 +69,7 @@ static const struct {
 	{"rcpc2", 0xd9400020},	 /* ldapur x0, [x1] */
 	{"frintts", 0x1e684020}, /* frint32z d0, d1 */
 	{"sb", 0xd50330ff},	 /* sb */
+	{"bf16", 0x1e634020},	  /* bfcvt h0, s1 */
 	{"i8mm", 0x4e82a420},	 /* smmla v0.4s, v1.16b, v2.16b */
 	{"fp16", 0x1ee22820},	 /* fadd h0, h1, h2 */
 	{"ssbs2", 0xd503413f},	 /* msr ssbs, #1 */

@@ -35,5 +35,9 @@ const struct rule rules_fp[] = {
 	{.rows = "USDOT_v*", .unicorn = lacks},
 	{.rows = "SUDOT_ve", .unicorn = lacks},
 	{.rows = "*MMLA_v", .unicorn = lacks},
+	{.rows = "BFCVT*", .unicorn = lacks},
+	{.rows = "BFDOT*", .unicorn = lacks},
+	{.rows = "BFML*", .unicorn = lacks},
+	{.rows = "BFMMLA", .unicorn = lacks},
 	{.rows = NULL},
 };
