@@ -141,6 +141,8 @@ struct cpu_platform {
 	/* ICC_* (not ICC_SGI*R: those trap to EL2; ICC_SRE_EL1 reads 7 when icc_read is there). 0, or -ENOENT: UNDEFINED. */
 	int (*icc_read)(void *opaque, uint32_t enc, uint64_t *val);
 	int (*icc_write)(void *opaque, uint32_t enc, uint64_t val);
+	/* RNDR, RNDRRS: 64 random bits. False, or NULL: there are none now. */
+	bool (*random)(void *opaque, uint64_t *val);
 	/* The guest changed a timer's CTL or CVAL: recompute cpu_timer_line() and the next deadline. */
 	void (*timer_changed)(void *opaque);
 	/*

@@ -155,7 +155,7 @@ static uint32_t returned_bits(const struct cpu *cpu)
 {
 	return PSR_D | PSR_A | PSR_I | PSR_F | (cpu_has(cpu, ISA_BTI) ? PSR_BTYPE : 0) |
 	       (cpu_has(cpu, ISA_PAN) ? PSR_PAN : 0) | (cpu_has(cpu, ISA_UAO) ? PSR_UAO : 0) |
-	       (cpu_has(cpu, ISA_SSBS) ? PSR_SSBS : 0);
+	       (cpu_has(cpu, ISA_DIT) ? PSR_DIT : 0) | (cpu_has(cpu, ISA_SSBS) ? PSR_SSBS : 0);
 }
 
 /* auth: 0, or 1 plus the instruction key that ELR_EL1 is checked with first */

@@ -62,6 +62,7 @@ static const struct cpu_switch {
 	S(FLAGM2, ISAR0, 52, 2),
 	S(TLBIOS, ISAR0, 56, 1),
 	S(TLBIRANGE, ISAR0, 56, 2),
+	S(RNG, ISAR0, 60, 1),
 	S(DPB, ISAR1, 0, 1),
 	S(DPB2, ISAR1, 0, 2),
 	S(PAUTH, ISAR1, ISAR1_API, 1), /* or APA: the two are told apart by QARMA5 */
@@ -79,6 +80,8 @@ static const struct cpu_switch {
 	S(BF16, ISAR1, 44, 1),
 	S(I8MM, ISAR1, 52, 1),
 	S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
+	S(WFXT, ISAR2, 0, 2),
+	S(DIT, PFR0, 48, 1),
 	S(BTI, PFR1, 0, 1),
 	S(SSBS, PFR1, 4, 1),
 	S(SSBS2, PFR1, 4, 2),

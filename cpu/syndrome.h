@@ -88,8 +88,11 @@ static inline uint32_t iss_sys_enc(uint32_t iss)
 	       (iss >> 17 & 7);
 }
 
-/* WFI/WFE (EC 0x01): TI in bits 1:0 */
+/* WFI/WFE (EC 0x01): TI in bits 1:0; with a timeout, the register that holds it */
 enum { ISS_WFX_WFI = 0, ISS_WFX_WFE = 1, ISS_WFX_WFIT = 2, ISS_WFX_WFET = 3 };
+#define ISS_WFX_TIMEOUT (1u << 1) /* WFIT, WFET */
+#define ISS_WFX_RV (1u << 2)	  /* RN is valid */
+#define ISS_WFX_RN(iss) (((iss) >> 5) & 31u)
 
 /* Software step (EC 0x32) */
 #define ISS_STEP_EX (1u << 6)

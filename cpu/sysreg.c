@@ -235,6 +235,15 @@ static int tval_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 	return timer_written(cpu);
 }
 
+/* ---- random numbers. 0 says that there was none, which the flags repeat. */
+
+static int rndr_get(struct cpu *cpu, const struct sysreg *r, uint64_t *val)
+{
+	if (!cpu->platform || !cpu->platform->random || !cpu->platform->random(cpu->opaque, val))
+		*val = 0;
+	return 0;
+}
+
 /* ---- the rows */
 
 /* clang-format off */
@@ -291,8 +300,11 @@ static const struct sysreg rows[] = {
 	{R(3, 0, 4, 2, 2, "CurrentEL"), .sys = -1, .read_only = true, .get = currentel_get},
 	{R(3, 0, 4, 2, 3, "PAN"), .sys = -1, .feature = ISA_PAN, .mask = PSR_PAN, .get = field_get, .set = pan_set},
 	{R(3, 0, 4, 2, 4, "UAO"), .sys = -1, .feature = ISA_UAO, .mask = PSR_UAO, .get = field_get, .set = field_set},
+	{R(3, 3, 2, 4, 0, "RNDR"), .sys = -1, .feature = ISA_RNG, .el0 = EL0_RO, .read_only = true, .get = rndr_get},
+	{R(3, 3, 2, 4, 1, "RNDRRS"), .sys = -1, .feature = ISA_RNG, .el0 = EL0_RO, .read_only = true, .get = rndr_get},
 	{R(3, 3, 4, 2, 0, "NZCV"), .sys = -1, .el0 = EL0_RW, .get = nzcv_get, .set = nzcv_set},
 	{R(3, 3, 4, 2, 1, "DAIF"), .sys = -1, .el0 = EL0_UMA, .mask = PSR_D | PSR_A | PSR_I | PSR_F, .get = field_get, .set = daif_set},
+	{R(3, 3, 4, 2, 5, "DIT"), .sys = -1, .feature = ISA_DIT, .el0 = EL0_RW, .mask = PSR_DIT, .get = field_get, .set = field_set},
 	{R(3, 3, 4, 2, 6, "SSBS"), .sys = -1, .feature = ISA_SSBS2, .el0 = EL0_RW, .mask = PSR_SSBS, .get = field_get, .set = field_set},
 	/* AHP, DN, FZ, RMode, FZ16; the trap enables are not implemented. QC and the cumulative flags. */
 	{R(3, 3, 4, 4, 0, "FPCR"), .sys = -1, .el0 = EL0_RW, .mask = 0x07c80000, .get = fp_get, .set = fp_set, .arg = 0},
@@ -512,7 +524,7 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 	unsigned field = (enc >> 11 & 7) << 3 | (enc & 7);
 	uint32_t old = cpu->pstate;
 
-	if (cpu_is_el0(cpu) && field != 031 && field != 036 && field != 037)
+	if (cpu_is_el0(cpu) && field != 031 && field != 032 && field != 036 && field != 037)
 		return exception_undef(cpu);
 	switch (field) {
 	case 003: /* UAO */ cpu->pstate = pstate_write(cpu, PSR_UAO, imm4 & 1 ? PSR_UAO : 0); return 0;
@@ -522,6 +534,7 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 		return pan_set(cpu, NULL, imm4 & 1 ? PSR_PAN : 0);
 	case 005: return spsel_set(cpu, NULL, imm4);
 	case 031: /* SSBS */ cpu->pstate = pstate_write(cpu, PSR_SSBS, imm4 & 1 ? PSR_SSBS : 0); return 0;
+	case 032: /* DIT */ cpu->pstate = pstate_write(cpu, PSR_DIT, imm4 & 1 ? PSR_DIT : 0); return 0;
 	case 036: /* DAIFSet */
 	case 037: /* DAIFClr */
 		if (cpu_is_el0(cpu) && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_UMA))

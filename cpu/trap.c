@@ -29,9 +29,10 @@ int trap_el2_abort(struct cpu *cpu, uint64_t esr, uint64_t far, ipa_t ipa)
 /* ISS of the traps that carry a condition: AArch64 says "always". */
 enum { ISS_CV_AL = 1 << 24 | 0xe << 20 };
 
-static void trap_wfx(struct cpu *cpu, unsigned ti)
+static void trap_wfx(struct cpu *cpu, unsigned ti, unsigned rn)
 {
-	uint64_t esr = ESR_MAKE(EC_WFX, ISS_CV_AL | ti);
+	unsigned timeout = ti & ISS_WFX_TIMEOUT ? ISS_WFX_RV | rn << 5 : 0;
+	uint64_t esr = ESR_MAKE(EC_WFX, ISS_CV_AL | timeout | ti);
 	uint64_t sctlr = cpu->sys[CPU_SCTLR_EL1];
 	bool wfe = ti & 1;
 
@@ -77,10 +78,10 @@ void trap_exit(struct cpu *cpu)
 		else
 			exception_return(cpu, (unsigned)imm);
 		break;
-	case IR_EXIT_WFI: trap_wfx(cpu, ISS_WFX_WFI); break;
-	case IR_EXIT_WFE: trap_wfx(cpu, ISS_WFX_WFE); break;
-	case IR_EXIT_WFIT: trap_wfx(cpu, ISS_WFX_WFIT); break;
-	case IR_EXIT_WFET: trap_wfx(cpu, ISS_WFX_WFET); break;
+	case IR_EXIT_WFI: trap_wfx(cpu, ISS_WFX_WFI, 0); break;
+	case IR_EXIT_WFE: trap_wfx(cpu, ISS_WFX_WFE, 0); break;
+	case IR_EXIT_WFIT: trap_wfx(cpu, ISS_WFX_WFIT, (unsigned)imm); break;
+	case IR_EXIT_WFET: trap_wfx(cpu, ISS_WFX_WFET, (unsigned)imm); break;
 	case IR_EXIT_FP_TRAP: exception_fp(cpu); break;
 	case IR_EXIT_PC_ALIGN: cpu_take_abort(cpu, ESR_MAKE(EC_PC_ALIGN, 0), cpu->env.pc, cpu->env.pc); break;
 	case IR_EXIT_IABORT: break; /* the next look-up fetches again */

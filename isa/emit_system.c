@@ -16,6 +16,8 @@
 #define ENC_CRM(enc) ((enc) >> 3 & 15)
 
 #define ENC_NZCV ENC(3, 3, 4, 2, 0)
+#define ENC_RNDR ENC(3, 3, 2, 4, 0)
+#define ENC_RNDRRS ENC(3, 3, 2, 4, 1)
 #define ENC_FPCR ENC(3, 3, 4, 4, 0)
 #define ENC_FPSR ENC(3, 3, 4, 4, 1)
 
@@ -312,6 +314,8 @@ bool emit_MRS(struct isa_ctx *ctx, const struct args_sysreg *a)
 		return true;
 	}
 	v = ir_mrs(ctx->b, a->enc, a->rt);
+	if (a->enc == ENC_RNDR || a->enc == ENC_RNDRRS) /* Z: there was no random number, which is 0 then */
+		ir_putf(ctx->b, ir_fl_pack(ctx->b, ir_bini(ctx->b, IR_shl64, ir_un(ctx->b, IR_eqz64, v), 30)));
 	put_x(ctx, a->rt, v);
 	return true;
 }

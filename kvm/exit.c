@@ -13,12 +13,26 @@
 
 typedef int exit_fn(struct vcpu *vcpu, uint64_t esr);
 
+/* WFIT, WFET: the virtual count at which they are over; false: no such register. */
+static bool wfx_timeout(const struct vcpu *vcpu, uint64_t esr, uint64_t *count)
+{
+	if (!(ESR_ISS(esr) & ISS_WFX_TIMEOUT) || !(ESR_ISS(esr) & ISS_WFX_RV))
+		return false;
+	*count = vcpu_get_reg(vcpu, ISS_WFX_RN(esr));
+	return true;
+}
+
 static int exit_wfx(struct vcpu *vcpu, uint64_t esr)
 {
+	uint64_t timeout, now = cpu_group_counter(vcpu->vm->group) - cpu_group_offset(vcpu->vm->group, CPU_TIMER_V);
+	bool limited = wfx_timeout(vcpu, esr, &timeout);
+
 	vcpu_skip_instr(vcpu);
+	if (limited && now >= timeout)
+		return RESUME_GUEST;
 	stat_add(vcpu, ESR_ISS(esr) & ISS_WFX_WFE ? VCPU_STAT_WFE_EXIT : VCPU_STAT_WFI_EXIT, 1);
 	if (!(ESR_ISS(esr) & ISS_WFX_WFE))
-		return vcpu_wait_for_interrupt(vcpu);
+		return limited ? vcpu_wait_with_timeout(vcpu, timeout - now) : vcpu_wait_for_interrupt(vcpu);
 	sched_yield(); /* the guest spins on what another vcpu has to do */
 	return RESUME_GUEST;
 }

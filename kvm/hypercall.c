@@ -116,6 +116,12 @@ static bool host_entropy(void *buf, size_t len)
 	return getrandom(buf, len, 0) == (ssize_t)len;
 }
 
+/* RNDR: the one place where it does by register. */
+bool hypercall_random(void *opaque, uint64_t *val)
+{
+	return host_entropy(val, sizeof(*val));
+}
+
 /* DEN0098, "TRNG_RND": bits is the width of a result register; the last one holds the low end. */
 static void trng_rnd(struct vcpu *vcpu, unsigned bits)
 {

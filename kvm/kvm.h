@@ -62,11 +62,13 @@ enum vcpu_req {
 	REQ_RESET = 1u << 0, /* PSCI CPU_ON: vcpu->reset is filled in; mp_state is already RUNNABLE */
 	REQ_PMU = 1u << 2,   /* a counter may have overflowed: nothing to do but to look around */
 	REQ_TICK = 1u << 1,  /* look for signals that only KVM_SET_SIGNAL_MASK lets in */
+	REQ_WAKE = 1u << 3,  /* a wait with a timeout is over: nothing else to do */
 };
 /* Any thread: post a request (bits of enum vcpu_req) and kick. What the poster stored before is seen by the handler. */
 void vcpu_request(struct vcpu *vcpu, uint32_t req);
 /* vcpu thread in KVM_RUN: WFI. Returns RESUME_GUEST when an interrupt is pending (whatever PSTATE masks), else -EINTR. */
 int vcpu_wait_for_interrupt(struct vcpu *vcpu);
+int vcpu_wait_with_timeout(struct vcpu *vcpu, uint64_t counts); /* of the system counter from now on */
 /* SYSTEM_OFF, SYSTEM_RESET: every vcpu to KVM_MP_STATE_STOPPED, and kicked. Any thread. */
 void vm_stop_all_vcpus(struct vm *vm);
 
@@ -106,6 +108,7 @@ void hypercall_vm_destroy(struct vm *vm);
  * An exit handler's result: RESUME_GUEST, EXIT_USER (KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT), -EINTR (CPU_SUSPEND).
  */
 int hypercall_handle(struct vcpu *vcpu, bool smc);
+bool hypercall_random(void *opaque, uint64_t *val); /* struct cpu_platform: random */
 /* KVM_ARM_VM_SMCCC_CTRL / FILTER. 0, -EINVAL, -EEXIST, -EBUSY. vm->lock held */
 int hypercall_set_filter(struct vm *vm, const struct kvm_smccc_filter *filter);
 /* Firmware registers (ONE_REG coproc 0x14 and 0x16), ids in listing order. Under vcpu->mutex */
@@ -279,6 +282,7 @@ struct vcpu {
 		uint64_t delay;	   /* ns; what fd said last */
 	} pvtime;		   /* pvtime.c */
 	uint64_t fault_far;	   /* VA of the last stage 2 abort, for an injected external abort */
+	struct service_timer wfit; /* request.c: the end of a wait */
 	struct service_timer tick; /* request.c: while KVM_SET_SIGNAL_MASK is in force */
 	bool tick_armed;	   /* vcpu thread */
 	uint32_t *ccsidr;	   /* vcpu.c: by CSSELR_EL1 */

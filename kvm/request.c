@@ -130,15 +130,23 @@ void request_arm_tick(struct vcpu *vcpu)
 			  cpu_group_counter(vcpu->vm->group) + (uint64_t)CPU_CNTFRQ * TICK_NS / 1000000000);
 }
 
+static void wake(void *arg)
+{
+	vcpu_request(arg, REQ_WAKE);
+}
+
 void request_vcpu_init(struct vcpu *vcpu)
 {
 	vcpu->tick.fn = tick;
 	vcpu->tick.arg = vcpu;
+	vcpu->wfit.fn = wake;
+	vcpu->wfit.arg = vcpu;
 }
 
 void request_vcpu_destroy(struct vcpu *vcpu)
 {
 	service_timer_cancel(vcpu->vm, &vcpu->tick);
+	service_timer_cancel(vcpu->vm, &vcpu->wfit);
 }
 
 static bool is_interrupted(struct vcpu *vcpu)
@@ -217,6 +225,17 @@ int vcpu_wait_for_interrupt(struct vcpu *vcpu)
 	if (vcpu->pvtime.set)
 		pvtime_record(vcpu);
 	return RESUME_GUEST; /* an interruption is found by the run loop */
+}
+
+int vcpu_wait_with_timeout(struct vcpu *vcpu, uint64_t counts)
+{
+	uint64_t now = cpu_group_counter(vcpu->vm->group);
+	int ret;
+
+	service_timer_arm(vcpu->vm, &vcpu->wfit, counts > UINT64_MAX - now ? UINT64_MAX : now + counts);
+	ret = vcpu_wait_for_interrupt(vcpu);
+	service_timer_arm(vcpu->vm, &vcpu->wfit, UINT64_MAX);
+	return ret;
 }
 
 /* Something but plain running was asked for. The order is that of the kernel. */

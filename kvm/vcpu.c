@@ -17,8 +17,10 @@
 enum { FEATURES_KNOWN = 0x1ff, FEATURES_SUPPORTED = FEATURE(PSCI_0_2) | FEATURE(PMU_V3) | FEATURES_PTRAUTH };
 enum { N_CCSIDR = 14, CCSIDR_DEFAULT = 2 /* 64-byte lines; one set, one way */ };
 
-static const struct cpu_platform platform_no_gic = {.timer_changed = timer_changed, .log_dirty = dirty_ring_log};
+static const struct cpu_platform platform_no_gic = {
+	.timer_changed = timer_changed, .random = hypercall_random, .log_dirty = dirty_ring_log};
 static const struct cpu_platform platform_gicv3 = {
+	.random = hypercall_random,
 	.icc_read = vgic_icc_read,
 	.icc_write = vgic_icc_write,
 	.timer_changed = timer_changed,

@@ -221,6 +221,62 @@ TEST(a_vm_without_vcpus_takes_another_cpu_model)
 	expect_eq(get_reg(SYS(3, 0, 0, 0, 0)), 0x000f0a10);
 }
 
+static void machine_of(const char *model)
+{
+	struct kvm_run *run;
+
+	machine_new(WITHOUT_GIC | WITHOUT_INIT);
+	if (call(m.vm, KVM_CHECK_EXTENSION, value(PAWL_CAP_CPU_MODEL)) <= 0)
+		skip("CPU models are an extension of the library's");
+	api_close(m.vcpu);
+	api_close(m.vm);
+	munmap(m.run, 2 * 4096);
+	munmap(m.ram, RAM_SIZE);
+	munmap(m.rom, 0x1000);
+	m.vm = (int)call(m.kvm, KVM_CREATE_VM, NULL);
+	expect_eq(choose_model(model), 0);
+	m.ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m.rom = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION,
+		       &(struct kvm_userspace_memory_region){
+			       .guest_phys_addr = ENTRY, .memory_size = RAM_SIZE, .userspace_addr = (uintptr_t)m.ram}),
+		  0);
+	m.vcpu = add_vcpu(0, 1u << KVM_ARM_VCPU_PSCI_0_2, &run);
+	m.run = run;
+	set_reg(PC, ENTRY);
+	set_reg(X(11), DEVICE);
+}
+
+TEST(wfit_ends_at_its_time_without_an_interrupt)
+{
+	static const uint32_t code[] = {
+		0xd53be041, /* mrs x1, cntvct_el0 */
+		0x91400421, /* add x1, x1, #4096: 65 us */
+		0xd5031021, /* wfit x1 */
+		0xd53be042, /* mrs x2, cntvct_el0 */
+		0xd503103f, /* wfit xzr: over already */
+		0xd5031001, /* wfet x1 */
+		STR_X3_DEV,
+	};
+
+	machine_of("max");
+	put_words(ENTRY, code, sizeof(code) / 4);
+	expect_exit(KVM_EXIT_MMIO);
+	if (get_reg(X(2)) < get_reg(X(1)))
+		fail("WFIT came back %llu counts early", (unsigned long long)(get_reg(X(1)) - get_reg(X(2))));
+}
+
+TEST(rndr_gives_the_hosts_random_numbers)
+{
+	static const uint32_t code[] = {0xd53b2401 /* mrs x1, rndr */, 0xd53b2422 /* mrs x2, rndrrs */, STR_X3_DEV};
+
+	machine_of("max");
+	put_words(ENTRY, code, 3);
+	expect_exit(KVM_EXIT_MMIO);
+	if (!get_reg(X(1)) || get_reg(X(1)) == get_reg(X(2)))
+		fail("%llx, %llx", (unsigned long long)get_reg(X(1)), (unsigned long long)get_reg(X(2)));
+}
+
 static long init_vcpu(unsigned features)
 {
 	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {features}};

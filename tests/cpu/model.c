@@ -69,7 +69,7 @@ static const struct {
 	{"rcpc2", 0xd9400020},	 /* ldapur x0, [x1] */
 	{"frintts", 0x1e684020}, /* frint32z d0, d1 */
 	{"sb", 0xd50330ff},	 /* sb */
-	{"bf16", 0x1e634020},	  /* bfcvt h0, s1 */
+	{"bf16", 0x1e634020},	 /* bfcvt h0, s1 */
 	{"i8mm", 0x4e82a420},	 /* smmla v0.4s, v1.16b, v2.16b */
 	{"fp16", 0x1ee22820},	 /* fadd h0, h1, h2 */
 	{"ssbs2", 0xd503413f},	 /* msr ssbs, #1 */
@@ -78,6 +78,12 @@ static const struct {
 	{"pan", 0xd500409f},	 /* msr pan, #0 */
 	{"pan", 0xd5384260},	 /* mrs x0, pan */
 	{"pauth", 0xdac10020},	 /* pacia x0, x1 */
+	{"rng", 0xd53b2400},	 /* mrs x0, rndr */
+	{"rng", 0xd53b2420},	 /* mrs x0, rndrrs */
+	{"dit", 0xd503415f},	 /* msr dit, #1 */
+	{"dit", 0xd53b42a0},	 /* mrs x0, dit */
+	{"wfxt", 0xd5031000},	 /* wfet x0 */
+	{"wfxt", 0xd5031020},	 /* wfit x0 */
 	{"pan2", 0xd5087900},	 /* at s1e1rp, x0 */
 	{"uao", 0xd500407f},	 /* msr uao, #0 */
 };
@@ -87,6 +93,7 @@ static void every_switch_takes_its_instruction_away(void **state)
 	struct machine m;
 
 	machine_new(&m, 1);
+	m.cpu->el2.twi = m.cpu->el2.twe = false;
 	for (unsigned i = 0; i < sizeof(examples) / sizeof(examples[0]); i++) {
 		char without[40];
 
@@ -178,11 +185,94 @@ static void what_names_no_model_is_refused_with_the_reason(void **state)
 	}
 }
 
+static uint64_t next_random;
+
+static bool random_source(void *opaque, uint64_t *val)
+{
+	*val = next_random;
+	return next_random;
+}
+
+static void rndr_says_in_the_flags_whether_there_was_a_number(void **state)
+{
+	static const struct cpu_platform platform = {.random = random_source};
+	struct machine m;
+
+	machine_new(&m, 1);
+	use(&m, "max");
+	for (unsigned i = 0; i < 3; i++) {
+		m.cpu->platform = i ? &platform : NULL;
+		next_random = i == 2 ? 0x123456789abcdef0 : 0;
+		LOAD(&m, CODE,
+		     {
+			     0xeb1f03ff, /* cmp xzr, xzr */
+			     0xd53b2400, /* mrs x0, rndr */
+			     0x1a9f17e1, /* cset w1, eq */
+			     0x1a9f57e2, /* cset w2, mi */
+			     0x1a9f37e3, /* cset w3, cs */
+			     0xd4000002, /* hvc #0 */
+		     });
+		cpu_code_changed(m.cpu);
+		m.cpu->env.pc = CODE;
+		m.cpu->env.x[0] = 55;
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[0], next_random);
+		assert_int_equal(m.cpu->env.x[1], i != 2);
+		assert_int_equal(m.cpu->env.x[2], 0);
+		assert_int_equal(m.cpu->env.x[3], 0); /* the comparison's C is gone */
+		assert_int_equal(m.cpu->env.nzcv >> 28, i == 2 ? 0 : 4);
+	}
+	LOAD(&m, CODE, {0xd51b2400 /* msr rndr, x0 */});
+	cpu_code_changed(m.cpu);
+	m.cpu->env.pc = CODE;
+	expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_UNKNOWN, 0), CODE);
+	machine_free(&m);
+}
+
+static void dit_stays_over_exceptions_and_comes_back_from_spsr(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	use(&m, "max");
+	LOAD(&m, CODE,
+	     {
+		     0xd503415f, /* msr dit, #1 */
+		     0xd53b42a0, /* mrs x0, dit */
+		     0xd4000001, /* svc #0 */
+	     });
+	LOAD(&m, VECTORS + 0x200, {0xd53b42a1 /* mrs x1, dit */, 0xd51b42bf /* msr dit, xzr */, 0xd69f03e0 /* eret */});
+	LOAD(&m, CODE + 12, {0xd53b42a2 /* mrs x2, dit */, 0xd4000002 /* hvc #0 */});
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->env.x[0], PSR_DIT);
+	assert_int_equal(m.cpu->env.x[1], PSR_DIT);
+	assert_int_equal(m.cpu->env.x[2], PSR_DIT);
+	machine_free(&m);
+}
+
+/* Arm ARM DDI 0487, "ISS encoding for an exception from a WF* instruction" */
+static void wfit_and_wfet_trap_with_their_register(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	use(&m, "max");
+	LOAD(&m, CODE, {0xd5031023 /* wfit x3 */});
+	expect_trap(m.cpu, ESR_MAKE(EC_WFX, 0x1e00000 | 3 << 5 | 4 | 2), CODE);
+	LOAD(&m, CODE, {0xd503101f /* wfet xzr */});
+	cpu_code_changed(m.cpu);
+	expect_trap(m.cpu, ESR_MAKE(EC_WFX, 0x1e00000 | 31 << 5 | 4 | 3), CODE);
+	machine_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_switch_takes_its_instruction_away),
 		cmocka_unit_test(switches_and_fields_say_the_same),
+		cmocka_unit_test(rndr_says_in_the_flags_whether_there_was_a_number),
+		cmocka_unit_test(dit_stays_over_exceptions_and_comes_back_from_spsr),
+		cmocka_unit_test(wfit_and_wfet_trap_with_their_register),
 		cmocka_unit_test(the_default_is_a_neoverse_n1),
 		cmocka_unit_test(a_cortex_a72_has_no_armv8_1),
 		cmocka_unit_test(what_names_no_model_is_refused_with_the_reason),
