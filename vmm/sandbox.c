@@ -100,6 +100,8 @@ int sandbox_files(const struct sandbox *s, struct vmm_error *err)
 	/* Sockets and the pidfile are removed at the end, and a debugger's may be made later. */
 	allow_directory_of(ruleset, s->control, sockets);
 	allow_directory_of(ruleset, s->gdb, sockets);
+	for (unsigned i = 0; i < s->n_sockets; i++)
+		allow_directory_of(ruleset, s->sockets[i], sockets);
 	allow_directory_of(ruleset, s->pidfile,
 			   LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE |
 				   LANDLOCK_ACCESS_FS_REMOVE_FILE);

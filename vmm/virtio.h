@@ -55,8 +55,9 @@ enum {
 struct virtio_host {
 	uint8_t *ram; /* stays mapped, at one place, as long as there are devices */
 	uint64_t ram_ipa, ram_size;
-	unsigned slot;				      /* of the device that is being made */
-	bool legacy;				      /* version 1 of the transport */
+	unsigned slot;		 /* of the device that is being made */
+	struct sandbox *sandbox; /* where a device says what it still needs; its strings live as long as the device */
+	bool legacy;		 /* version 1 of the transport */
 	void (*message)(void *arg, const char *text); /* a line for the user; any thread */
 	void *arg;
 };

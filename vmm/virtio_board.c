@@ -13,6 +13,7 @@
 
 #include "blk.h"
 #include "board_fdt.h"
+#include "devices.h"
 #include "net.h"
 
 enum { QUEUE_NOTIFY = 0x050 };
@@ -24,6 +25,11 @@ static const struct kind {
 } kinds[] = {
 	[VIRTIO_DISK] = {"disk", blk_check, blk_create},
 	[VIRTIO_NET] = {"net", net_check, net_create},
+	[VIRTIO_SHARE] = {"share", share_check, share_create},
+	[VIRTIO_RNG] = {"rng", rng_check, rng_create},
+	[VIRTIO_CONSOLE] = {"console", vconsole_check, vconsole_create},
+	[VIRTIO_VSOCK] = {"vsock", vsock_check, vsock_create},
+	[VIRTIO_BALLOON] = {"balloon", balloon_check, balloon_create},
 };
 
 int machine_check_virtio(const struct virtio_spec *spec, struct vmm_error *err)
@@ -73,6 +79,7 @@ int virtio_slots_create(struct machine *m, struct vmm_error *err)
 		.ram = m->host_ram,
 		.ram_ipa = m->ram.ipa,
 		.ram_size = m->ram.size,
+		.sandbox = &m->config.sandbox,
 		.legacy = m->config.virtio_legacy,
 		.message = say,
 		.arg = m,

@@ -38,8 +38,13 @@ enum { MACHINE_MAX_VIRTIO = 32 };
 /** What an option makes: a device in one of the board's virtio-mmio slots. */
 enum virtio_kind {
 	VIRTIO_NONE,
-	VIRTIO_DISK, /**< "FILE[,ro|,snapshot][,serial=TEXT]"; FILE may be an nbd URI */
-	VIRTIO_NET,  /**< "user[,hostfwd=...]", "tap=NAME", "passt=SOCKET", with [,mac=ADDRESS] */
+	VIRTIO_DISK,	/**< "FILE[,ro|,snapshot][,serial=TEXT]"; FILE may be an nbd URI */
+	VIRTIO_NET,	/**< "user[,hostfwd=...]", "tap=NAME", "passt=SOCKET", with [,mac=ADDRESS] */
+	VIRTIO_SHARE,	/**< "DIR[,ro][,tag=TAG]" */
+	VIRTIO_RNG,	/**< no argument */
+	VIRTIO_CONSOLE, /**< "pty", "unix:PATH", "file:PATH" */
+	VIRTIO_VSOCK,	/**< "PATH[,cid=N]" */
+	VIRTIO_BALLOON, /**< "SIZE" */
 };
 
 struct virtio_spec {
@@ -58,6 +63,8 @@ struct sandbox {
 		const char *path;
 		bool read_only;
 	} shares[MACHINE_MAX_VIRTIO];
+	unsigned n_sockets;
+	const char *sockets[MACHINE_MAX_VIRTIO]; /**< of devices: removed at the end */
 };
 
 struct machine_config {

@@ -10,8 +10,8 @@ command -v mke2fs >/dev/null || { echo "no mke2fs"; exit 77; }
 [ -z "${MESON_EXE_WRAPPER:-}" ] || { echo "a guest under two emulators takes too long"; exit 77; }
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d) || exit 1
-server=
-trap '[ -z "$server" ] || kill $server; rm -rf "$dir"' EXIT
+server= sockets=
+trap 'kill $server $sockets 2>/dev/null; rm -rf "$dir"' EXIT
 failed=0
 
 expect() { # WHAT COMMAND...
@@ -34,6 +34,15 @@ python3 "$here/net_server.py" "$dir/image" "$forwarded" "$dir/port" >"$dir/serve
 server=$!
 until [ -e "$dir/port" ]; do sleep 0.05; done
 
+# The share has a program for the guest, if there is a compiler for it.
+mkdir "$dir/share"
+head -c 100000 /dev/urandom >"$dir/share/file"
+sum=$(sha256sum <"$dir/share/file" | cut -d ' ' -f 1)
+if "${CROSS_COMPILE:-aarch64-linux-gnu-}gcc" -O -static -o "$dir/share/vsock_guest" "$here/vsock_guest.c" 2>"$dir/err"; then
+	python3 "$here/vsock_host.py" "$dir/vsock" >"$dir/sockets" &
+	sockets=$!
+fi
+
 echo "port=$(cat "$dir/port")" >"$dir/script"
 cat >>"$dir/script" <<'END'
 modprobe crc32c_generic; modprobe ext4
@@ -46,12 +55,23 @@ ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0
 ping -c 1 10.0.2.2
 echo file | nc 10.0.2.2 $port | sha256sum
 nc -l -p 77 -e echo said by the guest & sleep 1; echo forward | nc 10.0.2.2 $port
+modprobe virtio-rng; echo "$(head -c 5000 /dev/hwrng | wc -c) bytes from $(cat /sys/class/misc/hw_random/rng_current)"
+modprobe virtio_console; echo "on the virtio console" >/dev/hvc0
+modprobe 9p; modprobe 9pnet_virtio; mkdir /share; mount -t 9p -o trans=virtio,version=9p2000.L share /share && cd /share
+sha256sum file; mkdir made; echo "written over 9p" >made/new; mv made/new made/moved; ln -s moved made/link; ln made/moved made/hard
+chmod 640 made/moved; cat made/link; ls made | wc -l; rm made/hard; touch -d @1000000000 file; sync; truncate -s 1000 file
+for n in $(seq 200); do : >made/f$n; done; echo "$(ls made | wc -l) names"
+cat /share/../etc/shadow; ls /share/.. >/dev/null && cd /
+modprobe vmw_vsock_virtio_transport; [ ! -x /share/vsock_guest ] || /share/vsock_guest
+free() { awk '/MemFree/ { print $2 }' /proc/meminfo; }
+before=$(free); modprobe virtio_balloon; n=0
+while [ $n -lt 100 ] && [ $((before - $(free))) -lt 60000 ]; do sleep 0.1; n=$((n + 1)); done; [ $n -eq 100 ] || echo "the balloon is full"
 (echo count; head -c 3000000 /dev/zero) | nc 10.0.2.2 $port
 exit
 END
 "$pawl" run --kernel "$guest/Image" --initrd "$guest/initrd.cpio.gz" --smp 2 --append "console=ttyAMA0 quiet pawl.init=run" \
 	--disk "$dir/disk,serial=first" --disk "$dir/image,ro" --disk "$dir/image,snapshot" \
-	--net "user,hostfwd=tcp::$forwarded-:77" <"$dir/script" >"$dir/console" 2>&1
+	--net "user,hostfwd=tcp::$forwarded-:77" --share "$dir/share" --rng --console "file:$dir/hvc0" --vsock "$dir/vsock" --balloon 64M <"$dir/script" >"$dir/console" 2>&1
 expect "the guest powers off" [ $? -eq 0 ]
 expect "a file system on a disk" said "$(sha256sum <"$dir/files/file" | cut -d ' ' -f 1)"
 expect "a serial number, and a read-only disk" said "serial first, read-only 1"
@@ -65,6 +85,20 @@ expect "the gateway answers" said "1 packets received"
 expect "a file from a server of the host" [ "$(grep -cF "$(sha256sum <"$dir/image" | cut -d ' ' -f 1)" "$dir/console")" -eq 2 ]
 expect "a forwarded port" said "said by the guest"
 expect "a stream to the host" grep -q "counted 3000000" "$dir/server"
+
+expect "entropy" said "5000 bytes from virtio_rng.0"
+expect "a second console" grep -q "on the virtio console" "$dir/hvc0"
+expect "a file of a shared folder" said "$sum"
+expect "a file written, renamed and linked there" [ "$(cat "$dir/share/made/link")" = "written over 9p" ]
+expect "its mode, and its links" [ "$(stat -c '%a %h' "$dir/share/made/moved")" = "640 1" ]
+expect "a file's time and size" [ "$(stat -c '%s' "$dir/share/file")" = 1000 ]
+expect "a directory of many names" said "202 names"
+expect "memory in the balloon" grep -q "^the balloon is full" "$dir/console"
+if [ -n "$sockets" ]; then
+	wait $sockets
+	expect "a socket of the host" said "vsock: from the host"
+	expect "... and of the guest" [ "$(tr '\n' ' ' <"$dir/sockets")" = "guest says from the guest OK echoed " ]
+fi
 
 [ $failed -eq 0 ] || sed 's/^/console: /' "$dir/console"
 exit $failed

@@ -67,9 +67,23 @@ refused 2 "--control: the path is empty" --kernel x --control ""
 refused 2 "--no-reboot takes no argument" --kernel x --no-reboot=1
 refused 2 "exclude each other" --kernel x --engine interp --kvm /dev/kvm
 
+refused 2 "--disk: the file's name is empty" --kernel x --disk ,ro
+refused 2 "--disk: ro and snapshot exclude each other" --kernel x --disk a,ro,snapshot
+refused 2 "--net: 'slirp' is none of user" --kernel x --net slirp
+refused 2 "--net: hostfwd: 'tcp:22' is not" --kernel x --net user,hostfwd=tcp:22
+refused 2 "--share: a tag has 1 to" --kernel x --share /,tag=
+refused 2 "--console: 'tty' is none of pty" --kernel x --console tty
+refused 2 "--vsock: '2' is not a guest's CID" --kernel x --vsock x,cid=2
+refused 2 "--balloon: 'much' is not a size" --kernel x --balloon much
+refused 2 "--rng: more devices than the board's 32 slots" --kernel x $(for i in $(seq 33); do echo --rng; done)
+
 refused 1 "/nonexistent: No such file or directory" --kernel /nonexistent
 refused 1 "/: Is a directory" --kernel /
 refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --initrd /nonexistent
+refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --disk /nonexistent
+refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --share /nonexistent
+refused 1 "passt: /nonexistent: No such file or directory" --kernel "$kernel" --net passt=/nonexistent
+refused 1 "--balloon 512M: the guest has no more than that" --kernel "$kernel" --balloon 512M
 : >"$dir/empty"
 refused 1 "$dir/empty: empty" --kernel "$dir/empty"
 refused 1 "$dir/empty: empty" --kernel "$kernel" --initrd "$dir/empty"
