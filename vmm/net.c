@@ -166,7 +166,7 @@ static void deliver_kept(struct net *n)
 	do {
 		while (n->first && !deliver(n, &n->first->h, n->first->data, n->first->len))
 			drop_first(n);
-	} while (n->first && virtq_rearm(q)); /* told when there are buffers again, unless there are some now */
+	} while (n->first && virtq_rearm_for_more(q));
 }
 
 void net_receive(struct net *n, const struct net_header *h, const uint8_t *frame, size_t len)

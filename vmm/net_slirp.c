@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The user network: libslirp, a TCP/IP stack in this process that turns the guest's connections into sockets of the host's.
- * No privileges. The network is 10.0.2.0/24 and fec0::/64: gateway and host .2, name server .3, the guest .15 by DHCP.
+ * The user network: libslirp, a TCP/IP stack in this process that turns the
+ * guest's connections into sockets of the host's. No privileges. The network
+ * is 10.0.2.0/24 and fec0::/64: gateway and host .2, name server .3, the guest
+ * .15 by DHCP.
  *
- * A guest with mergeable buffers and this device's MTU gets packets of up to 64 KiB, which is what makes it fast; TCP's
- * segments from the guest come whole, too. libslirp takes a segment of any size.
+ * A guest with mergeable buffers and this device's MTU gets packets of up to 64
+ * KiB, which is what makes it fast; TCP's segments from the guest come whole,
+ * too. libslirp takes a segment of any size.
  */
 #include "net.h"
 
@@ -58,21 +61,26 @@ wrong:
 	return vmm_fail(err, "hostfwd: '%.150s' is not {tcp|udp}:[ADDRESS]:PORT-[ADDRESS]:PORT", text);
 }
 
-static int parse(struct forward *f, unsigned *n, const char *options, struct vmm_error *err)
+static int parse(struct forward *f, unsigned *n, bool *restricted, const char *options, struct vmm_error *err)
 {
 	*n = 0;
+	*restricted = false;
 	while (*options) {
 		char word[160];
 		size_t len = strcspn(options, ",");
 
 		snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), options);
+		options += len + (options[len] == ',');
+		if (!strcmp(word, "restrict")) {
+			*restricted = true;
+			continue;
+		}
 		if (strncmp(word, "hostfwd=", 8))
 			return vmm_fail(err, "user: unknown option '%s'", word);
 		if (*n == FORWARDS_MAX)
 			return vmm_fail(err, "more than %d forwarded ports", FORWARDS_MAX);
 		if (parse_forward(&f[(*n)++], word + 8, err))
 			return -1;
-		options += len + (options[len] == ',');
 	}
 	return 0;
 }
@@ -80,9 +88,10 @@ static int parse(struct forward *f, unsigned *n, const char *options, struct vmm
 int net_slirp_check(const char *options, struct vmm_error *err)
 {
 	struct forward f[FORWARDS_MAX];
+	bool restricted;
 	unsigned n;
 
-	return parse(f, &n, options, err);
+	return parse(f, &n, &restricted, options, err);
 }
 
 #ifdef HAVE_LIBSLIRP
@@ -177,11 +186,25 @@ static const SlirpCb callbacks = {
 
 /* ---- what the device calls */
 
+/*
+ * IPv4, ARP, IPv6. No fragments of IPv4: what libslirp (4.7) does with them can
+ * be led astray by a hostile guest. With this network's MTU nobody needs to
+ * make any.
+ */
+static bool is_wanted(const uint8_t *frame, size_t len)
+{
+	unsigned type = (unsigned)frame[12] << 8 | frame[13];
+
+	if (type == 0x0800) /* neither "more fragments" nor an offset */
+		return len >= 14 + 20 && !((frame[20] << 8 | frame[21]) & 0x3fff);
+	return type == 0x0806 || type == 0x86dd;
+}
+
 static void slirp_send(struct net_port *p, const struct net_header *h, uint8_t *frame, size_t len)
 {
 	struct net_slirp *s = (struct net_slirp *)p;
 
-	if (h->flags & NET_NEEDS_CSUM && !net_checksum(h, frame, len))
+	if (!is_wanted(frame, len) || (h->flags & NET_NEEDS_CSUM && !net_checksum(h, frame, len)))
 		return;
 	slirp_input(s->slirp, frame, (int)len);
 }
@@ -264,9 +287,10 @@ struct net_port *net_slirp_open(const char *options, struct vmm_error *err)
 		.version = 4, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64, .if_mtu = MTU, .if_mru = MTU};
 	struct net_slirp *s = calloc(1, sizeof(*s));
 	struct forward forward[FORWARDS_MAX];
+	bool restricted;
 	unsigned n;
 
-	if (!s || parse(forward, &n, options, err)) {
+	if (!s || parse(forward, &n, &restricted, options, err)) {
 		if (!s)
 			vmm_fail(err, "no memory for the user network");
 		free(s);
@@ -277,6 +301,7 @@ struct net_port *net_slirp_open(const char *options, struct vmm_error *err)
 		.features = 1u << NET_F_CSUM | 1u << NET_F_GUEST_CSUM | 1u << NET_F_HOST_TSO4 | 1u << NET_F_HOST_TSO6,
 		.mtu = MTU,
 	};
+	config.restricted = restricted;
 	inet_pton(AF_INET, "10.0.2.0", &config.vnetwork);
 	inet_pton(AF_INET, "255.255.255.0", &config.vnetmask);
 	inet_pton(AF_INET, "10.0.2.2", &config.vhost);

@@ -87,6 +87,7 @@ struct virtq {
 	bool again; /* there is more to do than one turn may take */
 	bool event_idx, indirect;
 	uint16_t size, next_avail, next_used;
+	uint16_t seen;	    /* the driver's index when it was looked at last */
 	uint16_t signalled; /* next_used when the driver was told last */
 	bool signalled_valid;
 	const uint8_t *desc, *avail;
@@ -198,6 +199,8 @@ void virtq_unpop(struct virtq *q, unsigned n);
 /* Ask for no notification, and ask for one; the second says whether buffers have come before that. */
 void virtq_quiet(struct virtq *q);
 bool virtq_rearm(struct virtq *q);
+/* The same when what is there is not enough: whether more has come than virtq_pop() has seen. */
+bool virtq_rearm_for_more(struct virtq *q);
 bool virtq_wants_interrupt(struct virtq *q);
 /*
  * For queues of requests: handle() each buffer, in vd->chain, until there is none; it returns the bytes written.

@@ -144,6 +144,7 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *c)
 	if (!q->ready || q->vd->broken)
 		return false;
 	idx = load16(q->avail + RING_IDX);
+	q->seen = idx;
 	waiting = (uint16_t)(idx - q->next_avail);
 	if (!waiting)
 		return false;
@@ -199,17 +200,28 @@ void virtq_quiet(struct virtq *q)
 		store16(q->used + RING_FLAGS, USED_NO_NOTIFY);
 }
 
-bool virtq_rearm(struct virtq *q)
+/* Ask to be told of the buffer after index; whether it is there. */
+static bool rearm(struct virtq *q, uint16_t index)
 {
 	if (!q->ready || q->vd->broken)
 		return false;
 	if (q->event_idx)
-		store16(q->used + RING_ENTRIES + (size_t)q->size * USED_ENTRY, q->next_avail);
+		store16(q->used + RING_ENTRIES + (size_t)q->size * USED_ENTRY, index);
 	else
 		store16(q->used + RING_FLAGS, 0);
 	/* The driver writes its index, then looks at ours; we the other way round. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return load16(q->avail + RING_IDX) != q->next_avail;
+	return load16(q->avail + RING_IDX) != index;
+}
+
+bool virtq_rearm(struct virtq *q)
+{
+	return rearm(q, q->next_avail);
+}
+
+bool virtq_rearm_for_more(struct virtq *q)
+{
+	return rearm(q, q->seen);
 }
 
 bool virtq_wants_interrupt(struct virtq *q)

@@ -166,6 +166,26 @@ static void a_long_frame_fills_several_buffers_if_they_may_be_merged(void **stat
 	assert_false(used(&d, RX, &head, &len));
 }
 
+static void a_long_frame_waits_until_there_are_enough_buffers(void **state)
+{
+	static uint8_t frame[5000];
+	struct net_header h = {0};
+	uint16_t head;
+	uint32_t len;
+
+	start(&wire.port, 1 << NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX);
+	for (unsigned i = 0; i < 3; i++)
+		rx_buffer(1500);
+	kick(&d, RX);
+	net_receive((struct net *)d.vd, &h, frame, sizeof(frame));
+	assert_false(used(&d, RX, &head, &len));
+	assert_int_equal(d.q[RX].used[2 + Q_SIZE * 4], 3); /* avail_event: of the fourth it wants to know */
+	rx_buffer(1500);
+	kick(&d, RX);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(used(&d, RX, &head, &len));
+}
+
 static void a_frame_that_fits_no_buffer_is_lost_and_the_buffer_is_not(void **state)
 {
 	static uint8_t frame[5000];
@@ -428,6 +448,7 @@ static void wrong_options_are_refused(void **state)
 					  "user,hostfwd=tcp::1:-:2"};
 	static const char *const good[] = {
 		"user",
+		"user,restrict",
 		"user,mac=52:54:00:12:34:56",
 		"user,hostfwd=tcp::8022-:22",
 		"tap=tap0",
@@ -453,6 +474,7 @@ int main(void)
 		T(a_frame_from_the_guest_goes_out_without_its_header),
 		T(a_frame_for_the_guest_fills_a_buffer),
 		T(a_long_frame_fills_several_buffers_if_they_may_be_merged),
+		T(a_long_frame_waits_until_there_are_enough_buffers),
 		T(a_frame_that_fits_no_buffer_is_lost_and_the_buffer_is_not),
 		T(frames_wait_for_buffers_in_their_order),
 		T(a_buffer_without_room_for_the_header_breaks_the_device),
