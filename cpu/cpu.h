@@ -244,6 +244,8 @@ void cpu_group_free(struct cpu_group *g); /* after its PEs */
 void cpu_group_set_stage2(struct cpu_group *g, const struct stage2 *s2);
 /* The same stop without a new table: after clearing dirty bits, so that the next store to a page is seen again. */
 void cpu_group_flush_tlbs(struct cpu_group *g);
+/* The same stop around a function, which must not wait for anything that a PE does. */
+void cpu_group_stopped(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg);
 /* Host counter of the system timer, CNTFRQ Hz; monotonic, the only clock a guest sees. */
 enum { CPU_CNTFRQ = 62500000 };
 uint64_t cpu_group_counter(const struct cpu_group *g);

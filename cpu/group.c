@@ -296,7 +296,7 @@ void group_sync(struct cpu *cpu)
 
 /* ---- the stop: any thread that is not a PE inside cpu_run */
 
-static void stop_and(struct cpu_group *g, bool set, const struct stage2 *s2)
+static void stop_and(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg)
 {
 	unsigned n;
 
@@ -312,8 +312,8 @@ static void stop_and(struct cpu_group *g, bool set, const struct stage2 *s2)
 		while (atomic_load(&g->slot[i].running))
 			wait_locked(g);
 	}
-	if (set)
-		atomic_store_explicit(&g->s2, s2, memory_order_release);
+	if (fn)
+		fn(g, arg);
 	n = atomic_load(&g->n_slots);
 	for (unsigned i = 0; i < n; i++) {
 		struct pe_slot *s = &g->slot[i];
@@ -329,14 +329,24 @@ static void stop_and(struct cpu_group *g, bool set, const struct stage2 *s2)
 	pthread_mutex_unlock(&g->lock);
 }
 
+static void store_stage2(struct cpu_group *g, void *s2)
+{
+	atomic_store_explicit(&g->s2, (const struct stage2 *)s2, memory_order_release);
+}
+
 void cpu_group_set_stage2(struct cpu_group *g, const struct stage2 *s2)
 {
-	stop_and(g, true, s2);
+	stop_and(g, store_stage2, (void *)(uintptr_t)s2);
 }
 
 void cpu_group_flush_tlbs(struct cpu_group *g)
 {
-	stop_and(g, false, NULL);
+	stop_and(g, NULL, NULL);
+}
+
+void cpu_group_stopped(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg)
+{
+	stop_and(g, fn, arg);
 }
 
 /* ---- the system counter */

@@ -21,7 +21,8 @@ struct stage2_range {
 	unsigned log_tag; /* with dirty: what cpu_platform.log_dirty is told; 0: it is not asked */
 	/*
 	 * Which pages the host is known to have, two bits per 4 KiB page: readable, writable. Set atomically when a page is
-	 * first used. A page that the host does not have is a fault with FSC_UNBACKED; one that it takes away later is not seen.
+	 * first used. A page that the host does not have is a fault with FSC_UNBACKED. Who takes one away clears its bits
+	 * while no PE runs.
 	 */
 	unsigned long *backed;
 	void *owner; /* of whoever made the table; not for the PE */

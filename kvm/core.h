@@ -39,6 +39,8 @@ enum {
 	VM_HW_WATCHPOINTS = 4 /* the PE model's ID_AA64DFR0_EL1 */
 };
 long vm_create(unsigned long type); /* descriptor or -errno */
+/* pawl_change_memory */
+int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg);
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 long vm_check_extension(struct vm *vm, unsigned long cap); /* vm NULL: /dev/kvm is asked */
@@ -47,6 +49,7 @@ bool vm_is_foreign(const struct vm *vm);		   /* dead, or made before a fork: eve
 struct vm_priv {				   /* vm.c */
 	_Atomic unsigned refs;			   /* descriptors of the VM, its vcpus and devices */
 	unsigned generation;			   /* file_generation() at creation */
+	struct vm *next_vm;			   /* vm.c: of this process; under all_vms_lock */
 	struct kvm_coalesced_mmio_ring *coalesced; /* a page of the VM's memfd */
 	int coalesced_fd;			   /* our own descriptor of it */
 	struct coalesced_zone *zones;		   /* coalesced.c; under vm->lock */
@@ -218,6 +221,8 @@ static inline void vcpu_commit_pc(struct vcpu *vcpu)
 int memslot_vm_init(struct vm *vm);
 void memslot_vm_destroy(struct vm *vm);
 int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region);
+/* fn(arg), with no PE of these VMs (a list by next_vm, under all_vms_lock) in the guest that uses this memory of the process */
+int memslot_change_memory(struct vm *vms, uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg);
 int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);
 int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log);
 int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log);

@@ -142,6 +142,11 @@ PUBLIC int pawl_set_lint(int fd, void (*report)(void *arg, const struct pawl_fin
 	return result(vm ? 0 : -EINVAL);
 }
 
+PUBLIC int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void *arg)
+{
+	return vm_change_memory((uintptr_t)addr, (uintptr_t)addr + length, change, arg);
+}
+
 PUBLIC int pawl_close(int fd)
 {
 	return result(file_close(fd));

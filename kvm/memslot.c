@@ -15,7 +15,7 @@
 
 #include "core.h"
 
-enum { MAX_SLOTS = 32767 };
+enum { MAX_SLOTS = 32767, GUEST_PAGE = 1 << IR_PAGE_SHIFT /* bytes; of the bitmaps */ };
 static const uint64_t MAX_PAGES = 0x7fffffff;
 static const uint64_t HVA_LIMIT = 1ull << 56; /* above are tags, or no addresses at all */
 
@@ -433,4 +433,86 @@ int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
 	}
 	pthread_rwlock_unlock(&m->readers_lock);
 	return err;
+}
+
+/* ---- the client's memory changes */
+
+struct change {
+	uint64_t from, to; /* in this process */
+	int (*fn)(void *arg);
+	void *arg;
+	int result;
+	struct vm *vm; /* whose PEs are being stopped */
+};
+
+static bool concerns(const struct memslots *m, const struct change *c)
+{
+	for (unsigned i = 0; i < m->count; i++)
+		if (m->sorted[i]->hva < c->to && m->sorted[i]->hva + m->sorted[i]->size > c->from)
+			return true;
+	return false;
+}
+
+/* What is known of the pages is not true any more. */
+static void forget_pages(struct memslots *m, const struct change *c)
+{
+	enum { BITS = 8 * sizeof(unsigned long) };
+
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct memslot *s = m->sorted[i];
+		uint64_t first = c->from > s->hva ? (c->from - s->hva) >> IR_PAGE_SHIFT : 0;
+		uint64_t end = c->to < s->hva ? 0 : (c->to - s->hva + GUEST_PAGE - 1) >> IR_PAGE_SHIFT;
+
+		if (end > s->size >> IR_PAGE_SHIFT)
+			end = s->size >> IR_PAGE_SHIFT;
+		for (uint64_t bit = first * 2; bit < end * 2;) {
+			if (bit % BITS == 0 && bit + BITS <= end * 2) {
+				s->backed[bit / BITS] = 0;
+				bit += BITS;
+			} else {
+				s->backed[bit / BITS] &= ~(1ul << bit % BITS);
+				bit++;
+			}
+		}
+	}
+}
+
+static void change_from(struct vm *vm, struct change *c);
+
+static void change_stopped(struct cpu_group *g, void *arg)
+{
+	struct change *c = arg;
+	struct vm *vm = c->vm;
+	struct memslots *m = vm->memslots;
+
+	pthread_rwlock_wrlock(&m->readers_lock);
+	change_from(vm->priv->next_vm, c);
+	forget_pages(m, c);
+	pthread_rwlock_unlock(&m->readers_lock);
+}
+
+/* With the PEs stopped of this VM and those behind it that have something to do with it. */
+static void change_from(struct vm *vm, struct change *c)
+{
+	bool done = false;
+
+	for (; vm && !done; vm = vm->priv->next_vm) {
+		pthread_mutex_lock(&vm->memslots->lock);
+		if (concerns(vm->memslots, c)) {
+			c->vm = vm;
+			cpu_group_stopped(vm->group, change_stopped, c);
+			done = true;
+		}
+		pthread_mutex_unlock(&vm->memslots->lock);
+	}
+	if (!done)
+		c->result = c->fn(c->arg);
+}
+
+int memslot_change_memory(struct vm *vms, uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg)
+{
+	struct change c = {.from = from, .to = to, .fn = fn, .arg = arg};
+
+	change_from(vms, &c);
+	return c.result;
 }

@@ -17,6 +17,51 @@
 #include "memslot.h"
 #include "vgic.h"
 
+/* ---- all there are: for changes of the process's memory, which may concern any of them */
+
+static pthread_mutex_t all_vms_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct vm *all_vms;     /* under all_vms_lock */
+static _Atomic unsigned n_vms; /* changed under it */
+
+static void all_vms_add(struct vm *vm)
+{
+	pthread_mutex_lock(&all_vms_lock);
+	vm->priv->next_vm = all_vms;
+	all_vms = vm;
+	atomic_fetch_add(&n_vms, 1);
+	pthread_mutex_unlock(&all_vms_lock);
+}
+
+static void all_vms_remove(struct vm *vm)
+{
+	pthread_mutex_lock(&all_vms_lock);
+	for (struct vm **p = &all_vms; *p; p = &(*p)->priv->next_vm) {
+		if (*p == vm) {
+			*p = vm->priv->next_vm;
+			atomic_fetch_sub(&n_vms, 1);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&all_vms_lock);
+}
+
+/* In a handler that interrupted KVM_RUN its PE cannot be waited for: there it is as if nobody had told us. */
+int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg)
+{
+	int result;
+
+	if (!atomic_load_explicit(&n_vms, memory_order_relaxed) || vcpu_current())
+		return fn(arg);
+	pthread_mutex_lock(&all_vms_lock);
+	if (all_vms && all_vms->priv->generation != file_generation()) { /* a child of fork: they are not ours */
+		all_vms = NULL;
+		atomic_store(&n_vms, 0);
+	}
+	result = memslot_change_memory(all_vms, from, to, fn, arg);
+	pthread_mutex_unlock(&all_vms_lock);
+	return result;
+}
+
 /* ---- lifetime */
 
 void vm_get(struct vm *vm)
@@ -28,6 +73,7 @@ static void vm_destroy(struct vm *vm)
 {
 	struct vm_priv *p = vm->priv;
 
+	all_vms_remove(vm);
 	if (vm->eventfd)
 		eventfd_vm_destroy(vm);
 	for (unsigned i = 0; i < atomic_load(&vm->n_vcpus); i++)
@@ -136,6 +182,7 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 		err = eventfd_vm_init(vm);
 	if (err)
 		goto fail;
+	all_vms_add(vm);
 	*out = vm;
 	return 0;
 fail:

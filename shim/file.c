@@ -199,16 +199,104 @@ static void *map_pawl(void *addr, size_t length, int prot, int flags, int fd, of
 	return p;
 }
 
+NEXT(int, munmap, void *, size_t)
+NEXT(int, mprotect, void *, size_t, int)
+NEXT(void *, mremap, void *, size_t, size_t, int, ...)
+
+/* A change of the program's memory, which may be a guest's: libpawl makes it while no vcpu uses it. */
+struct change {
+	enum { MAP, UNMAP, PROTECT, REMAP } what;
+	void *addr, *to, *result;
+	size_t length, new_length;
+	int prot, flags, fd;
+	off64_t offset;
+};
+
+static int change(void *arg)
+{
+	struct change *c = arg;
+
+	switch (c->what) {
+	case MAP:
+		c->result = next_mmap64()(c->addr, c->length, c->prot, c->flags, c->fd, c->offset);
+		return c->result == MAP_FAILED ? -1 : 0;
+	case UNMAP: return next_munmap()(c->addr, c->length);
+	case PROTECT: return next_mprotect()(c->addr, c->length, c->prot);
+	default:
+		c->result = next_mremap()(c->addr, c->length, c->new_length, c->flags, c->to);
+		return c->result == MAP_FAILED ? -1 : 0;
+	}
+}
+
+static int make_change(struct change *c, void *addr, size_t length)
+{
+	int ret, err;
+
+	if (preload_inside)
+		return change(c);
+	preload_inside++;
+	ret = pawl_change_memory(addr, length, change, c);
+	err = errno;
+	preload_inside--;
+	errno = err;
+	return ret;
+}
+
+static void *map_over(void *addr, size_t length, int prot, int flags, int fd, off64_t offset)
+{
+	struct change c = {
+		.what = MAP, .addr = addr, .length = length, .prot = prot, .flags = flags, .fd = fd, .offset = offset};
+
+	make_change(&c, addr, length);
+	return c.result;
+}
+
 EXPORT void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	return maps_pawl(flags, fd) ? map_pawl(addr, length, prot, flags, fd, offset)
-				    : next_mmap()(addr, length, prot, flags, fd, offset);
+	if (maps_pawl(flags, fd))
+		return map_pawl(addr, length, prot, flags, fd, offset);
+	if (flags & MAP_FIXED)
+		return map_over(addr, length, prot, flags, fd, offset);
+	return next_mmap()(addr, length, prot, flags, fd, offset);
 }
 
 EXPORT void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off64_t offset)
 {
-	return maps_pawl(flags, fd) ? map_pawl(addr, length, prot, flags, fd, offset)
-				    : next_mmap64()(addr, length, prot, flags, fd, offset);
+	if (maps_pawl(flags, fd))
+		return map_pawl(addr, length, prot, flags, fd, offset);
+	if (flags & MAP_FIXED)
+		return map_over(addr, length, prot, flags, fd, offset);
+	return next_mmap64()(addr, length, prot, flags, fd, offset);
+}
+
+EXPORT int munmap(void *addr, size_t length)
+{
+	struct change c = {.what = UNMAP, .addr = addr, .length = length};
+
+	return make_change(&c, addr, length);
+}
+
+EXPORT int mprotect(void *addr, size_t length, int prot)
+{
+	struct change c = {.what = PROTECT, .addr = addr, .length = length, .prot = prot};
+
+	return make_change(&c, addr, length);
+}
+
+/* Where it goes to with MREMAP_FIXED is a second range; all of memory is asked for then. */
+EXPORT void *mremap(void *addr, size_t length, size_t new_length, int flags, ...)
+{
+	struct change c = {.what = REMAP, .addr = addr, .length = length, .new_length = new_length, .flags = flags};
+	va_list ap;
+
+	va_start(ap, flags);
+	c.to = flags & MREMAP_FIXED ? va_arg(ap, void *) : NULL;
+	va_end(ap);
+	if (flags & MREMAP_FIXED)
+		make_change(&c, NULL, SIZE_MAX);
+	else
+		make_change(&c, addr, length > new_length ? length : new_length);
+	return c.result;
 }
 
 /* ---- close, and what closes on the way. dup() and fcntl() need nothing: libpawl knows its descriptors by inode. */

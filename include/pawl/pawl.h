@@ -119,6 +119,15 @@ int pawl_ioctl(int fd, unsigned long request, void *arg);
  */
 void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 
+/**
+ * Change memory of this process that may be guest memory: unmap it, map something else there, protect it. change(arg) is
+ * called with no vcpu of a VM whose slots have some of it in the guest, and its result returned. After that KVM_RUN fails
+ * with EFAULT where the guest uses what is not there, or not writable, any more; without this call that would be a
+ * SIGSEGV. change() calls nothing of this library. The preload library does it for mmap(), munmap(), mremap() and
+ * mprotect() of the program.
+ */
+int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void *arg);
+
 /** close() of a pawl descriptor. An object goes when its last descriptor is closed. */
 int pawl_close(int fd);
 

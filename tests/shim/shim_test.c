@@ -35,6 +35,9 @@ void (*__sysv_signal(int sig, void (*handler)(int)))(int);
 static struct {
 	ino_t ino[8];
 	int opened, opened_flags, released, ioctls, maps, signals;
+	int changes;
+	void *changed;
+	size_t changed_length;
 	unsigned long request;
 	void *arg;
 	int (*during_ioctl)(void); /* what an ioctl does; its errno if not 0 */
@@ -117,6 +120,14 @@ void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t of
 	return mmap(addr, length, prot, flags, fd, offset);
 }
 
+int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void *arg)
+{
+	pawl.changes++;
+	pawl.changed = addr;
+	pawl.changed_length = length;
+	return change(arg);
+}
+
 void pawl_signal_ran(void)
 {
 	pawl.signals++;
@@ -127,6 +138,29 @@ static int clean(void **state)
 {
 	memset(&pawl, 0, sizeof(pawl));
 	return 0;
+}
+
+/* ---- Memory */
+
+static void changes_of_the_programs_memory_are_made_by_the_library(void **state)
+{
+	char *p = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
+
+	assert_int_equal(pawl.changes, 0); /* nothing was there before */
+	assert_int_equal(mprotect(p + 4096, 4096, PROT_READ), 0);
+	assert_int_equal(pawl.changes, 1);
+	assert_ptr_equal(pawl.changed, p + 4096);
+	assert_int_equal(pawl.changed_length, 4096);
+	q = mmap(p, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	assert_ptr_equal(q, p);
+	assert_ptr_equal(pawl.changed, p);
+	q = mremap(p, 3 * 4096, 4096, 0);
+	assert_ptr_equal(q, p);
+	assert_int_equal(pawl.changed_length, 3 * 4096);
+	assert_int_equal(munmap(p, 4096), 0);
+	assert_int_equal(pawl.changes, 4);
+	assert_int_equal(mprotect((void *)1, 1, PROT_READ), -1);
+	assert_int_equal(errno, EINVAL);
 }
 
 /* ---- Descriptors */
@@ -470,6 +504,7 @@ static void a_handler_that_interrupts_an_ioctl_can_make_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(changes_of_the_programs_memory_are_made_by_the_library, clean),
 		cmocka_unit_test_setup(every_open_of_dev_kvm_is_the_librarys, clean),
 		cmocka_unit_test_setup(other_files_are_the_c_librarys_with_their_mode, clean),
 		cmocka_unit_test_setup(the_file_looks_like_a_character_device, clean),

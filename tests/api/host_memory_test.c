@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory of a slot that the client takes away and gives back: EFAULT from KVM_RUN, never a signal (pawl_change_memory). */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "harness.h"
+
+#define SLOT 0x60000000ull
+enum { PAGES = 4 };
+#define LDR_X0_X20 0xf9400280u
+#define STR_X1_X20 0xf9000281u
+
+static uint8_t *host;
+
+struct change {
+	int prot; /* -1: unmap */
+	unsigned first, n;
+};
+
+static int apply(void *arg)
+{
+	const struct change *c = arg;
+
+	return c->prot < 0 ? munmap(host + c->first * 4096, c->n * 4096ul)
+			   : mprotect(host + c->first * 4096, c->n * 4096ul, c->prot);
+}
+
+static void change(int prot, unsigned first, unsigned n)
+{
+	struct change c = {prot, first, n};
+
+	expect_eq(pawl_change_memory(host + first * 4096, n * 4096ul, apply, &c), 0);
+}
+
+static void map(unsigned first, unsigned n)
+{
+	void *p = mmap(host + first * 4096, n * 4096ul, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		       -1, 0);
+
+	expect_eq(p == host + first * 4096, 1);
+}
+
+#define memory_guest(...) \
+	do { \
+		guest(__VA_ARGS__); \
+		add_memory(); \
+	} while (0)
+
+static void add_memory(void)
+{
+	struct kvm_userspace_memory_region r = {.slot = 2, .guest_phys_addr = SLOT, .memory_size = PAGES * 4096ul};
+
+	host = mmap(NULL, PAGES * 4096ul, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r.userspace_addr = (uintptr_t)host;
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
+	set_reg(X(20), SLOT);
+}
+
+TEST(memory_that_is_protected_after_its_first_use_is_efault_until_it_is_given_back)
+{
+	memory_guest(STR_X1_X20, LDR_X0_X20, STR_X1_X20, NOP);
+	set_reg(X(1), 5);
+	debug(STEP);
+	expect_step(ENTRY + 4, HSR_EXECUTED);
+	change(PROT_NONE, 0, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		expect_error(EFAULT);
+		expect_pc(ENTRY + 4);
+	}
+	change(PROT_READ, 0, 1);
+	expect_step(ENTRY + 8, HSR_EXECUTED);
+	expect_reg(X(0), 5);
+	expect_error(EFAULT); /* the store */
+	expect_pc(ENTRY + 8);
+	change(PROT_READ | PROT_WRITE, 0, 1);
+	expect_step(ENTRY + 12, HSR_EXECUTED);
+	munmap(host, PAGES * 4096ul);
+}
+
+TEST(memory_that_is_unmapped_is_efault_and_what_is_mapped_there_later_is_the_guests)
+{
+	memory_guest(STR_X1_X20, LDR_X0_X20, NOP);
+	debug(STEP);
+	set_reg(X(1), 7);
+	expect_step(ENTRY + 4, HSR_EXECUTED);
+	change(-1, 0, PAGES);
+	expect_error(EFAULT);
+	map(0, PAGES);
+	memcpy(host, &(uint64_t){9}, 8);
+	expect_step(ENTRY + 8, HSR_EXECUTED);
+	expect_reg(X(0), 9);
+	munmap(host, PAGES * 4096ul);
+}
+
+TEST(only_the_pages_that_change_are_concerned)
+{
+	memory_guest(STR_X1_X20, STR_X1_X20, STR_X1_X20, NOP);
+	debug(STEP);
+	expect_step(ENTRY + 4, HSR_EXECUTED);
+	change(PROT_NONE, 1, 2);
+	expect_step(ENTRY + 8, HSR_EXECUTED);
+	set_reg(X(20), SLOT + 0x2000);
+	expect_error(EFAULT);
+	set_reg(X(20), SLOT + 0x3000);
+	expect_step(ENTRY + 12, HSR_EXECUTED);
+	munmap(host, PAGES * 4096ul);
+}
+
+TEST(code_that_is_taken_away_is_efault_too)
+{
+	memory_guest(NOP);
+	memcpy(host, (uint32_t[]){NOP, NOP, NOP}, 12);
+	set_reg(PC, SLOT);
+	debug(STEP);
+	expect_step(SLOT + 4, HSR_EXECUTED);
+	change(PROT_NONE, 0, 1);
+	expect_error(EFAULT);
+	change(PROT_READ, 0, 1);
+	expect_step(SLOT + 8, HSR_EXECUTED);
+	munmap(host, PAGES * 4096ul);
+}
+
+static _Atomic bool stop;
+
+static void *take_away_and_give_back(void *arg)
+{
+	for (unsigned i = 0; !atomic_load(&stop); i++) {
+		struct change none = {i % 2 ? PROT_NONE : PROT_READ, 0, PAGES},
+			      all = {PROT_READ | PROT_WRITE, 0, PAGES};
+
+		pawl_change_memory(host, PAGES * 4096ul, apply, &none);
+		pawl_change_memory(host, PAGES * 4096ul, apply, &all);
+	}
+	return NULL;
+}
+
+TEST(a_vcpu_that_runs_meanwhile_gets_efault_and_no_signal)
+{
+	pthread_t t;
+	unsigned faults = 0, exits = 0;
+
+	memory_guest(STR_X1_X20, LDR_X0_X20, ADD_X1_1, STR_X3_DEV, 0x17fffffc /* b .-16 */);
+	atomic_store(&stop, false);
+	pthread_create(&t, NULL, take_away_and_give_back, NULL);
+	while (exits < 3000 || !faults) {
+		long ret = run();
+
+		if (ret == -EFAULT)
+			faults++;
+		else
+			expect_eq(ret, 0);
+		exits += ret == 0;
+		expect_eq(get_reg(X(1)), exits);
+	}
+	atomic_store(&stop, true);
+	pthread_join(t, NULL);
+	munmap(host, PAGES * 4096ul);
+}
+
+TEST(two_vms_may_share_what_changes)
+{
+	struct machine first;
+
+	memory_guest(STR_X1_X20, STR_X1_X20, NOP);
+	debug(STEP);
+	expect_step(ENTRY + 4, HSR_EXECUTED);
+	first = m;
+	{
+		uint8_t *shared = host;
+		struct kvm_userspace_memory_region r = {.slot = 3,
+							.guest_phys_addr = SLOT + 0x100000,
+							.memory_size = 4096,
+							.userspace_addr = (uintptr_t)shared};
+
+		guest(STR_X1_X20, STR_X1_X20, NOP);
+		expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
+		set_reg(X(20), SLOT + 0x100000);
+		debug(STEP);
+		expect_step(ENTRY + 4, HSR_EXECUTED);
+		change(PROT_NONE, 0, 1);
+		expect_error(EFAULT);
+		machine_free();
+	}
+	m = first;
+	expect_error(EFAULT);
+	change(PROT_READ | PROT_WRITE, 0, 1);
+	expect_step(ENTRY + 8, HSR_EXECUTED);
+	munmap(host, PAGES * 4096ul);
+}
