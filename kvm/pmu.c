@@ -474,7 +474,7 @@ int pmu_client_get(struct vcpu *vcpu, uint32_t enc, uint64_t *val)
 	return 0;
 }
 
-/* The client restores state: no side effects, and the SET registers replace. */
+/* The client restores state: no side effects, and both of a SET and a CLR register replace, as both are listed. */
 int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val)
 {
 	struct vcpu_pmu *p = vcpu->pmu;
@@ -490,12 +490,12 @@ int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val)
 			atomic_store(&vcpu->vm->priv->pmu_counters, n);
 		set_pmcr(vcpu, val);
 		break;
-	case CNTENSET: p->enable = bits; break;
-	case INTENSET: p->inten = bits; break;
-	case OVSSET: p->overflow = bits; break;
-	case CNTENCLR: p->enable &= ~bits; break;
-	case INTENCLR: p->inten &= ~bits; break;
-	case OVSCLR: p->overflow &= ~bits; break;
+	case CNTENSET:
+	case CNTENCLR: p->enable = bits; break;
+	case INTENSET:
+	case INTENCLR: p->inten = bits; break;
+	case OVSSET:
+	case OVSCLR: p->overflow = bits; break;
 	case SWINC: break;
 	default: reg_write(vcpu, reg, i, val); break;
 	}
