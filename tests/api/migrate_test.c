@@ -320,3 +320,73 @@ TEST(what_was_restored_is_what_is_read)
 	expect_eq(memcmp(s.its, first.its, sizeof(s.its)), 0);
 	close(its);
 }
+
+/* ---- GICv2: no lines in its state, but the source of an SGI */
+
+#define GICC 0x08010000ull
+static const struct run v2_runs[] = {
+	{KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x008, 4},  {KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x000, 4},
+	{KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x100, 8},  {KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0xc00, 16},
+	{KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x400, 64}, {KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x820, 32},
+	{KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x200, 8},  {KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x300, 8},
+	{KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0xf20, 16}, {KVM_DEV_ARM_VGIC_GRP_CPU_REGS, 0x00, 12},
+	{KVM_DEV_ARM_VGIC_GRP_CPU_REGS, 0x1c, 4},    {KVM_DEV_ARM_VGIC_GRP_CPU_REGS, 0xd0, 4},
+};
+enum { N_V2_RUNS = sizeof(v2_runs) / sizeof(v2_runs[0]) };
+
+static void machine_v2(void)
+{
+	struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V2};
+
+	guest_with(WITHOUT_GIC, STR_X3_DEV, UNMASK_IRQ, WFI, 0x17ffffff /* b .-4 */);
+	put_words(VECTORS + 0x280,
+		  (const uint32_t[]){0xb9400d80 /* ldr w0, [x12, #12] */, 0xb9001180 /* str w0, [x12, #16] */,
+				     STR_X0_DEV, ERET},
+		  4);
+	set_reg(X(12), GICC);
+	expect_eq(call(m.vm, KVM_CREATE_DEVICE, &d), 0);
+	m.gic = (int)d.fd;
+	put(m.gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, N_IRQS);
+	put(m.gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_DIST, DIST);
+	put(m.gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_CPU, GICC);
+	expect_eq(attr(m.gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+}
+
+TEST(a_gicv2_moves_with_what_is_pending_and_who_sent_it)
+{
+	const uint32_t dist = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, cpu = KVM_DEV_ARM_VGIC_GRP_CPU_REGS;
+	static uint32_t val[N_V2_RUNS][16];
+
+	machine_v2();
+	put(m.gic, dist, 0x000, 1);
+	put(m.gic, dist, 0x104, 3u << 8);
+	put(m.gic, dist, 0xc08, 2u << 18); /* 41 is an edge */
+	put(m.gic, dist, 0x400, 0x40);	   /* SGI 0 comes after 41 */
+	put(m.gic, dist, 0x828, 0x0101);
+	put(m.gic, cpu, 0x00, 1);
+	put(m.gic, cpu, 0x04, 0xf0 >> 3);
+	expect_exit(KVM_EXIT_MMIO);
+	m.run->immediate_exit = 1;
+	expect_error(EINTR);
+	line(SPI_EDGE, 1);
+	put(m.gic, dist, 0xf20, 1);	  /* SGI 0 from CPU 0 */
+	put(m.gic, dist, 0x304, 1u << 8); /* 40 is active */
+	for (unsigned i = 0; i < N_V2_RUNS; i++)
+		for (unsigned k = 0; k < v2_runs[i].bytes / 4; k++)
+			val[i][k] = (uint32_t)read_attr(m.gic, v2_runs[i].group, v2_runs[i].first + 4 * k);
+	machine_free();
+
+	machine_v2();
+	for (unsigned i = 0; i < N_V2_RUNS; i++)
+		for (unsigned k = 0; k < v2_runs[i].bytes / 4; k++)
+			put(m.gic, v2_runs[i].group, v2_runs[i].first + 4 * k, val[i][k]);
+	for (unsigned i = 0; i < N_V2_RUNS; i++)
+		for (unsigned k = 0; k < v2_runs[i].bytes / 4; k++)
+			expect_eq((uint32_t)read_attr(m.gic, v2_runs[i].group, v2_runs[i].first + 4 * k), val[i][k]);
+	set_reg(PC, ENTRY + 4);
+	line(SPI_LEVEL, 1); /* not while it is active */
+	expect_eq(taken(), SPI_EDGE);
+	expect_eq(taken(), 0); /* from CPU 0 */
+	put(m.gic, dist, 0x384, 1u << 8);
+	expect_eq(taken(), SPI_LEVEL);
+}
