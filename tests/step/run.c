@@ -341,6 +341,63 @@ TEST(row_61_debugging_is_each_vcpus_own)
 	free_second(&s);
 }
 
+/* One vcpu's thread: steps a loop of four instructions, all on its own. */
+struct stepper {
+	int fd;
+	struct kvm_run *run;
+	uint64_t entry;
+	const char *wrong; /* NULL: nothing */
+};
+
+static void *step_loop(void *arg)
+{
+	struct stepper *s = arg;
+	struct kvm_guest_debug d = {.control = STEP};
+	uint64_t pc = s->entry, now;
+	struct kvm_one_reg r = {.id = PC, .addr = (uintptr_t)&now};
+
+	if (call(s->fd, KVM_SET_GUEST_DEBUG, &d))
+		s->wrong = "KVM_SET_GUEST_DEBUG failed";
+	for (unsigned n = 0; n < 2000 && !s->wrong;) {
+		if (call(s->fd, KVM_RUN, NULL)) {
+			s->wrong = "KVM_RUN failed";
+		} else if (s->run->exit_reason == KVM_EXIT_DEBUG) {
+			pc = pc == s->entry + 12 ? s->entry : pc + 4;
+			n++;
+		} else if (s->run->exit_reason != KVM_EXIT_MMIO || pc != s->entry + 4) {
+			s->wrong = "an exit that is not its turn";
+		}
+		if (!s->wrong && (call(s->fd, KVM_GET_ONE_REG, &r) || now != pc))
+			s->wrong = "PC is not that of the next step";
+	}
+	return NULL;
+}
+
+TEST(row_61_two_vcpus_are_stepped_at_the_same_time)
+{
+	static const uint32_t words[] = {0x91000400 /* add x0, x0, #1 */, LDR_X0_DEV,
+					 0xd5381021 /* mrs x1, actlr_el1 */, 0x17fffffd /* b .-12 */};
+	struct stepper one, two;
+	struct second s;
+	pthread_t t;
+
+	guest_with(WITHOUT_GIC, words[0], words[1], words[2], words[3]);
+	put_words(ENTRY + 0x800, words, 4);
+	s = add_second(0);
+	one = (struct stepper){.fd = m.vcpu, .run = m.run, .entry = ENTRY};
+	two = (struct stepper){.fd = s.fd, .run = s.run, .entry = ENTRY + 0x800};
+	use(s.fd, s.run);
+	set_reg(PC, two.entry);
+	set_reg(X(11), DEVICE);
+	use(one.fd, one.run);
+	pthread_create(&t, NULL, step_loop, &two);
+	step_loop(&one);
+	pthread_join(t, NULL);
+	if (one.wrong || two.wrong)
+		fail("%s", one.wrong ? one.wrong : two.wrong);
+	free_second(&s);
+}
+
 static _Atomic bool debug_returned;
 static void *disable_debug(void *arg)
 {
