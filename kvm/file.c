@@ -239,6 +239,11 @@ void file_put(struct file *f)
 		release_if_unused(f);
 }
 
+bool file_in_call(void)
+{
+	return mine && mine->depth;
+}
+
 bool file_is(int fd)
 {
 	struct file *f;

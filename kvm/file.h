@@ -36,6 +36,7 @@ long file_ioctl(struct file *f, unsigned long request, void *arg);
  */
 int file_close(int fd);
 bool file_is(int fd);
+bool file_in_call(void); /* this thread is in one, and what runs is a signal handler */
 
 /* Counts forks: an object made before the last one belongs to another address space. */
 unsigned file_generation(void);

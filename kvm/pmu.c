@@ -507,11 +507,14 @@ int pmu_client_set(struct vcpu *vcpu, uint32_t enc, uint64_t val)
 static int set_irq(struct vcpu *vcpu, uint64_t addr)
 {
 	struct vcpu_pmu *p = vcpu->pmu;
-	int irq, err = client_read(&irq, addr, sizeof(irq));
+	int irq, err;
 
+	if (!vcpu->vm->vgic)
+		return -EINVAL;
+	err = client_read(&irq, addr, sizeof(irq));
 	if (err)
 		return err;
-	if (!vcpu->vm->vgic || irq < 16 || irq > 1019)
+	if (irq < 16 || irq > 1019)
 		return -EINVAL;
 	for (unsigned i = 0; i < atomic_load(&vcpu->vm->n_vcpus); i++) {
 		const struct vcpu_pmu *o = vcpu->vm->vcpus[i]->pmu;

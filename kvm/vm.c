@@ -45,13 +45,19 @@ static void all_vms_remove(struct vm *vm)
 	pthread_mutex_unlock(&all_vms_lock);
 }
 
-/* In a handler that interrupted KVM_RUN its PE cannot be waited for: there it is as if nobody had told us. */
+/*
+ * In a handler that interrupted one of our calls, neither its PE nor its locks can be waited for: there it is as if nobody
+ * had told us.
+ */
 int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg)
 {
+	static __thread bool changing __attribute__((tls_model("initial-exec")));
 	int result;
 
-	if (!atomic_load_explicit(&n_vms, memory_order_relaxed) || vcpu_current())
+	if (!atomic_load_explicit(&n_vms, memory_order_relaxed) || changing || file_in_call())
 		return fn(arg);
+	changing = true;
+	atomic_signal_fence(memory_order_seq_cst);
 	pthread_mutex_lock(&all_vms_lock);
 	if (all_vms && all_vms->priv->generation != file_generation()) { /* a child of fork: they are not ours */
 		all_vms = NULL;
@@ -59,6 +65,8 @@ int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg
 	}
 	result = memslot_change_memory(all_vms, from, to, fn, arg);
 	pthread_mutex_unlock(&all_vms_lock);
+	atomic_signal_fence(memory_order_seq_cst);
+	changing = false;
 	return result;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory of a slot that the client takes away and gives back: EFAULT from KVM_RUN, never a signal (pawl_change_memory). */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
 #include "harness.h"
 
@@ -186,5 +188,32 @@ TEST(two_vms_may_share_what_changes)
 	expect_error(EFAULT);
 	change(PROT_READ | PROT_WRITE, 0, 1);
 	expect_step(ENTRY + 8, HSR_EXECUTED);
+	munmap(host, PAGES * 4096ul);
+}
+
+static void *moved;
+
+static void on_signal(int sig)
+{
+	struct change c = {PROT_READ | PROT_WRITE, 3, 1};
+
+	pawl_change_memory(host, 4096, apply, &c); /* neither a deadlock nor a wait for the interrupted vcpu */
+	moved = host;
+	m.run->immediate_exit = 1;
+	pawl_signal_ran();
+}
+
+TEST(a_handler_that_interrupts_a_vcpu_may_change_memory)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+	struct itimerval tv = {{0, 2000}, {0, 2000}}, off = {{0, 0}, {0, 0}};
+
+	memory_guest(SPIN);
+	moved = NULL;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &tv, NULL);
+	expect_error(EINTR);
+	setitimer(ITIMER_REAL, &off, NULL);
+	expect_eq(moved == host, 1);
 	munmap(host, PAGES * 4096ul);
 }
