@@ -414,12 +414,13 @@ static void init_vcpu(struct worker *w)
 
 static void meddle(struct worker *w)
 {
+	struct kvm_enable_cap policies = {.cap = PAWL_CAP_DEBUG};
 	struct kvm_guest_debug d = {.control = 0};
 	struct kvm_irq_level line = {.level = rnd(w) & 1};
 	uint64_t wide[4];
 	struct kvm_one_reg r = {w->regs[rnd(w) % w->n_regs], (uintptr_t)wide};
 
-	switch (rnd(w) % 8) {
+	switch (rnd(w) % 9) {
 	case 0:
 		d.control = KVM_GUESTDBG_ENABLE |
 			    (rnd(w) & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW));
@@ -442,6 +443,11 @@ static void meddle(struct worker *w)
 	case 6:
 		if (w->index == 0)
 			meddle_slots(w);
+		break;
+	case 7:
+		policies.args[0] = rnd(w) & (PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR | PAWL_DEBUG_WFI_RETURNS |
+					     PAWL_DEBUG_EMULATE_MMIO);
+		must("KVM_ENABLE_CAP", call(vm.vm, KVM_ENABLE_CAP, &policies));
 		break;
 	default: set_reg(w, CORE(regs.pc), RAM + (rnd(w) % 4096) * 4); break;
 	}
