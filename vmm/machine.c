@@ -457,10 +457,10 @@ static void sys_close(struct machine *m, int fd)
 void machine_destroy(struct machine *m)
 {
 	control_stop(m->control);
+	virtio_slots_free(m); /* its threads say things on the console */
 	if (m->console)
 		console_destroy(m->console);
 	vcpus_destroy(m);
-	virtio_slots_free(m);
 	for (unsigned i = 0; i < board_n_devices; i++)
 		if (m->devices[i]) {
 			pthread_mutex_destroy(&m->devices[i]->lock);

@@ -140,6 +140,7 @@ struct virtio { /* the first member of each device's own structure */
 	pthread_mutex_t gate, run;
 	/* under the run lock */
 	uint64_t features; /* negotiated */
+	unsigned n_broken; /* times, ever */
 	bool broken;	   /* the driver has done what no driver may: nothing until it resets */
 	struct virtq q[VIRTIO_MAX_QUEUES];
 	struct virtq_chain chain; /* scratch of the worker */

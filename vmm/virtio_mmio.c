@@ -136,14 +136,16 @@ void virtio_config_set(struct virtio *vd, unsigned off, const void *val, unsigne
 
 void virtio_break(struct virtio *vd, const char *why)
 {
-	char text[160];
+	enum { LINES_MAX = 3 /* of a guest that does it again and again */ };
+	char text[200];
 
 	if (vd->broken)
 		return;
 	vd->broken = true;
 	snprintf(text, sizeof(text), "the guest's driver of %s gave it %s; the device waits for a reset", vd->ops->name,
 		 why);
-	vd->host->message(vd->host->arg, text);
+	if (vd->n_broken++ < LINES_MAX)
+		vd->host->message(vd->host->arg, text);
 	if (atomic_fetch_or(&vd->status, STATUS_NEEDS_RESET) & STATUS_DRIVER_OK)
 		interrupt(vd, ISR_CONFIG);
 }

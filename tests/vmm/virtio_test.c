@@ -103,6 +103,7 @@ static void ask(const char *text, bool indirect)
 
 static void expect_broken(const char *why)
 {
+	d.vd->n_broken = 0; /* the lines of a device are limited */
 	assert_int_equal(reg(&d, R_STATUS) & S_NEEDS_RESET, S_NEEDS_RESET);
 	assert_int_equal(d.messages, 1);
 	if (!strstr(d.message, why))
@@ -369,6 +370,17 @@ static void chains_that_no_driver_may_make_break_the_device(void **state)
 	expect_broken("bad table");
 }
 
+static void a_driver_that_breaks_it_for_ever_does_not_fill_the_users_terminal(void **state)
+{
+	for (unsigned i = 0; i < 100; i++) {
+		driver_start(&d, 0);
+		offer_head(&d, 0, Q_SIZE);
+		kick(&d, 0);
+		assert_int_equal(reg(&d, R_STATUS) & S_NEEDS_RESET, S_NEEDS_RESET);
+	}
+	assert_int_equal(d.messages, 3);
+}
+
 static void an_available_index_that_runs_away_breaks_the_device(void **state)
 {
 	driver_start(&d, 0);
@@ -451,6 +463,7 @@ int main(void)
 		MODERN(a_queue_outside_of_RAM_breaks_the_device),
 		MODERN(a_queue_size_that_is_none_breaks_the_device),
 		MODERN(chains_that_no_driver_may_make_break_the_device),
+		MODERN(a_driver_that_breaks_it_for_ever_does_not_fill_the_users_terminal),
 		MODERN(an_available_index_that_runs_away_breaks_the_device),
 		MODERN(a_head_outside_the_table_breaks_the_device),
 		MODERN(indirect_descriptors_without_the_feature_break_the_device),
