@@ -117,7 +117,7 @@ int cmd_control(int argc, char **argv)
 	/* commands with an argument: its name in the request; "file" is opened here */
 	static const struct {
 		const char *command, *argument;
-	} with_argument[] = {{"gdb", "address"}, {"vmcore", "file"}};
+	} with_argument[] = {{"gdb", "address"}, {"vmcore", "file"}, {"balloon", "size"}};
 	const char *argument = NULL;
 	json_t *request;
 	int pass = -1, rc;

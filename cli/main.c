@@ -31,6 +31,7 @@ static const struct command commands[] = {
 	 "  powerdown       push the power button: the guest may shut down\n"
 	 "  quit            end the machine\n"
 	 "  gdb ADDR        listen for gdb\n"
+	 "  balloon SIZE    take that much memory from the guest\n"
 	 "  vmcore FILE     write a core file for crash and drgn\n"},
 	{"exec", cmd_exec, "[--engine interp|jit] [--trap] [--] PROGRAM [ARGUMENT]...",
 	 "run a program that uses /dev/kvm",

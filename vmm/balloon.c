@@ -119,7 +119,9 @@ static void balloon_reset(struct virtio *vd)
 	struct balloon *b = (struct balloon *)vd;
 
 	memset(b->inside, 0, b->n_pages / 8 + 1);
+	pthread_mutex_lock(&vd->config_lock);
 	memset(vd->config + CONFIG_ACTUAL, 0, 4);
+	pthread_mutex_unlock(&vd->config_lock);
 }
 
 static void balloon_free(struct virtio *vd)
@@ -166,18 +168,47 @@ int balloon_check(const char *arg, struct vmm_error *err)
 	return parse(arg, &n, err);
 }
 
+/* The same, and the guest has more than that. */
+static int parse_for(const struct virtio_host *host, const char *arg, uint64_t *wanted, struct vmm_error *err)
+{
+	if (parse(arg, wanted, err))
+		return -1;
+	if (*wanted << PAGE_SHIFT >= host->ram_size)
+		return vmm_fail(err, "--balloon %.80s: the guest has no more than that", arg);
+	return 0;
+}
+
+int balloon_set(struct virtio *vd, const char *arg, struct vmm_error *err)
+{
+	uint64_t wanted;
+	uint32_t num_pages;
+
+	if (parse_for(vd->host, arg, &wanted, err))
+		return -1;
+	num_pages = (uint32_t)wanted;
+	virtio_config_set(vd, CONFIG_NUM_PAGES, &num_pages, 4);
+	return 0;
+}
+
+void balloon_get(struct virtio *vd, uint64_t *wanted, uint64_t *actual)
+{
+	uint32_t n[2];
+
+	pthread_mutex_lock(&vd->config_lock);
+	memcpy(n, vd->config, sizeof(n));
+	pthread_mutex_unlock(&vd->config_lock);
+	*wanted = (uint64_t)n[0] << PAGE_SHIFT;
+	*actual = (uint64_t)n[1] << PAGE_SHIFT;
+}
+
 struct virtio *balloon_create(const struct virtio_host *host, const char *arg, struct vmm_error *err)
 {
 	struct balloon *b;
 	uint64_t wanted;
 	uint32_t num_pages;
 
-	if (parse(arg, &wanted, err))
+	if (parse_for(host, arg, &wanted, err))
 		return NULL;
-	if (wanted << PAGE_SHIFT >= host->ram_size) {
-		vmm_fail(err, "--balloon %.80s: the guest has no more than that", arg);
-		return NULL;
-	}
 	b = calloc(1, sizeof(*b));
 	if (b) {
 		b->n_pages = host->ram_size >> PAGE_SHIFT;

@@ -20,6 +20,7 @@
 #include <jansson.h>
 
 #include "machine.h"
+#include "virtio_board.h"
 
 enum { MAX_CLIENTS = 8, LINE_MAX_BYTES = 4096 };
 
@@ -269,6 +270,16 @@ static void vmcore_done(void *arg)
 		vmcore_finish(c);
 }
 
+static json_t *do_balloon(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	const char *size = json_string_value(json_object_get(request, "size"));
+	uint64_t wanted, actual;
+
+	if (virtio_slots_balloon(cl->control->m, size, &wanted, &actual, err))
+		return NULL;
+	return json_pack("{sI sI}", "size", (json_int_t)wanted, "actual", (json_int_t)actual);
+}
+
 static json_t *do_help(struct client *cl, json_t *request, struct vmm_error *err);
 
 static const struct command {
@@ -284,6 +295,7 @@ static const struct command {
 	{"quit", do_quit, "end the machine, with status 5"},
 	{"gdb", do_gdb, "listen for gdb at \"address\""},
 	{"vmcore", do_vmcore, "write a core file for crash and drgn to \"file\""},
+	{"balloon", do_balloon, "take \"size\" of memory, a string such as \"64M\", from the guest"},
 	{"help", do_help, "this list"},
 };
 

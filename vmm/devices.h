@@ -27,5 +27,9 @@ struct virtio *vsock_create(const struct virtio_host *host, const char *arg, str
 /* balloon.c; "SIZE" */
 int balloon_check(const char *arg, struct vmm_error *err);
 struct virtio *balloon_create(const struct virtio_host *host, const char *arg, struct vmm_error *err);
+/* Ask the guest for another size, as balloon_create() was given. Any thread. 0, or -1 with a message. */
+int balloon_set(struct virtio *vd, const char *arg, struct vmm_error *err);
+/* Bytes that the balloon is to have, and has. Any thread. */
+void balloon_get(struct virtio *vd, uint64_t *wanted, uint64_t *actual);
 
 #endif

@@ -135,6 +135,21 @@ void virtio_slots_free(struct machine *m)
 	m->virtio = NULL;
 }
 
+int virtio_slots_balloon(struct machine *m, const char *size, uint64_t *wanted, uint64_t *actual, struct vmm_error *err)
+{
+	for (unsigned i = 0; i < m->virtio->n; i++) {
+		struct virtio *vd = m->virtio->slot[i];
+
+		if (vd->ops->id != VIRTIO_ID_BALLOON)
+			continue;
+		if (size && balloon_set(vd, size, err))
+			return -1;
+		balloon_get(vd, wanted, actual);
+		return 0;
+	}
+	return vmm_fail(err, "this machine has no balloon (--balloon)");
+}
+
 uint32_t virtio_slots_access(struct machine *m, uint64_t off, unsigned len, uint32_t val, bool is_write)
 {
 	struct virtio *vd = m->virtio->slot[off / VIRTIO_SLOT_SIZE];

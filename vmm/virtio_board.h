@@ -21,6 +21,9 @@ int virtio_slots_start(struct machine *m, struct vmm_error *err);
 /* The board's reset line. */
 void virtio_slots_reset(struct machine *m);
 void virtio_slots_free(struct machine *m);
+/* The board's first balloon: another size if it is not NULL; what it is to have and has, in bytes. 0, or -1 with a message. */
+int virtio_slots_balloon(struct machine *m, const char *size, uint64_t *wanted, uint64_t *actual,
+			 struct vmm_error *err);
 /* An access to [VIRTIO_BASE, VIRTIO_BASE + 32 slots), at offset off. vcpu thread. */
 uint32_t virtio_slots_access(struct machine *m, uint64_t off, unsigned len, uint32_t val, bool is_write);
 /* Nodes for the first n slots, in ascending order: Linux numbers disks in the order of the tree. */

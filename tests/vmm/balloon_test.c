@@ -123,6 +123,21 @@ static void free_pages_that_are_reported_are_given_back(void **state)
 	assert_int_equal(*(uint8_t *)at(&d, ipa + 0x100000), 0x5a);
 }
 
+static void another_size_can_be_asked_for(void **state)
+{
+	uint64_t wanted, actual;
+
+	assert_int_equal(balloon_set(d.vd, "1M", &error), 0);
+	assert_int_equal(reg(&d, R_CONFIG), 256);
+	assert_int_equal(reg(&d, R_INTERRUPT_STATUS), 2); /* the configuration has changed */
+	set_reg(&d, R_CONFIG + 4, 16);
+	balloon_get(d.vd, &wanted, &actual);
+	assert_int_equal(wanted, 1 << 20);
+	assert_int_equal(actual, 16 << 12);
+	assert_int_equal(balloon_set(d.vd, "8M", &error), -1);
+	assert_int_equal(reg(&d, R_CONFIG), 256);
+}
+
 static void wrong_sizes_are_refused(void **state)
 {
 	static const char *const bad[] = {"", "x", "-1", "1T", "12MM", "99999999999999999999", "8M"};
@@ -135,9 +150,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(the_configuration_has_the_size_wanted),	T(pages_in_the_balloon_are_the_hosts),
-		T(half_a_page_of_the_host_is_not_given_back),	T(pages_that_are_no_RAM_change_nothing),
-		T(free_pages_that_are_reported_are_given_back), T(wrong_sizes_are_refused),
+		T(the_configuration_has_the_size_wanted),
+		T(pages_in_the_balloon_are_the_hosts),
+		T(half_a_page_of_the_host_is_not_given_back),
+		T(pages_that_are_no_RAM_change_nothing),
+		T(free_pages_that_are_reported_are_given_back),
+		T(another_size_can_be_asked_for),
+		T(wrong_sizes_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,11 @@ def commands(directory, p):
     check("resume", c.ask(command="resume"), {"ok": True})
     check("running", c.ask(command="status")["state"], "running")
 
+    check("a balloon", c.ask(command="balloon"), {"ok": True, "size": 0, "actual": 0})
+    check("another size", c.ask(command="balloon", size="4M"), {"ok": True, "size": 4 << 20, "actual": 0})
+    check("more than there is", "no more than that" in c.ask(command="balloon", size="16M")["error"], True)
+    check("no size", "is not a size" in c.ask(command="balloon", size="x")["error"], True)
+
     check("reads before the reset", p.stdout.read(1), b"x")
     check("reset", c.ask(command="reset"), {"ok": True})
     check("the event", c.event("reset"), {"event": "reset"})
@@ -275,7 +280,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         with open(os.path.join(directory, "guest"), "wb") as f:
             f.write(GUEST)
-        p = start(directory, "--smp", "2")
+        p = start(directory, "--smp", "2", "--balloon", "0")
         c = commands(directory, p)
         vmcore(directory, c)
         gdb(c, directory)
