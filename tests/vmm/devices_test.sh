@@ -11,7 +11,8 @@ command -v mke2fs >/dev/null || { echo "no mke2fs"; exit 77; }
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d) || exit 1
 server= sockets=
-trap 'kill $server $sockets 2>/dev/null; rm -rf "$dir"' EXIT
+machine=
+trap 'kill $server $sockets $machine 2>/dev/null; rm -rf "$dir"' EXIT
 failed=0
 
 expect() { # WHAT COMMAND...
@@ -99,6 +100,27 @@ if [ -n "$sockets" ]; then
 	expect "a socket of the host" said "vsock: from the host"
 	expect "... and of the guest" [ "$(tr '\n' ' ' <"$dir/sockets")" = "guest says from the guest OK echoed " ]
 fi
+
+# Killed after a flush, with version 1 of the transport and four vcpus: what was flushed is there.
+head -c 1000000 /dev/urandom >"$dir/share/data"
+head -c 2097152 /dev/zero >"$dir/raw"
+cat >"$dir/script" <<'END'
+modprobe 9p; modprobe 9pnet_virtio; mount -t 9p -o trans=virtio,version=9p2000.L share /mnt
+for f in 1 2 3 4; do cat /mnt/data | sha256sum & done; wait
+dd if=/mnt/data of=/dev/vda conv=fsync 2>/dev/null && echo FLUSHED
+END
+mkfifo "$dir/in"
+"$pawl" run --kernel "$guest/Image" --initrd "$guest/initrd.cpio.gz" --smp 4 --append "console=ttyAMA0 quiet pawl.init=run" \
+	--virtio-legacy --disk "$dir/raw" --share "$dir/share,ro" <"$dir/in" >"$dir/console" 2>&1 &
+machine=$!
+exec 3>"$dir/in"
+cat "$dir/script" >&3
+until grep -q '^FLUSHED' "$dir/console" || ! kill -0 $machine 2>/dev/null; do sleep 0.1; done
+kill -KILL $machine
+wait $machine 2>/dev/null
+exec 3>&-
+expect "flushed data survives the process" quietly cmp -n 1000000 "$dir/share/data" "$dir/raw"
+expect "four vcpus read the same" [ "$(grep -cF "$(sha256sum <"$dir/share/data" | cut -d ' ' -f 1)" "$dir/console")" -eq 4 ]
 
 [ $failed -eq 0 ] || sed 's/^/console: /' "$dir/console"
 exit $failed

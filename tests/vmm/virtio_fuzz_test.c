@@ -505,8 +505,8 @@ static void offer_request(const struct target *t, unsigned q)
 	unsigned n = 0;
 
 	if (q == t->reply_queue && rnd() % 8) {
-		while (n < 1 + rnd() % 3)
-			parts[n++] = (struct part){answer + n * 0x1000, likely_len() % 5000, true};
+		for (; n < 1 + rnd() % 3; n++)
+			parts[n] = (struct part){answer + n * 0x1000, likely_len() % 5000, true};
 	} else {
 		unsigned cut;
 
@@ -516,8 +516,8 @@ static void offer_request(const struct target *t, unsigned q)
 		parts[n++] = (struct part){data, cut, false};
 		if (cut < r.n)
 			parts[n++] = (struct part){data + cut, r.n - cut, false};
-		while (n < 3 + rnd() % 3)
-			parts[n++] = (struct part){answer + n * 0x800, rnd() % 2 ? 512 : likely_len(), true};
+		for (; n < 3 + rnd() % 3; n++)
+			parts[n] = (struct part){answer + n * 0x800, rnd() % 2 ? 512 : likely_len(), true};
 	}
 	if (!(rnd() % 16))
 		parts[rnd() % n].ipa = likely_ipa();
