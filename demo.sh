@@ -16,7 +16,7 @@ cd "$(dirname "$0")"
 
 build=build-demo
 guest=$(arm64_cache_dir)/guest
-append="console=ttyAMA0 nokaslr"
+append=nokaslr
 traces=$(mktemp -d /tmp/pawl-demo.XXXXXX)
 n=0
 
@@ -59,7 +59,7 @@ demo_boot() {
 
 demo_shell() {
 	title "Booting it to a shell"
-	boot --smp 2 --append "console=ttyAMA0 quiet pawl.init=shell"
+	boot --smp 2 --append "quiet pawl.init=shell"
 }
 
 demo_gdb() {
@@ -85,8 +85,9 @@ demo_next() {
 	cat <<EOF
     ./demo.sh --shell                                       a shell in the guest (Ctrl-A h: the console's keys)
     $build/cli/pawl run --kernel $guest/Image --initrd $guest/initrd.cpio.gz \\
-        --append "console=ttyAMA0 nokaslr pawl.init=shell" --gdb 1234 --gdb-wait
+        --append pawl.init=shell --gdb 1234 --gdb-wait
     gdb-multiarch -ex 'target remote :1234'                 in another terminal; stepi, hbreak, monitor help
+    docs/tutorial.md                                        from here into a driver's probe, with symbols and source
     $build/cli/pawl run --help
     ./test.sh                                               every test
 EOF
