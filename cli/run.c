@@ -62,7 +62,7 @@ static const struct option {
 	const char *help;
 	unsigned device; /* not 0: makes a virtio device of this kind, each time it is given */
 } options[N_OPTIONS] = {
-	[OPT_KERNEL] = {"kernel", 'k', "FILE", "kernel: Image, also gzip or EFI zboot, or a static ELF"},
+	[OPT_KERNEL] = {"kernel", 'k', "FILE", "kernel: Image, also gzip or EFI zboot; static ELF"},
 	[OPT_INITRD] = {"initrd", 'i', "FILE", "initial file system for the kernel"},
 	[OPT_APPEND] = {"append", 'a', "STRING", "kernel command line"},
 	[OPT_DTB] = {"dtb", 0, "FILE", "device tree in place of the machine's own"},
@@ -78,9 +78,8 @@ static const struct option {
 	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset ends the machine, with status 3"},
 	[OPT_NO_SANDBOX] = {"no-sandbox", 0, NULL, "do not confine the process once it is set up"},
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
-	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: file, device, nbd URI; with ro, snapshot",
-		      VIRTIO_DISK},
-	[OPT_NET] = {"net", 0, "user|tap=|passt=", "a network; user,hostfwd=tcp::8022-:22 forwards a port", VIRTIO_NET},
+	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: file, device, nbd URI; with ro, snapshot", VIRTIO_DISK},
+	[OPT_NET] = {"net", 0, "user|tap=|passt=", "a network; user,hostfwd=tcp::8022-:22 gives a port", VIRTIO_NET},
 	[OPT_SHARE] = {"share", 0, "DIR[,OPTION]", "a folder, by 9p as tag 'share'; ro, tag=TAG", VIRTIO_SHARE},
 	[OPT_RNG] = {"rng", 0, NULL, "an entropy device", VIRTIO_RNG},
 	[OPT_CONSOLE] = {"console", 0, "pty|unix:|file:", "a virtio console beside the UART", VIRTIO_CONSOLE},
@@ -88,7 +87,7 @@ static const struct option {
 	[OPT_BALLOON] = {"balloon", 0, "SIZE", "take that much memory from the guest", VIRTIO_BALLOON},
 	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "version 1 of virtio-mmio, for old guests"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use a kernel's KVM device, on an arm64 host"},
-	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; help lists them"},
+	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; or help"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
 	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
 	[OPT_HELP] = {"help", 'h', NULL, "print this"},
@@ -114,7 +113,7 @@ static int help(void)
 			 o->argument ? o->argument : "");
 		printf("  %-26s %s\n", left, o->help);
 	}
-	printf("\nOn a terminal Ctrl-A x ends the machine, Ctrl-A h shows the keys. See pawl-run(1).\n");
+	printf("\nOn a terminal Ctrl-A x ends the machine, Ctrl-A h shows the keys: pawl-run(1).\n");
 	return 0;
 }
 

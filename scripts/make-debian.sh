@@ -147,7 +147,7 @@ unpack() {
 	local from=$out/kernel/lib/modules/$release
 	[ -d "$from" ] || from=$out/kernel/usr/lib/modules/$release
 	copy_modules "$from" "$root/usr/lib/modules/$release" "${modules[@]}" virtio_net virtio_console virtio_balloon virtio-rng \
-		9p 9pnet_virtio vmw_vsock_virtio_transport gpio_keys gpio-pl061 pvpanic-mmio af_packet
+		9p 9pnet_virtio vmw_vsock_virtio_transport gpio_keys evdev af_packet
 	depmod -b "$root/usr" "$release" 2>/dev/null || depmod -b "$root" "$release"
 	second_stage >"$root/pawl-install"
 	chmod 755 "$root/pawl-install"
