@@ -60,7 +60,6 @@ static const struct option {
 	char letter;	      /* 0: none */
 	const char *argument; /* NULL: none */
 	const char *help;
-	unsigned device; /* not 0: makes a virtio device of this kind, each time it is given */
 } options[N_OPTIONS] = {
 	[OPT_KERNEL] = {"kernel", 'k', "FILE", "kernel: Image, also gzip or EFI zboot; static ELF"},
 	[OPT_INITRD] = {"initrd", 'i', "FILE", "initial file system for the kernel"},
@@ -78,19 +77,26 @@ static const struct option {
 	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset ends the machine, with status 3"},
 	[OPT_NO_SANDBOX] = {"no-sandbox", 0, NULL, "do not confine the process once it is set up"},
 	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
-	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: file, device, nbd URI; with ro, snapshot", VIRTIO_DISK},
-	[OPT_NET] = {"net", 0, "user|tap=|passt=", "a network; user,hostfwd=tcp::8022-:22 gives a port", VIRTIO_NET},
-	[OPT_SHARE] = {"share", 0, "DIR[,OPTION]", "a folder, by 9p as tag 'share'; ro, tag=TAG", VIRTIO_SHARE},
-	[OPT_RNG] = {"rng", 0, NULL, "an entropy device", VIRTIO_RNG},
-	[OPT_CONSOLE] = {"console", 0, "pty|unix:|file:", "a virtio console beside the UART", VIRTIO_CONSOLE},
-	[OPT_VSOCK] = {"vsock", 0, "PATH[,cid=N]", "sockets between the guest and the unix sockets PATH", VIRTIO_VSOCK},
-	[OPT_BALLOON] = {"balloon", 0, "SIZE", "take that much memory from the guest", VIRTIO_BALLOON},
+	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: file, device, nbd URI; with ro, snapshot"},
+	[OPT_NET] = {"net", 0, "user|tap=|passt=", "a network; user,hostfwd=tcp::8022-:22 gives a port"},
+	[OPT_SHARE] = {"share", 0, "DIR[,OPTION]", "a folder, by 9p as tag 'share'; ro, tag=TAG"},
+	[OPT_RNG] = {"rng", 0, NULL, "an entropy device"},
+	[OPT_CONSOLE] = {"console", 0, "pty|unix:|file:", "a virtio console beside the UART"},
+	[OPT_VSOCK] = {"vsock", 0, "PATH[,cid=N]", "sockets between the guest and the unix sockets PATH"},
+	[OPT_BALLOON] = {"balloon", 0, "SIZE", "take that much memory from the guest"},
 	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "version 1 of virtio-mmio, for old guests"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use a kernel's KVM device, on an arm64 host"},
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; or help"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
 	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
 	[OPT_HELP] = {"help", 'h', NULL, "print this"},
+};
+
+/* Those that make a virtio device of a kind, each time they are given. */
+static const unsigned device_of[N_OPTIONS] = {
+	[OPT_DISK] = VIRTIO_DISK,	[OPT_NET] = VIRTIO_NET,		[OPT_SHARE] = VIRTIO_SHARE,
+	[OPT_RNG] = VIRTIO_RNG,		[OPT_CONSOLE] = VIRTIO_CONSOLE, [OPT_VSOCK] = VIRTIO_VSOCK,
+	[OPT_BALLOON] = VIRTIO_BALLOON,
 };
 
 struct arguments {
@@ -143,7 +149,7 @@ static int cpu_help(void)
 
 static int take_device(struct arguments *a, int id, const char *value)
 {
-	struct virtio_spec spec = {options[id].device, value};
+	struct virtio_spec spec = {device_of[id], value};
 	struct vmm_error err;
 
 	if (id == OPT_NET && !strcmp(value, "none"))
@@ -159,7 +165,7 @@ static int take_device(struct arguments *a, int id, const char *value)
 
 static int take(struct arguments *a, int id, const char *value)
 {
-	if (options[id].device)
+	if (device_of[id])
 		return take_device(a, id, value);
 	if (a->given[id])
 		return cli_usage_error("run", "--%s is given twice", options[id].name);

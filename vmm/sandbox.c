@@ -277,30 +277,33 @@ static int add(scmp_filter_ctx filter, const int *calls, size_t n)
 
 #define ADD(filter, calls) add(filter, calls, sizeof(calls) / sizeof((calls)[0]))
 
-/* Those whose arguments matter. */
+/* Those whose arguments matter: the bits of mask in one argument are val. */
+static int allow_if(scmp_filter_ctx filter, int call, unsigned argument, scmp_datum_t mask, scmp_datum_t val)
+{
+	struct scmp_arg_cmp cmp = {.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = val};
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &cmp);
+}
+
 static int add_conditional(scmp_filter_ctx filter)
 {
 	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
 	static const int names[] = {PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* PR_SET_VMA */, PR_GET_DUMPABLE};
-	scmp_datum_t me = (scmp_datum_t)getpid();
+	const scmp_datum_t all = UINT64_MAX, me = (scmp_datum_t)getpid();
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
-		rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socket), 1,
-				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+		rc |= allow_if(filter, CALL(socket), 0, all, (scmp_datum_t)families[i]);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prctl), 1,
-				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)names[i]));
-	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		rc |= allow_if(filter, CALL(prctl), 0, all, (scmp_datum_t)names[i]);
+	rc |= allow_if(filter, CALL(mmap), 2, PROT_EXEC, 0);
+	rc |= allow_if(filter, CALL(mprotect), 2, PROT_EXEC, 0);
 	/* A thread, not a process. The structure of clone3 cannot be looked at: the C library then uses clone. */
-	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(clone), 1,
-			       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+	rc |= allow_if(filter, CALL(clone), 0, CLONE_THREAD, CLONE_THREAD);
 	rc |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
-	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(kill), 1, SCMP_A0(SCMP_CMP_EQ, me));
-	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, me));
-	/* limits are read, not set */
-	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+	rc |= allow_if(filter, CALL(kill), 0, all, me);
+	rc |= allow_if(filter, CALL(tgkill), 0, all, me);
+	rc |= allow_if(filter, CALL(prlimit64), 2, all, 0); /* limits are read, not set */
 	return rc;
 }
 
