@@ -85,6 +85,77 @@ static const uint32_t empty[] = {
 	0xd4000002, /* hvc #0x0 */
 };
 
+static const uint32_t mandel[] = {
+	0x1e600804, /* fmul d4, d0, d0 */
+	0x1e610825, /* fmul d5, d1, d1 */
+	0x1e610806, /* fmul d6, d0, d1 */
+	0x1e652887, /* fadd d7, d4, d5 */
+	0x1e6820e0, /* fcmp d7, d8 */
+	0x540000ec, /* b.gt . +28 */
+	0x1e653884, /* fsub d4, d4, d5 */
+	0x1e622880, /* fadd d0, d4, d2 */
+	0x1e6628c1, /* fadd d1, d6, d6 */
+	0x1e632821, /* fadd d1, d1, d3 */
+	0xf1000400, /* subs x0, x0, #0x1 */
+	0x54fffea1, /* b.ne . -44 */
+	0xd4000002, /* hvc #0x0 */
+};
+static const uint32_t mla4[] = {
+	0x3cc10421, /* ldr q1, [x1], #16 */
+	0x3dc00042, /* ldr q2, [x2] */
+	0x4e20cc22, /* fmla v2.4s, v1.4s, v0.4s */
+	0x3c810442, /* str q2, [x2], #16 */
+	0x9273f821, /* and x1, x1, #0xffffffffffffefff */
+	0x9273f842, /* and x2, x2, #0xffffffffffffefff */
+	0xf1000400, /* subs x0, x0, #0x1 */
+	0x54ffff21, /* b.ne . -28 */
+	0xd4000002, /* hvc #0x0 */
+};
+static const uint32_t copyq[] = {
+	0xad400420, /* ldp q0, q1, [x1] */
+	0xad410c22, /* ldp q2, q3, [x1, #32] */
+	0xad000440, /* stp q0, q1, [x2] */
+	0xad010c42, /* stp q2, q3, [x2, #32] */
+	0xf1000400, /* subs x0, x0, #0x1 */
+	0x54ffff61, /* b.ne . -20 */
+	0xd4000002, /* hvc #0x0 */
+};
+static const uint32_t scan[] = {
+	0x3dc00020, /* ldr q0, [x1] */
+	0x4e209801, /* cmeq v1.16b, v0.16b, #0 */
+	0x6e21a421, /* umaxp v1.16b, v1.16b, v1.16b */
+	0x9e660023, /* fmov x3, d1 */
+	0xf100047f, /* cmp x3, #0x1 */
+	0x54000060, /* b.eq . +12 */
+	0xf1000400, /* subs x0, x0, #0x1 */
+	0x54ffff21, /* b.ne . -28 */
+	0xd4000002, /* hvc #0x0 */
+};
+static const uint32_t aes[] = {
+	0x4e284820, /* aese v0.16b, v1.16b */
+	0x4e286800, /* aesmc v0.16b, v0.16b */
+	0x4e284840, /* aese v0.16b, v2.16b */
+	0x4e286800, /* aesmc v0.16b, v0.16b */
+	0x4e284860, /* aese v0.16b, v3.16b */
+	0x4e286800, /* aesmc v0.16b, v0.16b */
+	0x4e284880, /* aese v0.16b, v4.16b */
+	0x6e251c00, /* eor v0.16b, v0.16b, v5.16b */
+	0xf1000400, /* subs x0, x0, #0x1 */
+	0x54fffee1, /* b.ne . -36 */
+	0xd4000002, /* hvc #0x0 */
+};
+static const uint32_t sha256[] = {
+	0x4ea38444, /* add v4.4s, v2.4s, v3.4s */
+	0x5e282862, /* sha256su0 v2.4s, v3.4s */
+	0x4ea01c05, /* mov v5.16b, v0.16b */
+	0x5e044020, /* sha256h q0, q1, v4.4s */
+	0x5e0450a1, /* sha256h2 q1, q5, v4.4s */
+	0x5e066062, /* sha256su1 v2.4s, v3.4s, v6.4s */
+	0xf1000400, /* subs x0, x0, #0x1 */
+	0x54ffff21, /* b.ne . -28 */
+	0xd4000002, /* hvc #0x0 */
+};
+
 struct kernel {
 	const char *name;
 	const uint32_t *code;
@@ -97,7 +168,9 @@ struct kernel {
 #k, k, sizeof(k), n \
 	}
 static const struct kernel kernels[] = {
-	KERNEL(alu, 3000000), KERNEL(copy, 3000000), KERNEL(fib, 60), KERNEL(bits, 2000000), KERNEL(empty, 8000000),
+	KERNEL(alu, 3000000),	KERNEL(copy, 3000000),	 KERNEL(fib, 60),	 KERNEL(bits, 2000000),
+	KERNEL(empty, 8000000), KERNEL(mandel, 1000000), KERNEL(mla4, 2000000),	 KERNEL(copyq, 2000000),
+	KERNEL(scan, 2000000),	KERNEL(aes, 500000),	 KERNEL(sha256, 500000),
 };
 
 static double now(void)
@@ -118,6 +191,12 @@ static void start(struct cpu *cpu, uint8_t *ram, const struct kernel *k, uint64_
 	cpu->env.x[1] = cpu->env.x[7] = DATA;
 	cpu->env.x[2] = DATA + 0x1000;
 	cpu->env.x[31] = STACK;
+	cpu->sys[CPU_CPACR_EL1] |= 3 << 20; /* FP and SIMD at EL1 */
+	memset(cpu->env.v, 0, sizeof(cpu->env.v));
+	for (unsigned r = 0; r < 8; r++) /* doubles between -1 and 1; singles between them, too */
+		cpu->env.v[r].d[0] = UINT64_C(0x3fd3333333333333) ^ (uint64_t)r << 63;
+	cpu->env.v[8].d[0] = UINT64_C(0x4010000000000000);
+	memset(ram + (DATA - RAM), 1, 4096);
 	cpu->env.insn_count = 0;
 	/* Stage 1 on, with normal memory: with it off everything would be a device, which is not what guests run on. */
 	((uint64_t *)(void *)(ram + (TABLE - RAM)))[1] = RAM | 0x401; /* level 1 block of 1 GiB, AF, AttrIndx 0 */
