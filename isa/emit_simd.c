@@ -44,6 +44,10 @@ bool emit_simd3_pair(struct isa_ctx *ctx, const struct args_simd3 *a)
 
 bool emit_simd_logic(struct isa_ctx *ctx, const struct args_simd_logic *a)
 {
+	if (a->op == IR_VOP_vorr && a->rn == a->rm && a->q) { /* MOV */
+		ir_putv(ctx->b, a->rd, ir_getv(ctx->b, a->rn));
+		return true;
+	}
 	return put_vop(ctx, a->op, a->rd, ir_getv(ctx->b, a->rn), ir_getv(ctx->b, a->rm), false, vdesc(0, a->q, 0));
 }
 

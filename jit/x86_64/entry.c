@@ -287,16 +287,15 @@ enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
 		(enum ir_ret(*)(struct ir_env *, const void *))(uintptr_t)j->enter;
 	enum ir_ret ret;
 
-	unsigned client = jit_fp_begin(env);
-
 	env->site = 0;
 	env->nzcv = ir_raw_of(env->nzcv);
 	env->nzcv_raw = true;
+	jit_fp_sync(env);
 	ret = enter(env, code);
+	jit_fp_end(env);
 	env->nzcv_raw = false;
 	env->nzcv = ir_raw_to_nzcv(env->nzcv);
 	if (env->site)
 		env->pc = j->sites[env->site].pc;
-	jit_fp_end(env, client);
 	return ret;
 }

@@ -54,6 +54,7 @@ struct vval { /* a vector value; vregalloc.c */
 	uint8_t home;  /* guest register that holds it now, NO_HOME */
 	bool slot;     /* its slot holds it */
 	bool fused;    /* made by its only user */
+	bool early;    /* made already, by an op before its own */
 	uint8_t part;  /* the register holds the low 1 << part bytes of it, and zeros above */
 	uint8_t clean; /* all of its bits above 1 << clean bytes are 0 */
 };
@@ -75,7 +76,7 @@ struct vstub {
 	uint32_t from, back; /* labels */
 	uint64_t what;	     /* what_of() in vec.c */
 };
-enum { VSTUBS = 2 * IR_MAX_OPS, VSTUB_QC = 0xff };
+enum { VSTUBS = 2 * IR_MAX_OPS, VSTUB_QC = 0xff, VSTUB_THUNK = 0xfe /* at what >> 8 */ };
 
 struct exit { /* a conditional branch that is taken, to go on with behind the unit */
 	uint32_t from;
@@ -105,7 +106,7 @@ struct jit {
 	uint32_t n_sites;
 	jit_watch_fn *watch;
 	void *watch_opaque;
-	uint32_t consts, vop_thunk; /* vec.c */
+	uint32_t consts, vop_thunk, fp_thunk; /* vec.c */
 	enum jit_level level;
 	bool has_aes, has_clmul, has_sha, has_sse42;
 
@@ -156,6 +157,10 @@ static inline bool reg_dies(const struct jit *j, uint16_t n)
 bool select_block(struct jit *j);
 void select_save_flags(struct jit *j); /* EFLAGS are about to be lost. Clobbers rax */
 
+/* ---- crc.c */
+
+bool select_crc32(struct jit *j); /* at j->i; false: not on this host, nothing was emitted */
+
 /* ---- vec.c: vector ops, at j->i */
 
 void vec_shared(struct jit *j); /* what is in front of all blocks */
@@ -175,12 +180,13 @@ void vec_stubs(struct jit *j); /* behind the block */
 bool vec_fcmp(
 	struct jit *j); /* IR_fl_fcmp to EFLAGS; false: not on this host, or not under this FPCR. Changes rax, rcx */
 
+void vec_fp_thunk(struct jit *j);
+void vec_fp_prologue(struct jit *j); /* of a unit: it may change EFLAGS, and no register */
 /*
- * MXCSR while code runs: begin returns the client's, which end restores. FPSR is complete after end, and after sync,
- * which also takes up a changed FPCR.
+ * MXCSR is the guest's from the first unit that needs it on. FPSR is complete after end, which gives the client's back, and
+ * after sync, which also takes up a changed FPCR and has to be called before code is entered.
  */
-unsigned jit_fp_begin(const struct ir_env *env);
-void jit_fp_end(struct ir_env *env, unsigned client);
+void jit_fp_end(struct ir_env *env);
 void jit_fp_sync(struct ir_env *env);
 
 #endif

@@ -1350,8 +1350,11 @@ static void select_op(struct jit *j)
 	case IR_cls32:
 	case IR_rbit64:
 	case IR_rbit32:
-	case IR_rev16_64:
-	case IR_crc32: by_call(j, do_pure); return;
+	case IR_rev16_64: by_call(j, do_pure); return;
+	case IR_crc32:
+		if (!select_crc32(j))
+			by_call(j, do_pure);
+		return;
 	case IR_select: choose(j); return;
 	case IR_eqz64:
 	case IR_eqz32:
@@ -1448,6 +1451,7 @@ bool select_block(struct jit *j)
 		as_32(a, j->unit->sp_mask);
 		misaligned = as_jcc(a, CC_NE);
 	}
+	vec_fp_prologue(j);
 	for (j->i = 0; j->i < j->blk->n_ops; j->i++) {
 		select_op(j);
 		reg_end_op(j);

@@ -47,12 +47,13 @@ static const uint64_t constants[VC_COUNT][2] = {
 	[VC_REV_8_B] = {0x0001020304050607, 0x08090a0b0c0d0e0f},
 	[VC_REV_4_H] = {0x0504070601000302, 0x0d0c0f0e09080b0a},
 	[VC_REV_8_H] = {0x0100030205040706, 0x09080b0a0d0c0f0e},
+	[VC_CRC32] = {0x1f7011641, 0x1db710641},
 	[VC_SHA1_K0] = TWICE(ALL_S(UINT64_C(0x5a827999))),
 	[VC_SHA1_K1] = TWICE(ALL_S(UINT64_C(0x6ed9eba1))),
 	[VC_SHA1_K2] = TWICE(ALL_S(UINT64_C(0x8f1bbcdc))),
 };
 
-_Static_assert((int)IR_VOP_COUNT < (int)VSTUB_QC, "what_of() has eight bits for the operation");
+_Static_assert((int)IR_VOP_COUNT < (int)VSTUB_THUNK, "what_of() has eight bits for the operation");
 
 /* Which operation, on which registers; 15 for operands that it has not. */
 static uint64_t what_of(const struct ir_insn *op, int d, int a, int b, int c)
@@ -102,14 +103,21 @@ void vec_shared(struct jit *j)
 	}
 	j->vop_thunk = as_here(&j->as);
 	thunk(j);
+	j->fp_thunk = as_here(&j->as);
+	vec_fp_thunk(j);
+}
+
+static void call_at(struct jit *j, uint32_t at)
+{
+	as_8(&j->as, 0xe8);
+	as_32(&j->as, 0);
+	as_link(&j->as, as_here(&j->as), at);
 }
 
 static void call_thunk(struct jit *j, uint64_t what)
 {
 	as_mov_ri(&j->as, RAX, what);
-	as_8(&j->as, 0xe8);
-	as_32(&j->as, 0);
-	as_link(&j->as, as_here(&j->as), j->vop_thunk);
+	call_at(j, j->vop_thunk);
 }
 
 static int operand(struct jit *j, uint16_t n)
@@ -150,6 +158,11 @@ void vec_saturated_if(struct jit *j, enum x86_cc cc)
 	new_stub(j, cc)->what = VSTUB_QC;
 }
 
+void vec_thunk_if(struct jit *j, enum x86_cc cc, uint32_t at)
+{
+	new_stub(j, cc)->what = VSTUB_THUNK | (uint64_t)at << 8;
+}
+
 void vec_rejoin(struct jit *j)
 {
 	for (unsigned i = j->n_vstubs; i-- > 0 && !j->vstubs[i].back;)
@@ -166,6 +179,8 @@ void vec_stubs(struct jit *j)
 		as_land(a, s->from);
 		if (s->what == VSTUB_QC)
 			as_alu_mi(a, false, ALU_OR, RBP, ENV(fpsr), (int32_t)IR_FPSR_QC);
+		else if ((s->what & 0xff) == VSTUB_THUNK)
+			call_at(j, (uint32_t)(s->what >> 8));
 		else
 			call_thunk(j, s->what);
 		as_link(a, as_jmp(a), s->back);

@@ -129,17 +129,31 @@ static bool polynomial_long(struct jit *j)
 
 /* ---- SHA-256 */
 
+/* The SHA256H2 that follows SHA256H closely, of the same rounds. */
+static const struct ir_insn *second_half(const struct jit *j, const struct ir_insn *op)
+{
+	for (unsigned i = j->i + 1; i < j->i + 6 && i < j->blk->n_ops; i++) {
+		const struct ir_insn *o = &j->blk->ops[i];
+
+		if (o->op == IR_vop && o->imm == IR_VOP_sha256h2 && o->a == op->b && o->b == op->a && o->c == op->c)
+			return o;
+	}
+	return NULL;
+}
+
 /*
  * The host does two rounds at a time on F, E, B, A (words 0 to 3) and H, G, D, C; what was the first is the second
  * afterwards. Its third operand is xmm0.
  */
 static bool sha256_rounds(struct jit *j, bool second)
 {
-	const struct ir_insn *op = vop_at(j);
+	const struct ir_insn *op = vop_at(j), *other;
 	int x, y, w, d;
 
 	if (!j->has_sha)
 		return false;
+	if (j->v[op->dst].early)
+		return true;
 	x = vreg_use(j, second ? op->b : op->a);
 	y = vreg_use(j, second ? op->a : op->b);
 	w = vreg_use(j, op->c);
@@ -153,6 +167,13 @@ static bool sha256_rounds(struct jit *j, bool second)
 	v2i(j, V_PSHUFD, 0, 0, 0x0e);
 	v_sse(j, V_SHA256RNDS2, T0, d);
 	v_mov(j, 0, T1);
+	other = second ? NULL : second_half(j, op);
+	if (other) {
+		int d2 = vreg_def(j, other->dst, 4);
+
+		v3i(j, V_SHUFPS, d2, T0, d, 0x11);
+		j->v[other->dst].early = true;
+	}
 	v3i(j, V_SHUFPS, T0, T0, d, second ? 0x11 : 0xbb);
 	v_mov(j, d, T0);
 	return true;

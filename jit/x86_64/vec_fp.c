@@ -3,8 +3,8 @@
  * Floating point in single and double precision on host instructions, with the results and FPSR of ir/fp.c bit for bit.
  * Half precision, FMULX, estimates, rounding to nearest with ties away, complex numbers and FPCR.FZ call their definitions.
  *
- * MXCSR holds the guest's rounding mode while code runs, and its sticky bits are those of FPSR that have not been merged
- * yet (jit_fp_begin). The host computes the same but for
+ * From the first unit that uses it until code is left, MXCSR holds the guest's rounding mode, and its sticky bits are those
+ * of FPSR that have not been merged yet: such a unit begins by looking at env->host_fp. The host computes the same but for
  *  - NaNs: which operand's, and the sign of the default one. A result that is a NaN goes the slow way, before anyone has
  *    seen it, and is made again by the definition. Sticky bits that the host has set by then are right.
  *  - underflow: tininess is found before rounding by the guest, after it by the host. That differs only if the result
@@ -39,24 +39,54 @@ static void merge(struct ir_env *env, unsigned csr)
 	env->fpsr |= (csr & 1) | (csr >> 1 & 0x1e); /* IE; ZE, OE, UE, PE, without DE between */
 }
 
-unsigned jit_fp_begin(const struct ir_env *env)
+void jit_fp_end(struct ir_env *env)
 {
-	unsigned client = _mm_getcsr();
-
-	_mm_setcsr(mxcsr_of(env->fpcr));
-	return client;
-}
-
-void jit_fp_end(struct ir_env *env, unsigned client)
-{
+	if (!env->host_fp)
+		return;
+	env->host_fp = 0;
 	merge(env, _mm_getcsr());
-	_mm_setcsr(client);
+	_mm_setcsr(env->host_fp_mode[1]);
 }
 
 void jit_fp_sync(struct ir_env *env)
 {
+	env->host_fp_mode[0] = mxcsr_of(env->fpcr);
+	if (!env->host_fp)
+		return;
 	merge(env, _mm_getcsr());
-	_mm_setcsr(mxcsr_of(env->fpcr));
+	_mm_setcsr(env->host_fp_mode[0]);
+}
+
+void vec_fp_thunk(struct jit *j)
+{
+	struct as *a = &j->as;
+
+	as_rm(a, 0xaeu | X_0F, 3, RBP, ENV(host_fp_mode[1])); /* stmxcsr */
+	as_rm(a, 0xaeu | X_0F, 2, RBP, ENV(host_fp_mode[0])); /* ldmxcsr */
+	as_mov_mi(a, 2, RBP, ENV(host_fp), 1);
+	as_8(a, 0xc3);
+}
+
+static bool uses_host_fp(const struct jit *j, const struct ir_insn *op)
+{
+	if (!j->fp_native)
+		return false;
+	if (op->op == IR_fl_fcmp)
+		return true;
+	return op->op == IR_vop && op->imm >= IR_VOP_fadd && op->imm <= IR_VOP_fcmla && ir_vd_size(op->aux) >= 2;
+}
+
+void vec_fp_prologue(struct jit *j)
+{
+	unsigned i = 0;
+
+	while (i < j->blk->n_ops && !uses_host_fp(j, &j->blk->ops[i]))
+		i++;
+	if (i == j->blk->n_ops)
+		return;
+	as_alu_mi(&j->as, false, ALU_CMP, RBP, ENV(host_fp), 0);
+	vec_thunk_if(j, CC_E, j->fp_thunk);
+	vec_rejoin(j);
 }
 
 /* ---- operands */

@@ -44,6 +44,7 @@ enum vconst {
 	VC_REV_8_B,
 	VC_REV_4_H,
 	VC_REV_8_H,
+	VC_CRC32,   /* low: the reciprocal of the polynomial, high: the polynomial */
 	VC_SHA1_K0, /* the round constants of SHA-1's functions */
 	VC_SHA1_K1,
 	VC_SHA1_K2,
@@ -232,7 +233,8 @@ void vec_fallback(struct jit *j); /* the vop at hand by a call of its definition
  * must still be as they were.
  */
 void vec_slow_if(struct jit *j, enum x86_cc cc, int d);
-void vec_saturated_if(struct jit *j, enum x86_cc cc); /* sets FPSR.QC out of line */
+void vec_saturated_if(struct jit *j, enum x86_cc cc);		  /* sets FPSR.QC out of line */
+void vec_thunk_if(struct jit *j, enum x86_cc cc, uint32_t thunk); /* calls it out of line */
 void vec_rejoin(struct jit *j);
 bool vec_is_const(const struct jit *j, uint16_t n, uint64_t *lo, uint64_t *hi);
 

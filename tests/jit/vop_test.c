@@ -484,6 +484,16 @@ static void in_company(uint64_t seed)
 					have++;
 				v[have++] = a;
 				break;
+			case 8: /* rounds of SHA-256, both halves */
+				v[have + 1] =
+					OP(.op = IR_vop, .imm = IR_VOP_sha256h, .aux = 10, .a = v[(r >> 40) % have],
+					   .b = v[(r >> 48) % have], .c = v[(r >> 56) % have]);
+				if (r >> 8 & 1)
+					OP(.op = IR_putv, .x = r >> 9 & 15, .a = v[have + 1]);
+				v[have] = OP(.op = IR_vop, .imm = IR_VOP_sha256h2, .aux = 10, .a = v[(r >> 48) % have],
+					     .b = v[(r >> 40) % have], .c = v[(r >> 56) % have]);
+				have += 2;
+				break;
 			default:
 				v[have] = vop(&rows[rnd(&seed) % (sizeof(rows) / sizeof(rows[0]))], v, have, &seed);
 				have++;
