@@ -66,9 +66,14 @@ struct stub {
 	uint16_t regs[16]; /* values in registers at that time */
 	uint16_t slots;	   /* registers whose value is also in its slot */
 	int8_t dst[2];	   /* registers that the results go to, of the class that they are */
-	uint16_t vregs[14];
-	int32_t vmem[14];  /* where those values are in memory; 0: nowhere */
-	uint8_t vpart[14]; /* how much of them the registers hold */
+	uint16_t vsnap;	   /* number of its struct vsnap, 0: no xmm register holds a value */
+};
+
+struct vsnap { /* xmm registers where a stub leaves the unit's code */
+	uint32_t held;
+	uint16_t regs[14];
+	int32_t mem[14];  /* where those values are in memory; 0: nowhere */
+	uint8_t part[14]; /* how much of them the registers hold */
 };
 
 /* The way around the instructions of a vector operation, also behind the block. */
@@ -118,18 +123,20 @@ struct jit {
 	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
 	uint16_t flags_done; /* flags value that the op before has made on its way */
 	bool fp_native;	     /* FPCR allows host floating point */
+	bool uses_fp;	     /* an op is host floating point */
 	struct val x[IR_MAX_VALUES];
 	struct vval v[IR_MAX_VALUES];
 	uint16_t regs[16]; /* value in a register, 0: free */
 	uint32_t pinned;   /* registers of the op at hand */
 	uint16_t home[33]; /* value that a guest register holds as far as known, 0 */
 	uint16_t homev[32];
-	uint16_t vregs[14]; /* value in an xmm register, 0: free */
-	uint32_t vpinned;
-	unsigned n_stubs, n_exits, n_vstubs;
+	uint16_t vregs[14];	 /* value in an xmm register, 0: free */
+	uint32_t vpinned, vheld; /* masks: of the op at hand; that may hold values */
+	unsigned n_stubs, n_exits, n_vstubs, n_vsnaps;
 	struct stub stubs[IR_MAX_OPS];
 	struct exit exits[IR_MAX_OPS];
 	struct vstub vstubs[VSTUBS];
+	struct vsnap vsnaps[IR_MAX_OPS + 1];
 };
 
 /* ---- regalloc.c */
@@ -147,6 +154,16 @@ void reg_is_home(struct jit *j, uint16_t n, unsigned reg); /* guest register reg
 void reg_lose_home(struct jit *j, unsigned reg);	   /* guest register reg is about to change */
 void reg_before_call(struct jit *j);			   /* caller-saved registers are about to be lost */
 void reg_end_op(struct jit *j);				   /* values whose last use this was */
+static inline bool reg_is_operand(const struct ir_insn *op, unsigned cls, uint16_t n)
+{
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+
+	for (unsigned k = 0; k < info->n_arg; k++) {
+		if (info->arg[k] == cls && ir_arg(op, k) == n)
+			return true;
+	}
+	return false;
+}
 static inline bool reg_dies(const struct jit *j, uint16_t n)
 {
 	return j->x[n].last <= j->i;

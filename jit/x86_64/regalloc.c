@@ -93,6 +93,8 @@ void reg_begin(struct jit *j)
 
 			d->def = (uint16_t)i;
 			d->cst = op->op == IR_const;
+			if (op->op == IR_fl_fcmp)
+				j->uses_fp |= j->fp_native;
 			d->lazy = (is_test(op->op) && d->tests == d->uses) ||
 				  (is_plain_flags(op->op) && d->tests == 1 && d->uses == 1);
 			note_want(j, op->dst, put);

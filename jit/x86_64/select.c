@@ -576,14 +576,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned r = 0; r < 16; r++)
 		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
-	memcpy(s->vregs, j->vregs, sizeof(s->vregs));
-	for (unsigned r = 0; r < 14; r++) {
-		int32_t at;
-
-		if (s->vregs[r] && vreg_mem(j, s->vregs[r], &at))
-			s->vmem[r] = at;
-		s->vpart[r] = j->v[s->vregs[r]].part;
-	}
+	s->vsnap = vreg_snapshot(j);
 	return s;
 }
 
@@ -613,35 +606,6 @@ static ir_mem_fn *slow_function(unsigned op)
 	}
 }
 
-static bool is_operand(const struct ir_insn *op, unsigned cls, uint16_t n)
-{
-	const struct ir_opinfo *info = &ir_opinfo[op->op];
-
-	for (unsigned k = 0; k < info->n_arg; k++) {
-		if (info->arg[k] == cls && ir_arg(op, k) == n)
-			return true;
-	}
-	return false;
-}
-
-/* xmm registers are lost in the call; a part of a value is only in a register if all of it is in memory. */
-static void stub_vregs(struct jit *j, const struct stub *s, bool after)
-{
-	const struct ir_insn *op = &j->blk->ops[s->op];
-
-	for (int r = 0; r < 14; r++) {
-		uint16_t n = s->vregs[r];
-		bool lives = n && j->v[n].last > s->op;
-
-		if (after) {
-			if (lives)
-				vreg_reload(j, r, s->vpart[r], s->vmem[r] ? s->vmem[r] : SLOT_V(n));
-		} else if (n && (is_operand(op, IR_CLASS_V, n) ? s->vmem[r] != SLOT_V(n) : lives && !s->vmem[r])) {
-			v2m(j, V_MOVAPS_ST, r, RBP, SLOT_V(n));
-		}
-	}
-}
-
 static void stub_emit(struct jit *j, const struct stub *s)
 {
 	const struct ir_insn *op = &j->blk->ops[s->op];
@@ -654,7 +618,7 @@ static void stub_emit(struct jit *j, const struct stub *s)
 
 		if (!n || s->slots >> r & 1)
 			continue;
-		if (is_operand(op, IR_CLASS_X, n) || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
+		if (reg_is_operand(op, IR_CLASS_X, n) || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
 			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(n));
 	}
 	for (unsigned k = 0; k < info->n_arg; k++) {
@@ -666,14 +630,14 @@ static void stub_emit(struct jit *j, const struct stub *s)
 			as_rm(a, X_MOV_ST | X_W, RAX, RBP, SLOT_X(n));
 		}
 	}
-	stub_vregs(j, s, false);
+	vreg_leave(j, s->vsnap, op);
 	set_pc(j, pc_of(j, op));
 	if (j->unit->counts)
 		count_trap(j, op);
 	call_op(j, op, slow_function(op->op), j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
-	stub_vregs(j, s, true);
+	vreg_come_back(j, s->vsnap, op);
 	for (int r = 0; r < 16; r++) {
 		if (s->regs[r] && CALLER_SAVED >> r & 1 && j->x[s->regs[r]].last > s->op)
 			as_rm(a, X_MOV | X_W, r, RBP, SLOT_X(s->regs[r]));

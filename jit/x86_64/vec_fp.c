@@ -67,22 +67,14 @@ void vec_fp_thunk(struct jit *j)
 	as_8(a, 0xc3);
 }
 
-static bool uses_host_fp(const struct jit *j, const struct ir_insn *op)
+bool vec_is_host_fp(const struct jit *j, const struct ir_insn *op)
 {
-	if (!j->fp_native)
-		return false;
-	if (op->op == IR_fl_fcmp)
-		return true;
-	return op->op == IR_vop && op->imm >= IR_VOP_fadd && op->imm <= IR_VOP_fcmla && ir_vd_size(op->aux) >= 2;
+	return op->op == IR_vop && op->imm >= IR_VOP_fadd && op->imm <= IR_VOP_fcmla && j->fp_native;
 }
 
 void vec_fp_prologue(struct jit *j)
 {
-	unsigned i = 0;
-
-	while (i < j->blk->n_ops && !uses_host_fp(j, &j->blk->ops[i]))
-		i++;
-	if (i == j->blk->n_ops)
+	if (!j->uses_fp)
 		return;
 	as_alu_mi(&j->as, false, ALU_CMP, RBP, ENV(host_fp), 0);
 	vec_thunk_if(j, CC_E, j->fp_thunk);

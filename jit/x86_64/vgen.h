@@ -204,13 +204,19 @@ int vreg_use(struct jit *j, uint16_t n); /* a register with the value */
 int vreg_use_low(struct jit *j, uint16_t n, unsigned size, bool *clean);
 /* A register for a value that is made now, of which all but the low 1 << clean bytes are 0. Not that of an operand. */
 int vreg_def(struct jit *j, uint16_t n, unsigned clean);
-void vreg_slot(struct jit *j, uint16_t n);			   /* the slot holds the value, for C code to read */
-void vreg_is_home(struct jit *j, uint16_t n, unsigned reg);	   /* guest register reg holds the value from now on */
-void vreg_lose_home(struct jit *j, unsigned reg);		   /* guest register reg is about to change */
-void vreg_before_call(struct jit *j);				   /* all xmm registers are about to be lost */
-void vreg_end_op(struct jit *j);				   /* values whose last use this was */
-void vreg_reload(struct jit *j, int r, unsigned part, int32_t at); /* the low 1 << part bytes, zeros above */
-bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at);	   /* it is in memory, at rbp + *at */
+void vreg_slot(struct jit *j, uint16_t n);		    /* the slot holds the value, for C code to read */
+void vreg_is_home(struct jit *j, uint16_t n, unsigned reg); /* guest register reg holds the value from now on */
+void vreg_lose_home(struct jit *j, unsigned reg);	    /* guest register reg is about to change */
+void vreg_before_call(struct jit *j);			    /* all xmm registers are about to be lost */
+/*
+ * A stub is about to branch off at the op at hand. Behind the unit it leaves: values that nothing in memory has go to their
+ * slots, the op's operands in any case. And it comes back: the registers are as they were.
+ */
+uint16_t vreg_snapshot(struct jit *j);
+void vreg_leave(struct jit *j, uint16_t snap, const struct ir_insn *op);
+void vreg_come_back(struct jit *j, uint16_t snap, const struct ir_insn *op);
+void vreg_end_op(struct jit *j);			     /* values whose last use this was */
+bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at); /* it is in memory, at rbp + *at */
 static inline bool vreg_dies(const struct jit *j, uint16_t n)
 {
 	return j->v[n].last <= j->i;
@@ -242,6 +248,7 @@ bool vec_is_const(const struct jit *j, uint16_t n, uint64_t *lo, uint64_t *hi);
 bool vec_int_op(struct jit *j);
 bool vec_perm_op(struct jit *j);
 bool vec_fp_op(struct jit *j);
+bool vec_is_host_fp(const struct jit *j, const struct ir_insn *op); /* of those that define a vector; or nearly so */
 bool vec_crypto_op(struct jit *j);
 
 #endif

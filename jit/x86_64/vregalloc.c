@@ -17,7 +17,9 @@ void vreg_begin(struct jit *j)
 		j->v[n] = (struct vval){.reg = NO_REG, .home = NO_HOME, .part = WHOLE, .clean = WHOLE};
 	memset(j->vregs, 0, sizeof(j->vregs));
 	memset(j->homev, 0, sizeof(j->homev));
-	j->vpinned = 0;
+	j->vpinned = j->vheld = 0;
+	j->uses_fp = false;
+	j->n_vsnaps = 0;
 }
 
 /* AESE whose result only AESMC uses, which is usual, is one instruction with it; so are AESD and AESIMC. */
@@ -34,6 +36,7 @@ unsigned vreg_note_def(struct jit *j, uint16_t n, unsigned at)
 {
 	struct vval *v = &j->v[n];
 
+	j->uses_fp |= vec_is_host_fp(j, &j->blk->ops[at]);
 	v->def = (uint16_t)at;
 	if (v->last < at)
 		v->last = (uint16_t)at;
@@ -56,7 +59,7 @@ bool vreg_mem(const struct jit *j, uint16_t n, int32_t *at)
 	return v->home != NO_HOME || v->slot;
 }
 
-void vreg_reload(struct jit *j, int r, unsigned part, int32_t at)
+static void reload(struct jit *j, int r, unsigned part, int32_t at)
 {
 	v2m(j, part == 2 ? V_MOVSS_LD : part == 3 ? V_MOVQ : V_MOVAPS, r, RBP, at);
 }
@@ -73,8 +76,10 @@ static void spill(struct jit *j, uint16_t n)
 
 static void release(struct jit *j, uint16_t n)
 {
-	if (j->v[n].reg != NO_REG)
+	if (j->v[n].reg != NO_REG) {
 		j->vregs[j->v[n].reg] = 0;
+		j->vheld &= ~(1u << j->v[n].reg);
+	}
 	j->v[n].reg = NO_REG;
 	j->v[n].part = WHOLE;
 }
@@ -102,6 +107,7 @@ static int alloc(struct jit *j, uint16_t n)
 		release(j, old);
 	}
 	j->vregs[best] = n;
+	j->vheld |= 1u << best;
 	j->v[n].reg = (int8_t)best;
 	j->vpinned |= 1u << best;
 	return best;
@@ -141,7 +147,7 @@ int vreg_use_low(struct jit *j, uint16_t n, unsigned size, bool *clean)
 	else
 		alloc(j, n);
 	vreg_mem(j, n, &at);
-	vreg_reload(j, v->reg, size, at);
+	reload(j, v->reg, size, at);
 	v->part = v->clean <= size ? WHOLE : (uint8_t)size;
 	return v->reg;
 }
@@ -192,22 +198,71 @@ void vreg_lose_home(struct jit *j, unsigned reg)
 
 void vreg_before_call(struct jit *j)
 {
-	for (int r = 0; r < 14; r++) {
-		uint16_t n = j->vregs[r];
+	for (uint32_t held = j->vheld; held; held &= held - 1) {
+		uint16_t n = j->vregs[__builtin_ctz(held)];
 
-		if (!n)
-			continue;
 		if (j->v[n].last > j->i)
 			spill(j, n);
 		release(j, n);
 	}
 }
 
+uint16_t vreg_snapshot(struct jit *j)
+{
+	struct vsnap *s = &j->vsnaps[j->n_vsnaps + 1];
+
+	s->held = 0;
+	for (uint32_t held = j->vheld; held; held &= held - 1) {
+		int r = __builtin_ctz(held);
+		uint16_t n = j->vregs[r];
+
+		if (!n)
+			continue; /* the op's result, from now on */
+		s->held |= 1u << r;
+		s->regs[r] = n;
+		s->part[r] = j->v[n].part;
+		if (!vreg_mem(j, n, &s->mem[r]))
+			s->mem[r] = 0;
+	}
+	return s->held ? (uint16_t)++j->n_vsnaps : 0;
+}
+
+/* A part of a value is only in a register if all of it is in memory. */
+void vreg_leave(struct jit *j, uint16_t snap, const struct ir_insn *op)
+{
+	const struct vsnap *s = &j->vsnaps[snap];
+	uint16_t at = (uint16_t)(op - j->blk->ops);
+
+	for (uint32_t held = snap ? s->held : 0; held; held &= held - 1) {
+		int r = __builtin_ctz(held);
+		uint16_t n = s->regs[r];
+
+		if (reg_is_operand(op, IR_CLASS_V, n) ? s->mem[r] != SLOT_V(n) : j->v[n].last > at && !s->mem[r])
+			v2m(j, V_MOVAPS_ST, r, RBP, SLOT_V(n));
+	}
+}
+
+void vreg_come_back(struct jit *j, uint16_t snap, const struct ir_insn *op)
+{
+	const struct vsnap *s = &j->vsnaps[snap];
+	uint16_t at = (uint16_t)(op - j->blk->ops);
+
+	for (uint32_t held = snap ? s->held : 0; held; held &= held - 1) {
+		int r = __builtin_ctz(held);
+		uint16_t n = s->regs[r];
+
+		if (j->v[n].last > at)
+			reload(j, r, s->part[r], s->mem[r] ? s->mem[r] : SLOT_V(n));
+	}
+}
+
 void vreg_end_op(struct jit *j)
 {
-	for (int r = 0; r < 14; r++) {
-		if (j->vregs[r] && vreg_dies(j, j->vregs[r]))
-			release(j, j->vregs[r]);
+	for (uint32_t held = j->vheld; held; held &= held - 1) {
+		uint16_t n = j->vregs[__builtin_ctz(held)];
+
+		if (vreg_dies(j, n))
+			release(j, n);
 	}
 	j->vpinned = 0;
 }

@@ -280,7 +280,7 @@ static uint64_t edge_fp(unsigned s, uint64_t *seed)
 	uint64_t one = (uint64_t)1 << fbits, emax = ((uint64_t)1 << ebits) - 1, bias = emax >> 1, r = rnd(seed);
 	uint64_t frac = rnd(seed) & (one - 1), v;
 
-	switch (r % 20) {
+	switch (r % 26) {
 	case 0: v = 0; break;
 	case 1: v = 1 + (r >> 8 & 1); break;
 	case 2: v = one - 1; break; /* the largest denormal */
@@ -300,7 +300,17 @@ static uint64_t edge_fp(unsigned s, uint64_t *seed)
 	case 16: v = (bias - 1) << fbits | ((r >> 9 & 1) ? frac : 0); break;
 	case 17: v = (bias + (r >> 8) % fbits) << fbits | (frac & ~(uint64_t)0 << (r >> 16) % fbits); break;
 	case 18: v = (bias - fbits + (r >> 8) % (2 * fbits)) << fbits | frac; break;
-	default: v = rnd(seed); break;
+	case 19:
+	case 20:
+	case 21:
+		v = (bias << fbits) + (r >> 8 & 7) - 4;
+		break; /* about 1, and about the smallest normal: products and ... */
+	case 22:
+	case 23: v = one + (r >> 8 & 7) - 4; break;
+	case 24:
+		v = s == 3 ? (UINT64_C(0x381) << 52) + (rnd(seed) >> (r >> 8 & 31) & 0x7fffffff) - 0x3fffffff : one;
+		break;
+	default: v = rnd(seed); break; /* ... conversions that are nearly it */
 	}
 	return v ^ (uint64_t)(r >> 63) << (8u * (1u << s) - 1);
 }
@@ -321,10 +331,10 @@ static uint64_t edge_int(unsigned s, uint64_t *seed)
 	}
 }
 
-static void random_vector(union ir_v128 *v, uint64_t *seed)
+static void random_vector(union ir_v128 *v, unsigned usual_size, uint64_t *seed)
 {
 	uint64_t r = rnd(seed);
-	unsigned s = r & 3;
+	unsigned s = r >> 9 & 3 ? usual_size : r & 3;
 	bool fp = s && r >> 2 & 3;
 
 	*v = (union ir_v128){.d = {0, 0}};
@@ -340,7 +350,7 @@ static void fp_state(struct pe *pe, uint64_t seed)
 
 	random_state(pe, seed);
 	for (unsigned i = 0; i < 32; i++)
-		random_vector(&pe->env.v[i], &seed);
+		random_vector(&pe->env.v[i], r >> 40 & 3, &seed);
 	if (r & 1) /* RMode; FZ and others less often */
 		pe->env.fpcr = (uint32_t)(r >> 8 & 3) << 22;
 	if ((r >> 16 & 3) == 0)
