@@ -108,6 +108,7 @@ static uint32_t op_thunk(struct jit *j, bool look)
 		as_land(a, quiet);
 	}
 	pinned(j, X_MOV);
+	vreg_load_pinned(j);
 	as_8(a, 0xc3);
 	return at;
 }
@@ -125,6 +126,7 @@ static void trampolines(struct jit *j)
 	as_rm(a, X_LEA | X_W, RBP, RDI, ENV_BIAS);
 	as_mov_rr(a, RAX, RSI);
 	pinned(j, X_MOV);
+	vreg_load_pinned(j);
 	as_rr(a, 0xffu, 4, RAX);
 
 	/* The number behind the call is the site's. */

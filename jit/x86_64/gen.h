@@ -169,6 +169,8 @@ static inline bool reg_dies(const struct jit *j, uint16_t n)
 	return j->x[n].last <= j->i;
 }
 
+void vreg_load_pinned(struct jit *j); /* vregalloc.c */
+
 /* ---- select.c */
 
 bool select_block(struct jit *j);

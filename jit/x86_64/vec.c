@@ -213,6 +213,8 @@ void vec_put(struct jit *j)
 	r = vreg_use(j, op->a);
 	vreg_lose_home(j, op->x);
 	v2m(j, V_MOVAPS_ST, r, RBP, ENV_V(op->x));
+	if (op->x < VPINS)
+		v_mov(j, op->x, r);
 	vreg_is_home(j, op->a, op->x);
 }
 

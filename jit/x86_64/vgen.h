@@ -2,7 +2,7 @@
 /*
  * Vector values and the instructions that work on them: what vregalloc.c, vec.c and the files of its operations share.
  *
- * xmm0 to xmm13 hold values, xmm14 and xmm15 are scratch within an op. An operation is written once, as d = a op b: on
+ * xmm0 to xmm7 are v0 to v7, xmm8 to xmm13 hold other values, xmm14 and xmm15 are scratch within an op. An operation is written once, as d = a op b: on
  * hosts with AVX2 that is one VEX instruction, on others a move and an SSE instruction.
  */
 #ifndef PAWL_JIT_X86_64_VGEN_H
@@ -12,7 +12,7 @@
 #include "gen.h"
 #include "vec.h"
 
-enum { T0 = 14, T1 = 15 }; /* scratch */
+enum { VPINS = 8, T0 = 14, T1 = 15 }; /* pinned registers; scratch */
 
 /* Constants of 16 bytes in front of the code. */
 enum vconst {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers for the vector values of one block, in the same forward walk as regalloc.c: a value is loaded when it is
- * first used, and stays until it is dead or something else needs the register. A put stores at once, so that nothing
- * has to be written back where a block ends or traps.
+ * Registers for the vector values of one unit, in the same forward walk as regalloc.c. v0 to v7 are pinned: they are in
+ * xmm0 to xmm7, in all units, and in env too, since a put stores at once. So nothing has to be written back where a unit
+ * ends or traps, and C code may read them; where code is entered, and when C code has changed all registers, they are
+ * loaded. Other values are loaded when they are first used, to one of the other registers, and stay until they are dead
+ * or something else needs it.
  *
  * Scalar operations leave the upper part of their first operand in the result, where it has to be zero. So a value in
  * memory that a scalar operation uses is loaded in part, with zeros above, and what is known to be zero is remembered.
@@ -74,6 +76,13 @@ static void spill(struct jit *j, uint16_t n)
 	j->v[n].slot = true;
 }
 
+static void hold(struct jit *j, uint16_t n, int r)
+{
+	j->vregs[r] = n;
+	j->vheld |= 1u << r;
+	j->v[n].reg = (int8_t)r;
+}
+
 static void release(struct jit *j, uint16_t n)
 {
 	if (j->v[n].reg != NO_REG) {
@@ -89,7 +98,7 @@ static int alloc(struct jit *j, uint16_t n)
 {
 	int best = NO_REG;
 
-	for (int r = 0; r < 14; r++) {
+	for (int r = VPINS; r < 14; r++) {
 		if (j->vpinned >> r & 1)
 			continue;
 		if (!j->vregs[r]) {
@@ -106,9 +115,7 @@ static int alloc(struct jit *j, uint16_t n)
 			spill(j, old);
 		release(j, old);
 	}
-	j->vregs[best] = n;
-	j->vheld |= 1u << best;
-	j->v[n].reg = (int8_t)best;
+	hold(j, n, best);
 	j->vpinned |= 1u << best;
 	return best;
 }
@@ -174,31 +181,53 @@ void vreg_slot(struct jit *j, uint16_t n)
 	v->slot = true;
 }
 
+/* A value that a pinned register holds stays at home there. */
 void vreg_is_home(struct jit *j, uint16_t n, unsigned reg)
 {
-	if (j->v[n].home != NO_HOME)
-		j->homev[j->v[n].home] = 0;
+	unsigned old = j->v[n].home;
+
+	if (old < VPINS)
+		return;
+	if (old != NO_HOME)
+		j->homev[old] = 0;
 	j->v[n].home = (uint8_t)reg;
 	j->homev[reg] = n;
+	if (reg < VPINS) {
+		release(j, n);
+		hold(j, n, (int)reg);
+	}
 }
 
 void vreg_lose_home(struct jit *j, unsigned reg)
 {
 	uint16_t n = j->homev[reg];
+	struct vval *v = &j->v[n];
+	bool lives = v->last > j->i;
 
 	if (!n)
 		return;
-	if (j->v[n].last > j->i && !j->v[n].slot)
-		vreg_use(j, n);
-	else if (j->v[n].reg != NO_REG && j->v[n].part != WHOLE && !j->v[n].slot)
+	if (reg < VPINS) {
 		release(j, n);
-	j->v[n].home = NO_HOME;
+		if (lives && !v->slot)
+			v_mov(j, alloc(j, n), (int)reg);
+	} else if (lives && !v->slot) {
+		vreg_use(j, n);
+	} else if (v->part != WHOLE && !v->slot) {
+		release(j, n);
+	}
+	v->home = NO_HOME;
 	j->homev[reg] = 0;
+}
+
+void vreg_load_pinned(struct jit *j)
+{
+	for (int r = 0; r < VPINS; r++)
+		v2m(j, V_MOVAPS, r, RBP, ENV_V(r));
 }
 
 void vreg_before_call(struct jit *j)
 {
-	for (uint32_t held = j->vheld; held; held &= held - 1) {
+	for (uint32_t held = j->vheld >> VPINS << VPINS; held; held &= held - 1) {
 		uint16_t n = j->vregs[__builtin_ctz(held)];
 
 		if (j->v[n].last > j->i)
@@ -247,7 +276,7 @@ void vreg_come_back(struct jit *j, uint16_t snap, const struct ir_insn *op)
 	const struct vsnap *s = &j->vsnaps[snap];
 	uint16_t at = (uint16_t)(op - j->blk->ops);
 
-	for (uint32_t held = snap ? s->held : 0; held; held &= held - 1) {
+	for (uint32_t held = snap ? s->held >> VPINS << VPINS : 0; held; held &= held - 1) {
 		int r = __builtin_ctz(held);
 		uint16_t n = s->regs[r];
 

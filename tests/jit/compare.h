@@ -37,6 +37,18 @@ static void differs(const struct ir_block *blk, const char *what, unsigned n)
 		 (unsigned long long)want.env.pc, got.env.nzcv, want.env.nzcv);
 }
 
+static void expect_same(const struct ir_block *blk, enum ir_ret ret, enum ir_ret ret2, const char *what, unsigned n)
+{
+	if (ret2 != ret || memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
+	    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
+	    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.env.insn_count != got.env.insn_count ||
+	    want.sys != got.sys || want.faults != got.faults || want.fault_pc != got.fault_pc ||
+	    want.slow_loads != got.slow_loads || want.slow_stores != got.slow_stores ||
+	    want.slow_atomics != got.slow_atomics || want.fences != got.fences || want.env.step_ex != got.env.step_ex ||
+	    want.env.exit_imm != got.env.exit_imm || want.env.exit_reason != got.env.exit_reason)
+		differs(blk, what, n);
+}
+
 /* Runs the block in both ways from the state that state() makes of seed st. */
 static enum ir_ret compare_from(void (*state)(struct pe *, uint64_t), const struct ir_block *blk, uint64_t st,
 				const char *what, unsigned n)
@@ -53,14 +65,7 @@ static enum ir_ret compare_from(void (*state)(struct pe *, uint64_t), const stru
 		jit_reset(jit);
 	assert_true(jit_compile(jit, &u));
 	ret2 = jit_run(jit, &got.env, u.code);
-	if (ret2 != ret || memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
-	    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
-	    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.env.insn_count != got.env.insn_count ||
-	    want.sys != got.sys || want.faults != got.faults || want.fault_pc != got.fault_pc ||
-	    want.slow_loads != got.slow_loads || want.slow_stores != got.slow_stores ||
-	    want.slow_atomics != got.slow_atomics || want.fences != got.fences || want.env.step_ex != got.env.step_ex ||
-	    want.env.exit_imm != got.env.exit_imm || want.env.exit_reason != got.env.exit_reason)
-		differs(blk, what, n);
+	expect_same(blk, ret, ret2, what, n);
 	return ret;
 }
 

@@ -423,97 +423,101 @@ static void each_operation_does_what_its_definition_does(void **s)
 	each_level(one_by_one);
 }
 
-/* Many at once, so that registers run out, with other ops between them. */
+/* Many at once, so that registers run out, with other ops between them: added to the block at hand. */
+static void many(uint64_t *seed)
+{
+	unsigned ops = 1 + rnd(seed) % 24, have = 0;
+	uint16_t v[40];
+
+	while (have < 6)
+		v[have++] = OP(.op = IR_getv, .x = rnd(seed) & 15);
+	for (unsigned i = 0; i < ops && have < 32; i++) {
+		uint64_t r = rnd(seed);
+		uint16_t a;
+
+		switch (r & 15) {
+		case 0: v[have++] = OP(.op = IR_getv, .x = r >> 8 & 15); break;
+		case 1:
+			a = OP(.op = IR_getx, .x = r >> 8 & 3);
+			v[have++] = OP(.op = IR_loadv, .a = a, .imm = r >> 16 & 0x7f,
+				       .aux = IR_MEM((r >> 32) % 5, 0, 0, IR_MEM_VEC));
+			break;
+		case 2:
+			a = OP(.op = IR_getx, .x = r >> 8 & 3);
+			OP(.op = IR_storev, .a = a, .b = v[(r >> 40) % have], .imm = r >> 16 & 0x7f,
+			   .aux = IR_MEM((r >> 32) % 5, 0, 0, IR_MEM_VEC | IR_MEM_WNR));
+			break;
+		case 3:
+			a = OP(.op = IR_x_from_v, .x = (r >> 8) % (16u >> (r >> 16 & 3)), .a = v[(r >> 40) % have],
+			       .aux = (r >> 16 & 3) | (r >> 20 & 1) << 4);
+			OP(.op = IR_putx, .x = 10, .a = a);
+			break;
+		case 4:
+			a = OP(.op = IR_getx, .x = 5 + (r >> 4 & 3));
+			v[have++] = OP(.op = IR_v_ins_x, .x = (r >> 8) % (16u >> (r >> 16 & 3)),
+				       .a = v[(r >> 40) % have], .b = a, .aux = r >> 16 & 3);
+			break;
+		case 5: {
+			uint16_t f = OP(.op = IR_fl_fcmp, .x = 1 + (r >> 8) % 3, .aux = r >> 16 & 1,
+					.a = v[(r >> 40) % have], .b = v[(r >> 48) % have]);
+
+			if (r >> 20 & 1)
+				OP(.op = IR_putf, .a = f);
+			for (unsigned k = 0; k < 2; k++)
+				OP(.op = IR_putx, .x = 11 + k,
+				   .a = OP(.op = IR_cond, .x = (r >> (24 + 4 * k)) & 15, .a = f));
+			if (r >> 21 & 1)
+				OP(.op = IR_brcond, .a = OP(.op = IR_cond, .x = r >> 32 & 15, .a = f),
+				   .imm = PC + 0x1000);
+			break;
+		}
+		case 6: {
+			uint32_t reg = r >> 8 & 1 ? 1 : PE_FPSR;
+
+			if ((r >> 9 & 3) == 0)
+				OP(.op = IR_msr, .x = 3, .aux = reg, .a = OP(.op = IR_getx, .x = r >> 16 & 7));
+			else
+				OP(.op = IR_putx, .x = 13, .a = OP(.op = IR_mrs, .x = 3, .aux = reg));
+			break;
+		}
+		case 7: /* a round of AES */
+			v[have] = OP(.op = IR_vop, .imm = r >> 8 & 1 ? IR_VOP_aese : IR_VOP_aesd, .aux = 10,
+				     .a = v[(r >> 40) % have], .b = v[(r >> 48) % have]);
+			a = OP(.op = IR_vop,
+			       .imm = r >> 9 & 3 ? (r >> 8 & 1 ? IR_VOP_aesmc : IR_VOP_aesimc) : IR_VOP_aesmc,
+			       .aux = 10, .a = v[have]);
+			if (r >> 11 & 1)
+				have++;
+			v[have++] = a;
+			break;
+		case 8: /* rounds of SHA-256, both halves */
+			v[have + 1] = OP(.op = IR_vop, .imm = IR_VOP_sha256h, .aux = 10, .a = v[(r >> 40) % have],
+					 .b = v[(r >> 48) % have], .c = v[(r >> 56) % have]);
+			if (r >> 8 & 1)
+				OP(.op = IR_putv, .x = r >> 9 & 15, .a = v[have + 1]);
+			v[have] = OP(.op = IR_vop, .imm = IR_VOP_sha256h2, .aux = 10, .a = v[(r >> 48) % have],
+				     .b = v[(r >> 40) % have], .c = v[(r >> 56) % have]);
+			have += 2;
+			break;
+		default:
+			v[have] = vop(&rows[rnd(seed) % (sizeof(rows) / sizeof(rows[0]))], v, have, seed);
+			have++;
+			break;
+		}
+		if (rnd(seed) & 1) {
+			OP(.op = IR_putv, .x = rnd(seed) & 15, .a = v[rnd(seed) % have]);
+			hand_next(&h);
+		}
+	}
+}
+
 static void in_company(uint64_t seed)
 {
 	unsigned rounds = getenv("ROUNDS") ? (unsigned)atoi(getenv("ROUNDS")) * 20 : 6000;
 
 	for (unsigned n = 0; n < rounds; n++) {
-		unsigned ops = 1 + rnd(&seed) % 24, have = 0;
-		uint16_t v[40];
-
 		hand_begin(&h);
-		while (have < 6)
-			v[have++] = OP(.op = IR_getv, .x = rnd(&seed) & 15);
-		for (unsigned i = 0; i < ops && have < 32; i++) {
-			uint64_t r = rnd(&seed);
-			uint16_t a;
-
-			switch (r & 15) {
-			case 0: v[have++] = OP(.op = IR_getv, .x = r >> 8 & 15); break;
-			case 1:
-				a = OP(.op = IR_getx, .x = r >> 8 & 3);
-				v[have++] = OP(.op = IR_loadv, .a = a, .imm = r >> 16 & 0x7f,
-					       .aux = IR_MEM((r >> 32) % 5, 0, 0, IR_MEM_VEC));
-				break;
-			case 2:
-				a = OP(.op = IR_getx, .x = r >> 8 & 3);
-				OP(.op = IR_storev, .a = a, .b = v[(r >> 40) % have], .imm = r >> 16 & 0x7f,
-				   .aux = IR_MEM((r >> 32) % 5, 0, 0, IR_MEM_VEC | IR_MEM_WNR));
-				break;
-			case 3:
-				a = OP(.op = IR_x_from_v, .x = (r >> 8) % (16u >> (r >> 16 & 3)),
-				       .a = v[(r >> 40) % have], .aux = (r >> 16 & 3) | (r >> 20 & 1) << 4);
-				OP(.op = IR_putx, .x = 10, .a = a);
-				break;
-			case 4:
-				a = OP(.op = IR_getx, .x = 5 + (r >> 4 & 3));
-				v[have++] = OP(.op = IR_v_ins_x, .x = (r >> 8) % (16u >> (r >> 16 & 3)),
-					       .a = v[(r >> 40) % have], .b = a, .aux = r >> 16 & 3);
-				break;
-			case 5: {
-				uint16_t f = OP(.op = IR_fl_fcmp, .x = 1 + (r >> 8) % 3, .aux = r >> 16 & 1,
-						.a = v[(r >> 40) % have], .b = v[(r >> 48) % have]);
-
-				if (r >> 20 & 1)
-					OP(.op = IR_putf, .a = f);
-				for (unsigned k = 0; k < 2; k++)
-					OP(.op = IR_putx, .x = 11 + k,
-					   .a = OP(.op = IR_cond, .x = (r >> (24 + 4 * k)) & 15, .a = f));
-				if (r >> 21 & 1)
-					OP(.op = IR_brcond, .a = OP(.op = IR_cond, .x = r >> 32 & 15, .a = f),
-					   .imm = PC + 0x1000);
-				break;
-			}
-			case 6: {
-				uint32_t reg = r >> 8 & 1 ? 1 : PE_FPSR;
-
-				if ((r >> 9 & 3) == 0)
-					OP(.op = IR_msr, .x = 3, .aux = reg, .a = OP(.op = IR_getx, .x = r >> 16 & 7));
-				else
-					OP(.op = IR_putx, .x = 13, .a = OP(.op = IR_mrs, .x = 3, .aux = reg));
-				break;
-			}
-			case 7: /* a round of AES */
-				v[have] = OP(.op = IR_vop, .imm = r >> 8 & 1 ? IR_VOP_aese : IR_VOP_aesd, .aux = 10,
-					     .a = v[(r >> 40) % have], .b = v[(r >> 48) % have]);
-				a = OP(.op = IR_vop,
-				       .imm = r >> 9 & 3 ? (r >> 8 & 1 ? IR_VOP_aesmc : IR_VOP_aesimc) : IR_VOP_aesmc,
-				       .aux = 10, .a = v[have]);
-				if (r >> 11 & 1)
-					have++;
-				v[have++] = a;
-				break;
-			case 8: /* rounds of SHA-256, both halves */
-				v[have + 1] =
-					OP(.op = IR_vop, .imm = IR_VOP_sha256h, .aux = 10, .a = v[(r >> 40) % have],
-					   .b = v[(r >> 48) % have], .c = v[(r >> 56) % have]);
-				if (r >> 8 & 1)
-					OP(.op = IR_putv, .x = r >> 9 & 15, .a = v[have + 1]);
-				v[have] = OP(.op = IR_vop, .imm = IR_VOP_sha256h2, .aux = 10, .a = v[(r >> 48) % have],
-					     .b = v[(r >> 40) % have], .c = v[(r >> 56) % have]);
-				have += 2;
-				break;
-			default:
-				v[have] = vop(&rows[rnd(&seed) % (sizeof(rows) / sizeof(rows[0]))], v, have, &seed);
-				have++;
-				break;
-			}
-			if (rnd(&seed) & 1) {
-				OP(.op = IR_putv, .x = rnd(&seed) & 15, .a = v[rnd(&seed) % have]);
-				hand_next(&h);
-			}
-		}
+		many(&seed);
 		hand_end(&h);
 		compare_from(fp_state, &h.blk, rnd(&seed) | 1, "company", n);
 		ir_opt(&h.blk);
@@ -524,6 +528,68 @@ static void in_company(uint64_t seed)
 static void operations_in_blocks_do_what_the_interpreter_does(void **s)
 {
 	each_level(in_company);
+}
+
+/* Two units that go to each other, the second one a few times: registers hold what they should where they meet. */
+static void in_a_loop(uint64_t seed)
+{
+	enum { SECOND = PC + 0x200, END = PC + 0x400, TURNS = 5 };
+	unsigned rounds = getenv("ROUNDS") ? (unsigned)atoi(getenv("ROUNDS")) * 8 : 2000, turns = 0;
+	static struct jit_jump jump[16];
+	static struct hand first;
+	const char *why;
+	enum jit_level level = jit_level(jit);
+
+	jit_free(jit);
+	jit = jit_new(&got.env, 4, &why);
+	assert_non_null(jit);
+	jit_set_level(jit, level);
+	for (unsigned n = 0; n < rounds; n++) {
+		uint64_t st = rnd(&seed) | 1;
+		struct jit_unit u[2] = {{.blk = &first.blk, .chain = true}, {.blk = &h.blk, .chain = true}};
+		enum ir_ret ret = IR_RET_BR, ret2 = IR_RET_BR;
+		uint16_t count;
+
+		hand_begin(&h);
+		many(&seed);
+		hand_op(&h, (struct ir_insn){.op = IR_br, .imm = SECOND});
+		first = h;
+		first.blk.ops = first.ops;
+		hand_begin(&h);
+		h.blk.pc = SECOND;
+		many(&seed);
+		hand_next(&h);
+		count = OP(.op = IR_sub64, .a = OP(.op = IR_getx, .x = 20), .b = OP(.op = IR_const, .imm = 1));
+		OP(.op = IR_putx, .x = 20, .a = count);
+		OP(.op = IR_brcond, .a = OP(.op = IR_nez64, .a = count), .imm = PC);
+		hand_op(&h, (struct ir_insn){.op = IR_br, .imm = END});
+
+		fp_state(&want, st);
+		fp_state(&got, st);
+		want.env.x[20] = got.env.x[20] = TURNS;
+		got.env.jump = jump;
+		got.env.tag[0] = got.env.tag[1] = 1;
+		for (want.env.pc = PC; ret == IR_RET_BR && (want.env.pc == PC || want.env.pc == SECOND); turns++)
+			ret = ir_interp(&want.env, want.env.pc == PC ? &first.blk : &h.blk);
+		if (jit_is_full(jit))
+			jit_reset(jit);
+		assert_true(jit_compile(jit, &u[0]) && jit_compile(jit, &u[1]));
+		for (got.env.pc = PC; ret2 == IR_RET_BR && (got.env.pc == PC || got.env.pc == SECOND);) {
+			const void *code = u[got.env.pc == SECOND].code;
+
+			if (got.env.site)
+				jit_link(jit, got.env.site, code, 1);
+			ret2 = jit_run(jit, &got.env, code);
+		}
+		want.env.insn_count = got.env.insn_count = 0;
+		expect_same(&h.blk, ret, ret2, "loop", n);
+	}
+	assert_true(turns > 4 * rounds);
+}
+
+static void operations_in_linked_units_do_what_the_interpreter_does(void **s)
+{
+	each_level(in_a_loop);
 }
 
 static void every_operation_is_tested(void **s)
@@ -544,6 +610,7 @@ int main(void)
 		cmocka_unit_test(every_operation_is_tested),
 		cmocka_unit_test(each_operation_does_what_its_definition_does),
 		cmocka_unit_test(operations_in_blocks_do_what_the_interpreter_does),
+		cmocka_unit_test(operations_in_linked_units_do_what_the_interpreter_does),
 	};
 
 	return cmocka_run_group_tests_name("jit/vops", tests, NULL, NULL);
