@@ -454,8 +454,9 @@ static void many(uint64_t *seed)
 			break;
 		case 4:
 			a = OP(.op = IR_getx, .x = 5 + (r >> 4 & 3));
-			v[have++] = OP(.op = IR_v_ins_x, .x = (r >> 8) % (16u >> (r >> 16 & 3)),
-				       .a = v[(r >> 40) % have], .b = a, .aux = r >> 16 & 3);
+			v[have] = OP(.op = IR_v_ins_x, .x = (r >> 8) % (16u >> (r >> 16 & 3)), .a = v[(r >> 40) % have],
+				     .b = a, .aux = r >> 16 & 3);
+			have++;
 			break;
 		case 5: {
 			uint16_t f = OP(.op = IR_fl_fcmp, .x = 1 + (r >> 8) % 3, .aux = r >> 16 & 1,
