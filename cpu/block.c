@@ -261,6 +261,7 @@ static void translate(struct cpu_priv *p, struct block *blk)
 	struct jit_unit u = {
 		.blk = &blk->ir,
 		.sp_mask = blk->sp_mask,
+		.el1 = blk->key & KEY_EL1,
 		.chain = !(blk->key & KEY_ONE),
 		.counts = blk->key & KEY_COUNT,
 		.owner = blk,

@@ -139,6 +139,7 @@ struct shared_entry {
 	uint64_t delta;
 	uint32_t version; /* dead unless it is the space's */
 	uint8_t flags, leaf;
+	uint8_t extent; /* log2, of what struct ir_tlbe calls more */
 	bool r, w;
 };
 
@@ -312,7 +313,8 @@ struct cpu_priv {
 	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
 	struct shared_space shared[SHARED_SPACES];
-	bool watching; /* watch_mask != 0 */
+	const struct tlb_bank *extents_of[2]; /* bank that env.extent[] was filled from */
+	bool watching;			      /* watch_mask != 0 */
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
 	uint16_t break_mask, watch_mask;
@@ -379,6 +381,7 @@ static inline const struct stage2 *group_stage2(struct cpu *cpu)
 uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stage2_range **range, struct fault *f);
 /* Level at which a walk ends if nothing in the range of ipa was ever mapped. */
 unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa);
+unsigned stage2_extent(const struct stage2_range *r, ipa_t ipa, unsigned most, bool write);
 bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa); /* in the host */
 
 /* stage1.c */
@@ -403,6 +406,8 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const uint8_t *host);
 /* A global entry of the upper half that another address space has left; copies it into the bank. */
 bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool write);
+void tlb_extents_drop(struct cpu *cpu);
+void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m);
 void tlb_code_seen(struct tlb_bank *b, uint64_t va);
 void tlb_flush_all(struct cpu *cpu);
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid);

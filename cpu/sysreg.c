@@ -85,6 +85,8 @@ static int pan_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 
 static int field_set(struct cpu *cpu, const struct sysreg *r, uint64_t val) /* UAO, SSBS: looked at when used */
 {
+	if (r->mask & PSR_UAO)
+		tlb_extents_drop(cpu); /* of unprivileged accesses */
 	cpu->pstate = pstate_write(cpu, (uint32_t)r->mask, val);
 	return 0;
 }

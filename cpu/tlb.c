@@ -254,6 +254,51 @@ static bool fp_traps(const struct cpu *cpu)
 	return cpu_is_el0(cpu) ? fpen != 3 : !(fpen & 1);
 }
 
+/* ---- extents: what translated code remembers of the banks */
+
+static void extents_empty(struct cpu *cpu, unsigned set)
+{
+	for (unsigned write = 0; write < 2; write++) {
+		for (unsigned i = 0; i < IR_EXTENT_BASES; i++)
+			cpu->env.extent[set][write][i].len = 0;
+	}
+}
+
+void tlb_extents_drop(struct cpu *cpu)
+{
+	extents_empty(cpu, 0);
+	extents_empty(cpu, 1);
+}
+
+/* Those of a set come from one bank. */
+static void extents_from(struct cpu *cpu, unsigned set, const struct tlb_bank *b)
+{
+	if (cpu->priv->extents_of[set] == b)
+		return;
+	cpu->priv->extents_of[set] = b;
+	extents_empty(cpu, set);
+}
+
+void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m)
+{
+	struct cpu *cpu = (struct cpu *)env;
+	bool unpriv = m & IR_MEM_UNPRIV && !cpu_is_el0(cpu), write = m & IR_MEM_WNR;
+	struct tlb_bank *b = unpriv ? tlb_bank(cpu, REGIME_EL0) : cpu->priv->bank;
+	unsigned set = !cpu_is_el0(cpu) && !unpriv;
+	const struct ir_tlbe *e = &b->fast[tlb_index(va)];
+	struct ir_extent *x = &env->extent[set][write][IR_MEM_BASE(m) % IR_EXTENT_BASES];
+	uint64_t page = va & IR_PAGE_MASK;
+
+	/* With PSTATE.UAO they have the rights of EL1, which this set does not tell apart. */
+	if ((write ? e->w : e->r) != page || (unpriv && cpu->pstate & PSR_UAO))
+		return;
+	extents_from(cpu, set, b);
+	page &= ~e->more;
+	x->neg = -page;
+	x->len = e->more + (1u << IR_PAGE_SHIFT) - 31;
+	x->host = page + e->delta;
+}
+
 /* Also computes the key of the blocks to run: all that a translation depends on but the code itself. */
 void tlb_select(struct cpu *cpu)
 {
@@ -268,6 +313,7 @@ void tlb_select(struct cpu *cpu)
 	}
 	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
 	cpu->env.tlb = p->bank->fast;
+	extents_from(cpu, !cpu_is_el0(cpu), p->bank);
 	if (fp_traps(cpu))
 		key |= KEY_FP_TRAPS;
 	if ((cpu->el2.mdscr & MDSCR_SS) || cpu->count.insns || (cpu->env.attn & ATTN_WINDOW))
@@ -330,6 +376,7 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 	b->fast[i].r = fast ? r : IR_TLB_NONE;
 	b->fast[i].w = fast ? w : IR_TLB_NONE;
 	b->fast[i].delta = e->delta;
+	b->fast[i].more = (1ull << e->extent) - (1ull << IR_PAGE_SHIFT);
 	b->slow[i].r = fast ? IR_TLB_NONE : r;
 	b->slow[i].w = fast ? IR_TLB_NONE : w;
 	b->slow[i].delta = e->delta;
@@ -355,6 +402,8 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 		.delta = (uint64_t)(uintptr_t)host - va,
 		.flags = (uint8_t)flags,
 		.leaf = (uint8_t)log2_of(x->size),
+		.extent =
+			(uint8_t)stage2_extent(range, x->ipa, log2_of(x->size), x->w && !range->readonly && may_write),
 		.r = x->r,
 		.w = x->w && !range->readonly && may_write,
 	};
@@ -409,6 +458,7 @@ void tlb_flush_all(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		bank_drop(p, &p->banks[i]);
 	for (unsigned i = 0; i < SHARED_SPACES; i++)
@@ -420,6 +470,7 @@ void tlb_flush_asid(struct cpu *cpu, uint64_t asid)
 	struct cpu_priv *p = cpu->priv;
 	uint64_t mask = cpu->sys[CPU_TCR_EL1] & TCR_AS ? 0xffff : 0xff;
 
+	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
@@ -489,6 +540,7 @@ void tlb_flush_va(struct cpu *cpu, uint64_t va)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		if (p->banks[i].valid)
 			bank_flush_va(p, &p->banks[i], va);
@@ -518,6 +570,7 @@ void tlb_address_space_changed(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < REGIME_COUNT; i++)
 		p->banks_now[i] = NULL;
 	*p->attn |= ATTN_REGIME;

@@ -21,8 +21,20 @@ enum { IR_TLB_BITS = 8, IR_TLB_SIZE = 1 << IR_TLB_BITS, IR_PAGE_SHIFT = 12 };
 struct ir_tlbe {
 	uint64_t r, w;
 	uint64_t delta;
-	uint64_t unused;
+	uint64_t
+		more; /* bits of an address, above those in a page, over which r, w and delta hold as well: size - 4096 */
 };
+
+/*
+ * Where translated code looks first: the extent that accesses with one base register were in the last time, of one kind and
+ * for one EL. An access of up to 32 bytes at va may go to host + (va + neg) if va + neg < len. len is 0: nowhere.
+ */
+struct ir_extent {
+	uint64_t neg; /* minus the first VA */
+	uint64_t len; /* bytes - 31 */
+	uint64_t host;
+};
+enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
 
 struct ir_env;
 
@@ -42,6 +54,8 @@ struct ir_env_ops {
 	int (*mrs)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
 	int (*msr)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 	int (*msr_imm)(struct ir_env *env, uint32_t enc, unsigned imm4);
+	/* Fills env->extent for accesses like one of m at va, which was let through just now. May be NULL. */
+	void (*extent)(struct ir_env *env, uint64_t va, uint32_t m);
 	void (*btype)(struct ir_env *env, unsigned btype); /* PSTATE.BTYPE, which the next look-up of a block sees */
 	/* AddPAC, Auth, Strip and ComputePAC; kind is IR_PAUTH(...) */
 	int (*pauth)(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val);
@@ -80,6 +94,8 @@ struct ir_env {
 	uint32_t attn;		  /* PE thread only. Not 0: come back behind an op that may have set it */
 	uint32_t host_fp;	  /* the host's floating-point environment is the guest's; see the back end */
 	uint32_t host_fp_mode[2]; /* the guest's, and what is to come back afterwards */
+	/* [EL; 0 for unprivileged accesses][write][base register]; filled by code and by ops->extent, emptied by the PE */
+	struct ir_extent extent[2][2][IR_EXTENT_BASES];
 
 	/*
 	 * Interpreter: the SSA values of the block at hand; nothing outlives a block. They lie here, behind the guest

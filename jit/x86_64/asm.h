@@ -144,6 +144,20 @@ static inline void as_rx4(struct as *a, unsigned op, int reg, int base, int inde
 	as_32(a, (uint32_t)disp);
 }
 
+/* reg, [base + index + disp] */
+static inline void as_rx1(struct as *a, unsigned op, int reg, int base, int index, int32_t disp)
+{
+	bool small = is_s8(disp);
+
+	as_opcode(a, op, reg, index, base);
+	as_8(a, (small ? 0x44u : 0x84u) | (unsigned)(reg & 7) << 3);
+	as_8(a, (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
+	if (small)
+		as_8(a, (uint8_t)disp);
+	else
+		as_32(a, (uint32_t)disp);
+}
+
 /* reg = a + b, leaving EFLAGS alone */
 static inline void as_lea_rr(struct as *as, bool w, int reg, int a, int b)
 {

@@ -113,6 +113,50 @@ static uint32_t op_thunk(struct jit *j, bool look)
 	return at;
 }
 
+/*
+ * The extent at rbp + rcx becomes that of the soft TLB's entry for the VA in rax: ZF is 1 then, and the look-up begins
+ * again. Not for a VA so near the end of its page that it may have to go the long way anyway. May change rax, rdx.
+ */
+static uint32_t extent_thunk(struct jit *j, bool write)
+{
+	_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of the index");
+	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32, REST = (1 << IR_PAGE_SHIFT) - 31 };
+	struct as *a = &j->as;
+	uint32_t at = as_here(a), near, miss;
+
+	as_rr(a, X_MOV, RDX, RAX);
+	as_alu_ri(a, false, ALU_AND, RDX, 0xfff);
+	as_alu_ri(a, false, ALU_CMP, RDX, REST);
+	near = as_jcc(a, CC_AE);
+	as_rr(a, X_MOV, RDX, RAX);
+	as_shift_ri(a, false, SH_SHR, RDX, SHIFT);
+	as_alu_ri(a, false, ALU_AND, RDX, MASK);
+	as_rm(a, X_ADD | X_W, RDX, RBP, ENV(tlb));
+	as_alu_ri(a, true, ALU_AND, RAX, -4096);
+	as_rm(a, X_CMP | X_W, RAX, RDX,
+	      write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
+	miss = as_jcc(a, CC_NE);
+	as_opcode(a, 0x50u + RSI, 0, 0, RSI); /* push */
+	as_rm(a, X_MOV | X_W, RSI, RDX, (int32_t)offsetof(struct ir_tlbe, more));
+	as_rr(a, X_OR | X_W, RAX, RSI);
+	as_rr(a, X_XOR | X_W, RAX, RSI); /* the first VA */
+	as_alu_ri(a, true, ALU_ADD, RSI, REST);
+	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, len));
+	as_rm(a, X_MOV | X_W, RSI, RDX, (int32_t)offsetof(struct ir_tlbe, delta));
+	as_rr(a, X_ADD | X_W, RSI, RAX);
+	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, host));
+	as_f7(a, true, 3, RAX); /* neg */
+	as_rx1(a, X_MOV_ST | X_W, RAX, RBP, RCX, (int32_t)offsetof(struct ir_extent, neg));
+	as_opcode(a, 0x58u + RSI, 0, 0, RSI); /* pop */
+	as_rr(a, X_CMP, RAX, RAX);
+	as_8(a, 0xc3);
+	as_land(a, near);
+	as_land(a, miss);
+	as_rr(a, X_TEST | X_W, RSP, RSP);
+	as_8(a, 0xc3);
+	return at;
+}
+
 /* enum ir_ret enter(struct ir_env *env, const void *code) */
 static void trampolines(struct jit *j)
 {
@@ -141,6 +185,8 @@ static void trampolines(struct jit *j)
 	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
 	as_link(a, as_jmp(a), (uint32_t)((const uint8_t *)j->leave - j->mem.rx));
 	j->leave_exit = leave_with(j, IR_RET_EXIT);
+	j->extent_thunk[0] = extent_thunk(j, false);
+	j->extent_thunk[1] = extent_thunk(j, true);
 	j->op_thunk = op_thunk(j, false);
 	j->op_thunk_attn = op_thunk(j, true);
 	vec_shared(j);

@@ -61,7 +61,10 @@ struct vval { /* a vector value; vregalloc.c */
 
 /* The way around the soft TLB, behind the block. */
 struct stub {
-	uint32_t from, back; /* labels */
+	uint32_t from, back;	   /* labels */
+	uint32_t retry, unaligned; /* where the look-up begins, 0: no way back there; a label, 0: none */
+	int32_t extent;		   /* from rbp */
+	bool write;
 	uint16_t op;
 	uint16_t regs[16]; /* values in registers at that time */
 	uint16_t slots;	   /* registers whose value is also in its slot */
@@ -106,7 +109,7 @@ struct jit {
 	struct ir_env *env;
 	unsigned jump_bits;
 	const void *enter, *leave, *leave_trap, *leave_exit, *leave_rax, *leave_rdx;
-	uint32_t link_thunk, op_thunk, op_thunk_attn;
+	uint32_t link_thunk, op_thunk, op_thunk_attn, extent_thunk[2];
 	struct site *sites; /* [0] is none */
 	uint32_t n_sites;
 	jit_watch_fn *watch;

@@ -5,11 +5,6 @@
  */
 #include "vgen.h"
 
-_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of TLB_INDEX");
-enum { TLB_SHIFT = 7, TLB_MASK = (IR_TLB_SIZE - 1) * 32 };
-
-#define TLBE(field) ((int32_t)offsetof(struct ir_tlbe, field))
-
 static const struct ir_insn *cur(const struct jit *j)
 {
 	return &j->blk->ops[j->i];
@@ -545,34 +540,47 @@ static void full_fence(struct jit *j)
 
 /* ---- memory */
 
+#define EXTENT(field) ((int32_t)offsetof(struct ir_extent, field))
+
+/* rax = [rax + base + disp], or base + disp alone */
+static void add_address(struct jit *j, uint16_t n, uint64_t disp)
+{
+	struct as *a = &j->as;
+	int base = reg_use(j, n);
+
+	if (is_s32((int64_t)disp)) {
+		as_rx1(a, X_LEA | X_W, RAX, base, RAX, (int32_t)disp);
+		return;
+	}
+	as_rr(a, X_ADD | X_W, RAX, base);
+	as_mov_ri(a, RCX, disp);
+	as_rr(a, X_ADD | X_W, RAX, RCX);
+}
+
 /* rax = host address of the access, or on to a stub. */
 static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes)
 {
 	const struct ir_insn *op = cur(j);
+	bool unpriv = op->aux & IR_MEM_UNPRIV;
+	unsigned set = j->unit->el1 && !unpriv, number = IR_MEM_BASE(op->aux) % IR_EXTENT_BASES;
 	struct stub *s = &j->stubs[j->n_stubs++];
 	struct as *a = &j->as;
-	int base = reg_use(j, op->a);
 
-	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}};
-	if (is_s32((int64_t)op->imm)) {
-		as_rm(a, X_LEA | X_W, RAX, base, (int32_t)op->imm);
-	} else {
-		as_mov_ri(a, RAX, op->imm);
-		as_rr(a, X_ADD | X_W, RAX, base);
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write};
+	s->extent = ENV(extent) + (int32_t)(((set * 2 + write) * IR_EXTENT_BASES + number) * sizeof(struct ir_extent));
+	reg_use(j, op->a);
+	if (!unpriv)
+		s->retry = as_here(a);
+	as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(neg));
+	add_address(j, op->a, op->imm);
+	if (aligned && bytes > 1) { /* extents begin with pages */
+		as_8(a, 0xa8);	    /* test al, imm8 */
+		as_8(a, bytes - 1);
+		s->unaligned = as_jcc(a, CC_NE);
 	}
-	as_rr(a, X_MOV, RCX, RAX);
-	as_shift_ri(a, false, SH_SHR, RCX, TLB_SHIFT);
-	as_alu_ri(a, false, ALU_AND, RCX, TLB_MASK);
-	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
-	/* The page of the last byte, which is not the entry's if the first is in another; misaligned ones match nothing. */
-	if (aligned || bytes == 1)
-		as_mov_rr(a, RDX, RAX);
-	else
-		as_rm(a, X_LEA | X_W, RDX, RAX, (int32_t)bytes - 1);
-	as_alu_ri(a, true, ALU_AND, RDX, (int32_t)(-4096 | (aligned ? (int32_t)bytes - 1 : 0)));
-	as_rm(a, X_CMP | X_W, RDX, RCX, write ? TLBE(w) : TLBE(r));
-	s->from = as_jcc(a, CC_NE);
-	as_rm(a, X_ADD | X_W, RAX, RCX, TLBE(delta));
+	as_rm(a, X_CMP | X_W, RAX, RBP, s->extent + EXTENT(len));
+	s->from = as_jcc(a, CC_AE);
+	as_rm(a, X_ADD | X_W, RAX, RBP, s->extent + EXTENT(host));
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned r = 0; r < 16; r++)
 		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
@@ -606,6 +614,16 @@ static ir_mem_fn *slow_function(unsigned op)
 	}
 }
 
+/* The thunk does not know the EL0 bank, so that these fill their extent by themselves. */
+static bool do_unprivileged(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	if (!slow_function(op->op)(env, op, x, v))
+		return false;
+	if (env->ops->extent)
+		env->ops->extent(env, x[op->a] + op->imm, op->aux);
+	return true;
+}
+
 static void stub_emit(struct jit *j, const struct stub *s)
 {
 	const struct ir_insn *op = &j->blk->ops[s->op];
@@ -613,6 +631,14 @@ static void stub_emit(struct jit *j, const struct stub *s)
 	struct as *a = &j->as;
 
 	as_land(a, s->from);
+	if (s->retry) { /* the soft TLB: if it has the page, it becomes the extent */
+		as_rm(a, X_SUB | X_W, RAX, RBP, s->extent + EXTENT(neg));
+		as_mov_ri(a, RCX, (uint32_t)s->extent);
+		call_to(j, j->extent_thunk[s->write]);
+		as_link(a, as_jcc(a, CC_E), s->retry);
+	}
+	if (s->unaligned)
+		as_land(a, s->unaligned);
 	for (int r = 0; r < 16; r++) {
 		uint16_t n = s->regs[r];
 
@@ -634,7 +660,7 @@ static void stub_emit(struct jit *j, const struct stub *s)
 	set_pc(j, pc_of(j, op));
 	if (j->unit->counts)
 		count_trap(j, op);
-	call_op(j, op, slow_function(op->op), j->op_thunk);
+	call_op(j, op, s->retry ? slow_function(op->op) : do_unprivileged, j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	vreg_come_back(j, s->vsnap, op);
@@ -728,7 +754,7 @@ static void memory(struct jit *j)
 	struct opnd b, c;
 	int d, d2;
 
-	if (m & IR_MEM_UNPRIV || (pair && aligned) ||
+	if ((pair && aligned) ||
 	    (size > 3 && (op->op == IR_load || op->op == IR_store || op->op == IR_loadp || op->op == IR_storep)) ||
 	    (m & IR_MEM_SSE && (op->op == IR_loadv || op->op == IR_loadpv))) {
 		by_call(j, slow_function(op->op));
