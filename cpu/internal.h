@@ -29,7 +29,7 @@ enum {
 	PAGE_BUCKETS = 1 << PAGE_BITS,
 	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
 	INVAL_MAX = 32,
-	FILLED_MAX = 32,
+	FILLED_MAX = 160,
 	SHARED_SPACES = 4,
 	SHARED_BITS = 10,
 	SHARED_SIZE = 1 << SHARED_BITS, /* data entries of a shared space */

@@ -614,8 +614,8 @@ static ir_mem_fn *slow_function(unsigned op)
 	}
 }
 
-/* The thunk does not know the EL0 bank, so that these fill their extent by themselves. */
-static bool do_unprivileged(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+/* The long way. What it found out is the extent from now on: the soft TLB's entry may be gone by the next time. */
+static bool do_access(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	if (!slow_function(op->op)(env, op, x, v))
 		return false;
@@ -660,7 +660,7 @@ static void stub_emit(struct jit *j, const struct stub *s)
 	set_pc(j, pc_of(j, op));
 	if (j->unit->counts)
 		count_trap(j, op);
-	call_op(j, op, s->retry ? slow_function(op->op) : do_unprivileged, j->op_thunk);
+	call_op(j, op, do_access, j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	vreg_come_back(j, s->vsnap, op);
@@ -831,6 +831,170 @@ static void memory(struct jit *j)
 		vec_store(j, d2, (int32_t)bytes, size);
 		break;
 	}
+	stub_done(j, s);
+}
+
+/* ---- atomics: the host's are sequentially consistent, and so are enough for all orders */
+
+/* op [base], reg of 1 << size bytes; op is the form for words */
+static void atomic_op(struct jit *j, unsigned op, unsigned size, int reg, int base, bool lock)
+{
+	static const unsigned width[] = {X_BYTE, X_66, 0, X_W};
+
+	if (lock)
+		as_8(&j->as, 0xf0);
+	as_rm(&j->as, (size ? op : op - 1) | width[size], reg, base, 0);
+}
+
+/* d = the low 1 << size bytes of s */
+static void zero_extend(struct jit *j, unsigned size, int d, int s)
+{
+	static const unsigned op[] = {X_MOVZX8 | X_BYTE, X_MOVZX16, X_MOV};
+
+	if (size == 3)
+		as_mov_rr(&j->as, d, s);
+	else
+		as_rr(&j->as, op[size], d, s);
+}
+
+static void read_modify_write(struct jit *j)
+{
+	static const uint8_t alu_of[] = {[IR_RMW_CLR] = ALU_AND, [IR_RMW_EOR] = ALU_XOR, [IR_RMW_SET] = ALU_OR};
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	struct stub *s;
+	uint32_t again;
+	int b, d;
+
+	if ((op->x >= IR_RMW_SMAX && op->x <= IR_RMW_UMIN) || size > 3) {
+		by_call(j, ir_mem_rmw);
+		return;
+	}
+	b = reg_use(j, op->b);
+	d = def_before(j, op->dst);
+	s = host_address(j, true, true, 1u << size);
+	switch (op->x) {
+	case IR_RMW_ADD:
+	case IR_RMW_SWP:
+		as_mov_rr(a, RDX, b);
+		atomic_op(j, op->x == IR_RMW_ADD ? 0xc1u | X_0F : 0x87u, size, RDX, RAX, op->x == IR_RMW_ADD);
+		break;
+	default:
+		as_mov_rr(a, RCX, RAX);
+		as_rm(a, size == 3 ? X_MOV | X_W : size == 2 ? X_MOV : size == 1 ? X_MOVZX16 : X_MOVZX8, RAX, RCX, 0);
+		again = as_here(a);
+		as_mov_rr(a, RDX, b);
+		if (op->x == IR_RMW_CLR)
+			as_f7(a, true, 2, RDX);
+		as_rr(a, (8u * alu_of[op->x] + 3) | X_W, RDX, RAX);
+		atomic_op(j, 0xb1u | X_0F, size, RDX, RCX, true);
+		as_link(a, as_jcc(a, CC_NE), again);
+		as_mov_rr(a, RDX, RAX);
+		break;
+	}
+	d = def_behind(j, op->dst, d);
+	s->dst[0] = (int8_t)d;
+	zero_extend(j, size, d, RDX);
+	stub_done(j, s);
+}
+
+static void compare_and_swap(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	struct stub *s;
+	int b, c, d;
+
+	if (size > 3) {
+		by_call(j, ir_mem_cas);
+		return;
+	}
+	b = reg_use(j, op->b);
+	c = reg_use(j, op->c);
+	d = def_before(j, op->dst);
+	s = host_address(j, true, true, 1u << size);
+	as_mov_rr(a, RCX, RAX);
+	zero_extend(j, size, RAX, b);
+	atomic_op(j, 0xb1u | X_0F, size, c, RCX, true);
+	d = def_behind(j, op->dst, d);
+	s->dst[0] = (int8_t)d;
+	zero_extend(j, size, d, RAX);
+	stub_done(j, s);
+}
+
+#define EXCL(field) (ENV(excl) + (int32_t)offsetof(struct ir_excl, field))
+
+static int32_t excl_mark(unsigned size)
+{
+	return (int32_t)(size | 1u << 16);
+}
+
+static void load_exclusive(struct jit *j)
+{
+	_Static_assert(offsetof(struct ir_excl, pair) == offsetof(struct ir_excl, log2size) + 1 &&
+			       offsetof(struct ir_excl, valid) == offsetof(struct ir_excl, log2size) + 2,
+		       "one word with excl_mark()");
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	struct stub *s;
+	int d;
+
+	if (op->op != IR_ldx || size > 3) {
+		by_call(j, ir_mem_ldx);
+		return;
+	}
+	d = def_before(j, op->dst);
+	s = host_address(j, false, true, 1u << size);
+	as_rm(a, X_MOV_ST | X_W, reg_use(j, op->a), RBP, EXCL(va));
+	d = def_behind(j, op->dst, d);
+	s->dst[0] = (int8_t)d;
+	load_elem(j, d, 0, IR_MEM(size, 0, 0, 0));
+	as_rm(a, X_MOV_ST | X_W, d, RBP, EXCL(val));
+	as_mov_mi(a, 3, RBP, EXCL(val) + 8, 0);
+	as_mov_mi(a, 2, RBP, EXCL(log2size), excl_mark(size));
+	as_mov_mi(a, 2, RBP, ENV(step_ex), 1);
+	stub_done(j, s);
+}
+
+/* The monitor decides first, as in ir_mem_stx(). */
+static void store_exclusive(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	uint32_t other_va, other_mark, done;
+	struct stub *s;
+	int b, d;
+
+	if (op->op != IR_stx || size > 3) {
+		by_call(j, ir_mem_stx);
+		return;
+	}
+	reg_use(j, op->a);
+	b = reg_use(j, op->b);
+	d = reg_def(j, op->dst);
+	j->regs[d] = 0;
+	as_rm(a, X_CMP | X_W, reg_use(j, op->a), RBP, EXCL(va));
+	other_va = as_jcc(a, CC_NE);
+	as_alu_mi(a, false, ALU_CMP, RBP, EXCL(log2size), excl_mark(size));
+	other_mark = as_jcc(a, CC_NE);
+	s = host_address(j, true, true, 1u << size);
+	as_mov_rr(a, RCX, RAX);
+	as_rm(a, X_MOV | X_W, RAX, RBP, EXCL(val));
+	atomic_op(j, 0xb1u | X_0F, size, b, RCX, true);
+	as_rr(a, X_SET(CC_NE), 0, RAX);
+	as_rr(a, X_MOVZX8 | X_BYTE, d, RAX);
+	done = as_jmp(a);
+	as_land(a, other_va);
+	as_land(a, other_mark);
+	as_mov_ri(a, d, 1);
+	as_land(a, done);
+	as_mov_mi(a, 0, RBP, EXCL(valid), 0);
+	j->regs[d] = op->dst;
+	s->dst[0] = (int8_t)d;
 	stub_done(j, s);
 }
 
@@ -1384,12 +1548,12 @@ static void select_op(struct jit *j)
 	case IR_loadpv:
 	case IR_storepv: memory(j); return;
 	case IR_ldx:
-	case IR_ldxp:
+	case IR_ldxp: load_exclusive(j); return;
 	case IR_stx:
-	case IR_stxp:
-	case IR_rmw:
-	case IR_cas:
-	case IR_casp: by_call(j, slow_function(op->op)); return;
+	case IR_stxp: store_exclusive(j); return;
+	case IR_rmw: read_modify_write(j); return;
+	case IR_cas: compare_and_swap(j); return;
+	case IR_casp: by_call(j, ir_mem_casp); return;
 	case IR_clrex: as_mov_mi(a, 0, RBP, ENV(excl.valid), 0); return;
 	case IR_fence:
 		if (op->x == IR_FENCE_FULL)
