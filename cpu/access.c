@@ -428,6 +428,7 @@ const struct ir_env_ops access_ops = {
 	.mrs = sysreg_read,
 	.msr = sysreg_write,
 	.msr_imm = sysreg_write_imm,
+	.place = sysreg_place,
 	.extent = tlb_extent,
 	.btype = pauth_btype,
 	.pauth = pauth,

@@ -159,8 +159,9 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa)
 {
 	struct code_page *c = page_find(cpu->priv, ipa & IR_PAGE_MASK);
 
-	if (!c)
-		return; /* nothing was translated from it */
+	if (!c || !c->fresh)
+		return; /* nothing was translated from it, or nothing of it is trusted already */
+	c->fresh = false;
 	c->epoch++;
 	page_unlink(cpu->priv, c);
 	tlb_new_generation(cpu);
@@ -323,7 +324,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		page = code_alloc(p, sizeof(*page));
 		page->ipa = ipa & IR_PAGE_MASK;
 		page->epoch = 0;
-		page->linked = false;
+		page->linked = page->fresh = false;
 		page->blocks = NULL;
 		page->next = p->pages[page_bucket(page->ipa)];
 		p->pages[page_bucket(page->ipa)] = page;
@@ -342,6 +343,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->key = key;
 	blk->page = page;
 	blk->epoch = epoch_now(p, page);
+	page->fresh = true;
 	blk->page_next = page->blocks;
 	page->blocks = blk;
 	if (p->jit)
@@ -381,6 +383,7 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 			return b;
 		if (same_words(b, host)) {
 			b->epoch = epoch_now(p, b->page);
+			b->page->fresh = true;
 			return b;
 		}
 		*at = b->next; /* its memory comes back when the cache is recycled */

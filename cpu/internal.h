@@ -191,7 +191,8 @@ enum {
 	KEY_GUARDED = 1 << 6,
 	KEY_FZ = 1 << 7,    /* FPCR.FZ: translated code has no host floating point */
 	KEY_COUNT = 1 << 8, /* env.insn_count is kept */
-	KEY_BITS = 9
+	KEY_SP0 = 1 << 9,   /* PSTATE.SP is 0 at EL1 */
+	KEY_BITS = 10
 };
 #define PSR_BTYPE_SHIFT 10
 
@@ -199,6 +200,7 @@ struct code_page { /* a guest page that code was translated from */
 	struct code_page *next;
 	ipa_t ipa;
 	uint32_t epoch; /* half of what block->epoch is compared with; cpu_priv.epoch is the other */
+	bool fresh;	/* some block was found good since the last change */
 	bool linked;	/* its blocks may have links to each other */
 	struct block *blocks;
 };
@@ -466,6 +468,7 @@ bool debug_watchpoint(struct cpu *cpu, uint64_t va, uint64_t size, unsigned kind
 /* sysreg.c */
 void sysreg_index(uint8_t *row_of);
 int sysreg_read(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
+bool sysreg_place(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at);
 int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4);
 

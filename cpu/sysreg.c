@@ -466,6 +466,34 @@ int sysreg_read(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val)
 	return r->get(cpu, r, val);
 }
 
+bool sysreg_place(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at)
+{
+	const struct cpu *cpu = (const struct cpu *)env;
+	const struct sysreg *r = row(cpu, enc);
+
+	if (!r || r->feature || (enc >> 14 & 3) != 3)
+		return false;
+	if (cpu_is_el0(cpu) && r->el0 != EL0_RW && !(r->el0 == EL0_RO && !write))
+		return false;
+	*at = (struct ir_place){.mask = write ? r->mask : ~0ull};
+	if (r->sys >= 0 && (write ? r->effect == PLAIN && !r->read_only && !r->set : !r->get)) {
+		at->offset = (int32_t)(offsetof(struct cpu, sys) + sizeof(cpu->sys[0]) * (unsigned)r->sys);
+		return true;
+	}
+	if (r->get == sp_el0_get && (cpu->pstate & PSR_MODE) == PSR_EL1H) {
+		at->offset = (int32_t)offsetof(struct cpu, sp_bank);
+		at->mask = ~0ull;
+		return true;
+	}
+	if (r->set == daif_set && !write && !cpu_is_el0(cpu)) {
+		at->offset = (int32_t)offsetof(struct cpu, pstate);
+		at->half = true;
+		at->mask = r->mask;
+		return true;
+	}
+	return false;
+}
+
 static int effect(struct cpu *cpu, enum effect e)
 {
 	switch (e) {
@@ -529,7 +557,10 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 	if (cpu_is_el0(cpu) && field != 031 && field != 032 && field != 036 && field != 037)
 		return exception_undef(cpu);
 	switch (field) {
-	case 003: /* UAO */ cpu->pstate = pstate_write(cpu, PSR_UAO, imm4 & 1 ? PSR_UAO : 0); return 0;
+	case 003:		       /* UAO */
+		tlb_extents_drop(cpu); /* of unprivileged accesses */
+		cpu->pstate = pstate_write(cpu, PSR_UAO, imm4 & 1 ? PSR_UAO : 0);
+		return 0;
 	case 004: /* PAN */
 		if (!((cpu->pstate ^ (imm4 & 1 ? PSR_PAN : 0)) & PSR_PAN))
 			return 0;

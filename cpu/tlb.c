@@ -326,6 +326,8 @@ void tlb_select(struct cpu *cpu)
 		key |= KEY_FZ;
 	if (cpu->count_insns)
 		key |= KEY_COUNT;
+	if ((cpu->pstate & PSR_MODE) == PSR_EL1T)
+		key |= KEY_SP0;
 	cpu->env.tag[0] = code_space(p->bank, HI)->gen << KEY_BITS | key;
 	cpu->env.tag[1] = code_space(p->bank, 0)->gen << KEY_BITS | key;
 }

@@ -38,6 +38,12 @@ enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
 
 struct ir_env;
 
+struct ir_place {
+	int32_t offset; /* from env, of 64 bits; of 32 if half */
+	bool half;
+	uint64_t mask; /* of what is read or written; the other bits read as 0 and are written so */
+};
+
 /*
  * Calls out of the interpreter. env->pc is the current instruction when they are called (and only then is it
  * exact). The int ones return 0, or non-zero after having taken an exception or recorded an exit: the caller
@@ -54,6 +60,11 @@ struct ir_env_ops {
 	int (*mrs)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
 	int (*msr)(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 	int (*msr_imm)(struct ir_env *env, uint32_t enc, unsigned imm4);
+	/*
+	 * Where a system register is, if all that MRS (or MSR) does in the PE's present state, as far as block keys tell states
+	 * apart, is to load (store) it there. False: call mrs, msr. May be NULL.
+	 */
+	bool (*place)(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at);
 	/* Fills env->extent for accesses like one of m at va, which was let through just now. May be NULL. */
 	void (*extent)(struct ir_env *env, uint64_t va, uint32_t m);
 	void (*btype)(struct ir_env *env, unsigned btype); /* PSTATE.BTYPE, which the next look-up of a block sees */

@@ -519,6 +519,50 @@ static bool do_msr(struct ir_env *env, const struct ir_insn *op, uint64_t *x, un
 	return ok;
 }
 
+/* MRS and MSR of what is only storage, at its place; the others by a call. */
+static bool place_of(struct jit *j, bool write, struct ir_place *at)
+{
+	return j->env->ops->place && !is_fp_register(cur(j)->aux) && j->env->ops->place(j->env, cur(j)->aux, write, at);
+}
+
+static void read_register(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct ir_place at;
+	int d;
+
+	if (!place_of(j, false, &at)) {
+		by_call(j, do_mrs);
+		return;
+	}
+	d = reg_def(j, op->dst);
+	as_rm(&j->as, X_MOV | X_WIDTH(!at.half), d, RBP, at.offset - ENV_BIAS);
+	if (at.half)
+		as_alu_ri(&j->as, false, ALU_AND, d, (int32_t)at.mask);
+}
+
+static void write_register(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct ir_place at;
+	int r;
+
+	if (!place_of(j, true, &at) || at.half) {
+		by_call(j, do_msr);
+		return;
+	}
+	r = reg_use(j, op->a);
+	if (at.mask == UINT32_MAX) {
+		as_rr(&j->as, X_MOV, RAX, r);
+		r = RAX;
+	} else if (at.mask != UINT64_MAX) {
+		as_mov_ri(&j->as, RAX, at.mask);
+		as_rr(&j->as, X_AND | X_W, RAX, r);
+		r = RAX;
+	}
+	as_rm(&j->as, X_MOV_ST | X_W, r, RBP, at.offset - ENV_BIAS);
+}
+
 static bool do_msr_imm(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	return !env->ops->msr_imm(env, op->aux, op->x);
@@ -1561,8 +1605,8 @@ static void select_op(struct jit *j)
 		else if (op->x != IR_FENCE_LD && op->x != IR_FENCE_ST)
 			by_call(j, do_fence);
 		return;
-	case IR_mrs: by_call(j, do_mrs); return;
-	case IR_msr: by_call(j, do_msr); return;
+	case IR_mrs: read_register(j); return;
+	case IR_msr: write_register(j); return;
 	case IR_msr_imm: by_call(j, do_msr_imm); return;
 	case IR_btype: by_call(j, do_btype); return;
 	case IR_pauth: by_call(j, do_pauth); return;
