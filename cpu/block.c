@@ -73,7 +73,7 @@ void block_exit(struct cpu *cpu)
 
 static size_t round_up(size_t n)
 {
-	return (n + 15) & ~(size_t)15;
+	return (n + 63) & ~(size_t)63; /* a cache line */
 }
 
 static void *code_alloc(struct cpu_priv *p, size_t bytes)
@@ -339,6 +339,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->sp_mask = sp_mask;
 	blk->code = NULL;
 	blk->sites = blk->n_sites = 0;
+	blk->pc = pc;
 	blk->ipa = ipa;
 	blk->key = key;
 	blk->page = page;
@@ -377,7 +378,7 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 	for (struct block **at = &p->blocks[block_bucket(pc, ipa, key)]; *at; at = &(*at)->next) {
 		struct block *b = *at;
 
-		if (b->ir.pc != pc || b->ipa != ipa || b->key != key)
+		if (b->pc != pc || b->ipa != ipa || b->key != key)
 			continue;
 		if (likely(b->epoch == epoch_now(p, b->page)))
 			return b;

@@ -23,7 +23,7 @@ enum {
 	FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
 	JUMP_BITS = 12,
 	JUMP_SIZE = 1 << JUMP_BITS,
-	BLOCK_BITS = 15,
+	BLOCK_BITS = 17,
 	BLOCK_BUCKETS = 1 << BLOCK_BITS,
 	PAGE_BITS = 12,
 	PAGE_BUCKETS = 1 << PAGE_BITS,
@@ -33,7 +33,8 @@ enum {
 	SHARED_SPACES = 4,
 	SHARED_BITS = 10,
 	SHARED_SIZE = 1 << SHARED_BITS, /* data entries of a shared space */
-	SEEN_BITS = 12			/* of a page number: the filter of code pages */
+	LARGE_BITS = 12,
+	SEEN_BITS = 12 /* of a page number: the filter of code pages */
 };
 
 /* SCTLR_EL1 */
@@ -128,10 +129,19 @@ struct tlb_fetch {
 	uint32_t leaf;
 };
 
+/* Which VAs of one half of the address space may come from leaves larger than 4 KiB. Says yes too often, never too seldom. */
+struct large_set {
+	bool any;
+	uint64_t lo, hi;		       /* hull of leaves larger than 2 MiB; lo > hi: none */
+	uint64_t seen[(1 << LARGE_BITS) / 64]; /* by low bits of the number of the 2 MiB */
+};
+
 /* Jump cache entries of one half of the address space are dead if they were made under another generation. */
 struct code_space {
 	uint32_t gen;
+	uint64_t lo, hi;		      /* hull of the pages it may hold entries of; lo > hi: none */
 	uint64_t seen[(1 << SEEN_BITS) / 64]; /* by low bits of the page number: pages it may hold entries of */
+	struct large_set large;		      /* of code */
 };
 
 struct shared_entry {
@@ -154,7 +164,7 @@ struct shared_space {
 	uint32_t version;
 	struct code_space code;
 	struct shared_entry data[SHARED_SIZE];
-	uint64_t large_lo, large_hi; /* hull of the VAs from leaves larger than 4 KiB; lo > hi: none */
+	struct large_set large;
 };
 
 /* Translations of one regime in one address space. fast[] is what the interpreter sees. */
@@ -168,9 +178,7 @@ struct tlb_bank {
 	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
 	uint64_t ttbr[2];
 	uint64_t used; /* LRU stamp */
-	struct {
-		uint64_t lo, hi;
-	} large[2]; /* hull of the VAs below and above that come from leaves larger than 4 KiB; lo > hi: none */
+	struct large_set large[2];
 	uint8_t regime;
 	bool valid;
 	bool own_hi;		     /* code of the upper half that is not global was met */
@@ -206,15 +214,19 @@ struct code_page { /* a guest page that code was translated from */
 };
 
 struct block {
-	struct ir_block ir;
-	const void *code;	 /* NULL: interpreted */
-	uint32_t sites, n_sites; /* exits of the code */
-	struct block *next, *page_next;
-	struct code_page *page;
+	/* what a look-up reads, in one cache line */
+	struct block *next;
+	uint64_t pc;
 	ipa_t ipa;
 	uint64_t epoch; /* the words were last compared under */
+	struct code_page *page;
+	const void *code; /* NULL: interpreted */
 	uint32_t key;
 	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
+
+	struct ir_block ir;
+	uint32_t sites, n_sites; /* exits of the code */
+	struct block *page_next;
 	unsigned n_words;
 	uint32_t *words; /* source */
 };

@@ -39,6 +39,47 @@ static uint64_t ttbr_base(uint64_t ttbr)
 	return ttbr << 16 >> 16;
 }
 
+/* ---- large leaves */
+
+enum { LARGE_SHIFT = 21 };
+
+static void large_clear(struct large_set *l)
+{
+	if (!l->any)
+		return;
+	memset(l, 0, sizeof(*l));
+	l->lo = UINT64_MAX;
+}
+
+static unsigned large_bit(uint64_t va)
+{
+	return va >> LARGE_SHIFT & ((1u << LARGE_BITS) - 1);
+}
+
+static void large_note(struct large_set *l, uint64_t va, uint64_t size)
+{
+	uint64_t lo = va & ~(size - 1), hi = lo + (size - 1);
+
+	if (size <= 1u << IR_PAGE_SHIFT)
+		return;
+	if (!l->any)
+		l->lo = UINT64_MAX;
+	l->any = true;
+	if (size <= 1u << LARGE_SHIFT) {
+		l->seen[large_bit(va) / 64] |= 1ull << large_bit(va) % 64;
+		return;
+	}
+	l->lo = lo < l->lo ? lo : l->lo;
+	l->hi = hi > l->hi ? hi : l->hi;
+}
+
+static bool large_may_be(const struct large_set *l, uint64_t va)
+{
+	uint64_t page = va & IR_PAGE_MASK;
+
+	return l->any && ((page >= l->lo && page <= l->hi) || l->seen[large_bit(va) / 64] >> large_bit(va) % 64 & 1);
+}
+
 /* ---- code: generations of the jump cache */
 
 static unsigned seen_bit(uint64_t va)
@@ -69,21 +110,28 @@ static void forget_code(struct cpu_priv *p, struct code_space *c)
 {
 	new_generation(p, c);
 	memset(c->seen, 0, sizeof(c->seen));
+	c->lo = UINT64_MAX;
+	c->hi = 0;
+	large_clear(&c->large);
 }
 
 static bool code_was_seen(const struct code_space *c, uint64_t va)
 {
 	unsigned bit = seen_bit(va);
+	uint64_t page = va & IR_PAGE_MASK;
 
-	return c->seen[bit / 64] >> bit % 64 & 1;
+	return large_may_be(&c->large, va) || (page >= c->lo && page <= c->hi && c->seen[bit / 64] >> bit % 64 & 1);
 }
 
 void tlb_code_seen(struct tlb_bank *b, uint64_t va)
 {
 	struct code_space *c = code_space(b, half_of(va));
 	unsigned bit = seen_bit(va);
+	uint64_t page = va & IR_PAGE_MASK;
 
 	c->seen[bit / 64] |= 1ull << bit % 64;
+	c->lo = page < c->lo ? page : c->lo;
+	c->hi = page > c->hi ? page : c->hi;
 }
 
 /* ---- banks */
@@ -103,10 +151,8 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 	for (unsigned i = 0; i < (fetch_all ? FETCH_SIZE : b->n_fetched); i++)
 		b->fetch[fetch_all ? i : b->fetched[i]].va = IR_TLB_NONE;
 	b->n_filled = b->n_fetched = 0;
-	for (unsigned i = 0; i < 2; i++) {
-		b->large[i].lo = UINT64_MAX;
-		b->large[i].hi = 0;
-	}
+	large_clear(&b->large[0]);
+	large_clear(&b->large[HI]);
 	forget_code(p, &b->code[0]);
 	forget_code(p, &b->code[HI]);
 }
@@ -117,8 +163,7 @@ static void shared_clear(struct cpu_priv *p, struct shared_space *s)
 		memset(s->data, 0, sizeof(s->data));
 		s->version = 1;
 	}
-	s->large_lo = UINT64_MAX;
-	s->large_hi = 0;
+	large_clear(&s->large);
 	forget_code(p, &s->code);
 }
 
@@ -334,26 +379,6 @@ void tlb_select(struct cpu *cpu)
 
 /* ---- filling */
 
-/* What a leaf of `size` bytes at va covers. */
-static void leaf_range(uint64_t va, uint64_t size, uint64_t *lo, uint64_t *hi)
-{
-	*lo = va & ~(size - 1);
-	*hi = *lo + (size - 1);
-}
-
-static void note_large(uint64_t *lo, uint64_t *hi, uint64_t va, uint64_t size)
-{
-	uint64_t first, last;
-
-	if (size <= 1u << IR_PAGE_SHIFT)
-		return;
-	leaf_range(va, size, &first, &last);
-	if (first < *lo)
-		*lo = first;
-	if (last > *hi)
-		*hi = last;
-}
-
 /* Bits 55:0 with bit 55 extended: what TLBI addresses, whatever the tag in a VA's top byte. */
 static uint64_t untag(uint64_t va)
 {
@@ -374,7 +399,7 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 	if (b->n_filled < FILLED_MAX)
 		b->filled[b->n_filled] = (uint16_t)i;
 	b->n_filled += b->n_filled <= FILLED_MAX;
-	note_large(&b->large[half].lo, &b->large[half].hi, untag(va), 1ull << e->leaf);
+	large_note(&b->large[half], untag(va), 1ull << e->leaf);
 	b->fast[i].r = fast ? r : IR_TLB_NONE;
 	b->fast[i].w = fast ? w : IR_TLB_NONE;
 	b->fast[i].delta = e->delta;
@@ -413,7 +438,7 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 	bank_put(cpu, b, va, &e);
 	if (s && is_kernel(va) && !x->ng && !x->el0) {
 		e.version = s->version;
-		note_large(&s->large_lo, &s->large_hi, untag(va), x->size);
+		large_note(&s->large, untag(va), x->size);
 		*shared_slot(s, va) = e;
 	}
 }
@@ -445,7 +470,8 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	if (b->n_fetched < FILLED_MAX)
 		b->fetched[b->n_fetched] = (uint16_t)slot;
 	b->n_fetched += b->n_fetched <= FILLED_MAX;
-	note_large(&b->large[half].lo, &b->large[half].hi, untag(va), x->size);
+	large_note(&b->large[half], untag(va), x->size);
+	large_note(&code_space(b, half)->large, untag(va), x->size);
 	tlb_code_seen(b, va);
 	f->va = va & IR_PAGE_MASK;
 	f->host = host - (va & ~IR_PAGE_MASK);
@@ -511,30 +537,25 @@ static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
 {
 	unsigned idx = tlb_index(va), half = half_of(va);
 	struct tlb_fetch *f = &b->fetch[va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
-	uint64_t page = va & IR_PAGE_MASK;
 
 	clear_entry(b, idx);
 	f->va = IR_TLB_NONE;
-	/* A large leaf's code may have left the fetch TLB and still be in the jump cache. */
-	if (page >= b->large[half].lo && page <= b->large[half].hi) {
+	if (large_may_be(&b->large[half], va))
 		bank_flush_leaf(b, va);
+	if (code_was_seen(&b->code[half], va))
 		new_generation(p, &b->code[half]);
-	} else if (code_was_seen(&b->code[half], va)) {
-		new_generation(p, &b->code[half]);
-	}
 }
 
 static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t va)
 {
-	uint64_t page = va & IR_PAGE_MASK;
-	bool large = page >= s->large_lo && page <= s->large_hi;
+	bool large = large_may_be(&s->large, va);
 
 	shared_slot(s, va)->version = 0;
 	for (unsigned i = 0; large && i < SHARED_SIZE; i++) {
 		if (same_leaf(s->data[i].page, va, s->data[i].leaf))
 			s->data[i].version = 0;
 	}
-	if (large || code_was_seen(&s->code, va))
+	if (code_was_seen(&s->code, va))
 		new_generation(p, &s->code);
 }
 
