@@ -7,6 +7,7 @@
  * All checks of an access, on both pages if it crosses, come before anything is read or written.
  */
 #include "internal.h"
+#include "memory.h"
 
 #include <string.h>
 
@@ -154,6 +155,16 @@ static int access_window(struct cpu *cpu, struct access *a, unsigned total, uint
 	return window_begin(cpu, &a->window, !(a->kinds & ACC_WRITE) || (a->m & IR_MEM_RMW && !exclusive));
 }
 
+/* FEAT_LSE2: what must be aligned otherwise may lie anywhere inside of 16 aligned bytes, and with nAA, if it only orders, everywhere. */
+static bool may_be_misaligned(const struct cpu *cpu, const struct access *a, unsigned total)
+{
+	if (!cpu_has(cpu, ISA_LSE2))
+		return false;
+	if (!((a->va ^ (a->va + total - 1)) & ~15ull))
+		return true;
+	return !(a->m & (IR_MEM_EXCL | IR_MEM_RMW)) && (cpu->sys[CPU_SCTLR_EL1] & SCTLR_NAA);
+}
+
 /*
  * All checks of an access of `total` bytes. 0: lo is the host address of the first byte, and hi, if the access crosses
  * into another page, that page's. 1: an exception was taken.
@@ -178,7 +189,8 @@ static int access_check(struct cpu *cpu, struct access *a, unsigned total, uint8
 		unsigned align = m & IR_MEM_ALIGNED && m & IR_MEM_PAIR ? total : 1u << IR_MEM_ALIGN_SIZE(m);
 
 		a->misaligned = a->va & (align - 1);
-		if (unlikely(a->misaligned) && ((m & (IR_MEM_ACQREL | IR_MEM_ALIGNED)) || (sctlr & SCTLR_A)))
+		if (unlikely(a->misaligned) && ((sctlr & SCTLR_A) || ((m & (IR_MEM_ACQREL | IR_MEM_ALIGNED)) &&
+								      !may_be_misaligned(cpu, a, total))))
 			return abort_alignment(cpu, a->va, (a->kinds & ACC_WRITE) && !(m & IR_MEM_RMW), false);
 	}
 
@@ -209,31 +221,49 @@ static unsigned unit(unsigned elem, const void *host)
 	return (uintptr_t)host & (elem - 1) ? 1 : elem;
 }
 
+/* log2 of n if all n bytes are read or written at once, 0 if not: misaligned ones of up to a doubleword. */
+static unsigned whole(unsigned n)
+{
+	return n == 2 ? 1 : n == 4 ? 2 : n == 8 ? 3 : 0;
+}
+
 static inline void from_guest(uint8_t *to, const uint8_t *host, unsigned elem, unsigned n)
 {
+	uint64_t v;
+
 	switch (unit(elem, host)) {
 	case 8:
-		for (unsigned i = 0; i < n; i += 8) {
-			uint64_t v = __atomic_load_n((const uint64_t *)(const void *)(host + i), __ATOMIC_RELAXED);
+		if (n == 16) {
+			union ir_v128 both = ir_load_16(host);
 
+			memcpy(to, &both, 16);
+			break;
+		}
+		for (unsigned i = 0; i < n; i += 8) {
+			v = __atomic_load_n((const uint64_t *)(const void *)(host + i), __ATOMIC_RELAXED);
 			memcpy(to + i, &v, 8);
 		}
 		break;
 	case 4:
 		for (unsigned i = 0; i < n; i += 4) {
-			uint32_t v = __atomic_load_n((const uint32_t *)(const void *)(host + i), __ATOMIC_RELAXED);
+			uint32_t w = __atomic_load_n((const uint32_t *)(const void *)(host + i), __ATOMIC_RELAXED);
 
-			memcpy(to + i, &v, 4);
+			memcpy(to + i, &w, 4);
 		}
 		break;
 	case 2:
 		for (unsigned i = 0; i < n; i += 2) {
-			uint16_t v = __atomic_load_n((const uint16_t *)(const void *)(host + i), __ATOMIC_RELAXED);
+			uint16_t h = __atomic_load_n((const uint16_t *)(const void *)(host + i), __ATOMIC_RELAXED);
 
-			memcpy(to + i, &v, 2);
+			memcpy(to + i, &h, 2);
 		}
 		break;
 	default:
+		if (elem > 1 && whole(n)) {
+			v = ir_load_misaligned(host, whole(n));
+			memcpy(to, &v, n);
+			break;
+		}
 		for (unsigned i = 0; i < n; i++)
 			to[i] = __atomic_load_n(host + i, __ATOMIC_RELAXED);
 	}
@@ -241,32 +271,44 @@ static inline void from_guest(uint8_t *to, const uint8_t *host, unsigned elem, u
 
 static inline void to_guest(uint8_t *host, const uint8_t *from, unsigned elem, unsigned n)
 {
+	uint64_t v = 0;
+
 	switch (unit(elem, host)) {
 	case 8:
-		for (unsigned i = 0; i < n; i += 8) {
-			uint64_t v;
+		if (n == 16) {
+			union ir_v128 both;
 
+			memcpy(&both, from, 16);
+			ir_store_16(host, &both);
+			break;
+		}
+		for (unsigned i = 0; i < n; i += 8) {
 			memcpy(&v, from + i, 8);
 			__atomic_store_n((uint64_t *)(void *)(host + i), v, __ATOMIC_RELAXED);
 		}
 		break;
 	case 4:
 		for (unsigned i = 0; i < n; i += 4) {
-			uint32_t v;
+			uint32_t w;
 
-			memcpy(&v, from + i, 4);
-			__atomic_store_n((uint32_t *)(void *)(host + i), v, __ATOMIC_RELAXED);
+			memcpy(&w, from + i, 4);
+			__atomic_store_n((uint32_t *)(void *)(host + i), w, __ATOMIC_RELAXED);
 		}
 		break;
 	case 2:
 		for (unsigned i = 0; i < n; i += 2) {
-			uint16_t v;
+			uint16_t h;
 
-			memcpy(&v, from + i, 2);
-			__atomic_store_n((uint16_t *)(void *)(host + i), v, __ATOMIC_RELAXED);
+			memcpy(&h, from + i, 2);
+			__atomic_store_n((uint16_t *)(void *)(host + i), h, __ATOMIC_RELAXED);
 		}
 		break;
 	default:
+		if (elem > 1 && whole(n)) {
+			memcpy(&v, from, n);
+			ir_store_misaligned(host, v, whole(n));
+			break;
+		}
 		for (unsigned i = 0; i < n; i++)
 			__atomic_store_n(host + i, from[i], __ATOMIC_RELAXED);
 	}

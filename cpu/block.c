@@ -286,6 +286,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		.el = key & KEY_EL1,
 		.fp_traps = key & KEY_FP_TRAPS,
 		.guarded = key & KEY_GUARDED,
+		.pair_as_vector = cpu_has(cpu, ISA_LSE2),
 	};
 	unsigned left = (4096 - (pc & 4095)) / 4, n, keep;
 	uint32_t words[IR_MAX_INSNS], sp_mask;

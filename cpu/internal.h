@@ -43,6 +43,7 @@ enum {
 #define SCTLR_C (1ull << 2)
 #define SCTLR_SA (1ull << 3)
 #define SCTLR_SA0 (1ull << 4)
+#define SCTLR_NAA (1ull << 6)
 #define SCTLR_UMA (1ull << 9)
 #define SCTLR_I (1ull << 12)
 #define SCTLR_ENDB (1ull << 13)

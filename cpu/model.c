@@ -94,6 +94,7 @@ static const struct cpu_switch {
 	S(PAN2, MMFR1, 20, 2),
 	S(EPAN, MMFR1, 20, 3),
 	S(UAO, MMFR2, 4, 1),
+	S(LSE2, MMFR2, 32, 1),
 	S(LVA, MMFR2, 16, 1),
 #undef S
 };

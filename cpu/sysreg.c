@@ -255,7 +255,7 @@ static int rndr_get(struct cpu *cpu, const struct sysreg *r, uint64_t *val)
  * DSSBS, UCI, SPAN, IESB, WXN, nTWE, nTWI, UCT, DZE, I, UMA, SA0, SA, C, A, M, and what is RES1 here or kept for
  * AArch32's sake (28, 29, 22, 20, 16, 11, 8, 7, 5, 4). EE and E0E are RES0: little endian only.
  */
-#define SCTLR_BITS ((1ull << 44) | 0x34fddbbfull | SCTLR_PAUTH | SCTLR_BT0 | SCTLR_BT1 | SCTLR_EPAN)
+#define SCTLR_BITS ((1ull << 44) | 0x34fddbbfull | SCTLR_PAUTH | SCTLR_BT0 | SCTLR_BT1 | SCTLR_EPAN | SCTLR_NAA)
 #define SCTLR_PAUTH (SCTLR_ENIA | SCTLR_ENIB | SCTLR_ENDA | SCTLR_ENDB)
 
 static const struct sysreg rows[] = {
@@ -512,7 +512,7 @@ static int effect(struct cpu *cpu, enum effect e)
 static uint64_t sctlr_bits(const struct cpu *cpu)
 {
 	return ~((cpu_has(cpu, ISA_PAUTH) ? 0 : SCTLR_PAUTH) | (cpu_has(cpu, ISA_BTI) ? 0 : SCTLR_BT0 | SCTLR_BT1) |
-		 (cpu_has(cpu, ISA_EPAN) ? 0 : SCTLR_EPAN));
+		 (cpu_has(cpu, ISA_EPAN) ? 0 : SCTLR_EPAN) | (cpu_has(cpu, ISA_LSE2) ? 0 : SCTLR_NAA));
 }
 
 int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)

@@ -547,8 +547,7 @@ L_ldq : {
 	const uint64_t *p = FAST_PAIR(va, r);
 
 	if (p)
-		V(op->dst) = (union ir_v128){
-			.d = {__atomic_load_n(p, __ATOMIC_RELAXED), __atomic_load_n(p + 1, __ATOMIC_RELAXED)}};
+		V(op->dst) = ir_load_16(p);
 	else
 		CALL_MEM(ir_mem_loadv);
 	NEXT();
@@ -557,12 +556,10 @@ L_stq : {
 	uint64_t va = X(op->a) + op->imm;
 	uint64_t *p = FAST_PAIR(va, w);
 
-	if (p) {
-		__atomic_store_n(p, V(op->b).d[0], __ATOMIC_RELAXED);
-		__atomic_store_n(p + 1, V(op->b).d[1], __ATOMIC_RELAXED);
-	} else {
+	if (p)
+		ir_store_16(p, &V(op->b));
+	else
 		CALL_MEM(ir_mem_storev);
-	}
 	NEXT();
 }
 }

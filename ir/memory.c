@@ -40,12 +40,8 @@ static void *plain_host(const struct ir_env *env, uint64_t va, uint64_t size, ui
 
 static uint64_t elem_load(const void *p, unsigned log2size)
 {
-	uint64_t v = 0;
-
-	if ((uintptr_t)p & ((1u << log2size) - 1)) {
-		memcpy(&v, p, 1u << log2size);
-		return v;
-	}
+	if ((uintptr_t)p & ((1u << log2size) - 1))
+		return ir_load_misaligned(p, log2size);
 	switch (log2size) {
 	case 0: return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
 	case 1: return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
@@ -57,7 +53,7 @@ static uint64_t elem_load(const void *p, unsigned log2size)
 static void elem_store(void *p, uint64_t v, unsigned log2size)
 {
 	if ((uintptr_t)p & ((1u << log2size) - 1)) {
-		memcpy(p, &v, 1u << log2size);
+		ir_store_misaligned(p, v, log2size);
 		return;
 	}
 	switch (log2size) {
@@ -109,7 +105,12 @@ static bool read_elems(struct ir_env *env, uint64_t va, uint32_t m, unsigned n, 
 		count = 2 * n;
 	}
 	order_before_load(m);
-	if (host) {
+	if (host && count == 2 && log2size == 3) {
+		union ir_v128 both = ir_load_16(host);
+
+		out[0] = both.d[0];
+		out[1] = both.d[1];
+	} else if (host) {
 		for (unsigned i = 0; i < count; i++)
 			out[i] = elem_load(host + ((size_t)i << log2size), log2size);
 	} else {
@@ -136,7 +137,9 @@ static bool write_elems(struct ir_env *env, uint64_t va, uint32_t m, unsigned n,
 		count = 2 * n;
 	}
 	order_before_store(m);
-	if (host) {
+	if (host && count == 2 && log2size == 3) {
+		ir_store_16(host, &(union ir_v128){.d = {in[0], in[1]}});
+	} else if (host) {
 		for (unsigned i = 0; i < count; i++)
 			elem_store(host + ((size_t)i << log2size), in[i], log2size);
 	} else {
@@ -225,7 +228,7 @@ bool ir_mem_storepv(struct ir_env *env, const struct ir_insn *op, uint64_t *x, u
 
 /* ---- compare and swap */
 
-static uint64_t cas_elem(void *p, uint64_t expect, uint64_t val, unsigned log2size)
+static uint64_t cas_aligned(void *p, uint64_t expect, uint64_t val, unsigned log2size)
 {
 	uint8_t e8 = (uint8_t)expect;
 	uint16_t e16 = (uint16_t)expect;
@@ -284,9 +287,54 @@ static bool cas_16(void *p, uint64_t expect[2], const uint64_t val[2])
 	return ok;
 }
 
+/* What a read-modify-write stores; values are of 1 << log2size bytes, zero-extended. CAS: if old is expect. */
+enum { RMW_CAS = IR_RMW_SWP + 1 };
+
+static uint64_t combine(unsigned kind, unsigned log2size, uint64_t old, uint64_t v, uint64_t expect)
+{
+	unsigned up = 64 - (8u << log2size);
+	int64_t so = (int64_t)(old << up), sv = (int64_t)(v << up);
+
+	switch (kind) {
+	case IR_RMW_ADD: return old + v;
+	case IR_RMW_CLR: return old & ~v;
+	case IR_RMW_EOR: return old ^ v;
+	case IR_RMW_SET: return old | v;
+	case IR_RMW_SMAX: return so < sv ? v : old;
+	case IR_RMW_SMIN: return so < sv ? old : v;
+	case IR_RMW_UMAX: return old < v ? v : old;
+	case IR_RMW_UMIN: return old < v ? old : v;
+	case RMW_CAS: return old == expect ? v : old;
+	default: return v;
+	}
+}
+
+/* FEAT_LSE2: a misaligned one inside of 16 aligned bytes is one on these. Returns the old value. */
+static uint64_t rmw_inside_16(void *p, unsigned kind, unsigned log2size, uint64_t v, uint64_t expect)
+{
+	unsigned at = (uintptr_t)p & 15, size = 1u << log2size;
+	void *base = (uint8_t *)p - at;
+	uint64_t mask = ~0ull >> (64 - 8 * size), old, val;
+	union ir_v128 was = ir_load_16(base), now;
+
+	do {
+		old = 0;
+		memcpy(&old, &was.b[at], size);
+		val = combine(kind, log2size, old, v & mask, expect & mask);
+		now = was;
+		memcpy(&now.b[at], &val, size);
+	} while (!cas_16(base, was.d, now.d));
+	return old;
+}
+
+static bool is_misaligned(const void *p, unsigned log2size)
+{
+	return (uintptr_t)p & ((1u << log2size) - 1);
+}
+
 /*
  * Host address for an atomic of size bytes, a power of two: NULL if that trapped. Misaligned ones always take the call,
- * which raises the alignment fault.
+ * which raises the alignment fault, or lets those pass that FEAT_LSE2 does.
  */
 static void *atomic_host(struct ir_env *env, uint64_t va, uint64_t size, uint32_t m)
 {
@@ -295,6 +343,12 @@ static void *atomic_host(struct ir_env *env, uint64_t va, uint64_t size, uint32_
 	if (!host && env->ops->atomic(env, va, m, &host))
 		return NULL;
 	return host;
+}
+
+static uint64_t cas_elem(void *p, uint64_t expect, uint64_t val, unsigned log2size)
+{
+	return is_misaligned(p, log2size) ? rmw_inside_16(p, RMW_CAS, log2size, val, expect)
+					  : cas_aligned(p, expect, val, log2size);
 }
 
 /* ---- exclusives */
@@ -398,6 +452,10 @@ bool ir_mem_rmw(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union
 
 	if (!host)
 		return false;
+	if (__builtin_expect(is_misaligned(host, log2size), 0)) {
+		X(op->dst) = rmw_inside_16(host, op->x, log2size, val, 0);
+		return true;
+	}
 	switch (log2size) {
 	case 0: X(op->dst) = rmw_uint8_t(host, op->x, (uint8_t)val); break;
 	case 1: X(op->dst) = rmw_uint16_t(host, op->x, (uint16_t)val); break;

@@ -18,11 +18,22 @@ static bool pair_x(struct isa_ctx *ctx, const struct args_ldst_pair *a, enum ind
 	uint32_t m = IR_MEM(log2size, a->rt, a->rn, IR_MEM_PAIR | sse | (log2size == 3 ? IR_MEM_SF : 0));
 	ir_x base = ir_getx(ctx->b, a->rn);
 	ir_x lo = {0}, hi = {0};
+	/* FEAT_LSE2: an aligned pair of doublewords is one access, as the engines' vector loads and stores are. */
+	uint32_t one = IR_MEM(4, a->rt, a->rn, IR_MEM_ELEM(3));
+	bool as_one = ctx->pair_as_vector && a->opc & 2;
 
-	if (a->L)
+	if (as_one && a->L) {
+		ir_v v = ir_loadv(ctx->b, base, at, one);
+
+		lo = ir_x_from_v(ctx->b, v, 3, 0, false);
+		hi = ir_x_from_v(ctx->b, v, 3, 1, false);
+	} else if (as_one) {
+		ir_storev(ctx->b, base, at, ir_v_from_xx(ctx->b, get_x(ctx, a->rt), get_x(ctx, a->rt2)), one);
+	} else if (a->L) {
 		ir_loadp(ctx->b, base, at, m, &lo, &hi);
-	else
+	} else {
 		ir_storep(ctx->b, base, at, get_x(ctx, a->rt), get_x(ctx, a->rt2), m);
+	}
 	if (index != OFFSET)
 		ir_putx(ctx->b, a->rn, ir_bini(ctx->b, IR_add64, base, (uint64_t)disp));
 	if (!a->L)

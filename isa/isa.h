@@ -79,6 +79,7 @@ struct isa_ctx {
 	uint64_t features; /* bit set of enum isa_feature */
 	uint8_t el;	   /* 0 or 1 */
 	bool fp_traps;	   /* CPACR_EL1.FPEN traps FP/SIMD at this EL: emit IR_EXIT_FP_TRAP */
+	bool pair_as_vector; /* LSE2: pairs of doublewords are one access */
 	bool guarded;	   /* BTI: the page is */
 	bool btype;	   /* BTI: PSTATE.BTYPE is not 0 before the next instruction, which has to clear it */
 };
