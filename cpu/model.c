@@ -79,6 +79,9 @@ static const struct cpu_switch {
 	S(SB, ISAR1, 36, 1),
 	S(BF16, ISAR1, 44, 1),
 	S(I8MM, ISAR1, 52, 1),
+	S(XS, ISAR1, 56, 1),
+	S(HBC, ISAR2, 20, 1),
+	S(CSSC, ISAR2, 52, 1),
 	S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
 	S(WFXT, ISAR2, 0, 2),
 	S(DIT, PFR0, 48, 1),

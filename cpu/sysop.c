@@ -170,7 +170,7 @@ int sysop(struct cpu *cpu, uint32_t enc, unsigned rt, uint64_t val)
 		return exception_undef(cpu);
 	if ((enc == OP(0, 7, 9, 0) || enc == OP(0, 7, 9, 1)) && !cpu_has(cpu, ISA_PAN2))
 		return exception_undef(cpu);
-	if (crn == 8)
+	if (crn == 8 || (crn == 9 && cpu_has(cpu, ISA_XS))) /* 9: nXS, which are the same without XS memory */
 		return tlbi(cpu, enc, val);
 	if (crn == 11 || crn == 15)
 		return trap_to_el2(cpu, enc, rt);

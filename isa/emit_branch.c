@@ -23,7 +23,8 @@ bool emit_BL(struct isa_ctx *ctx, const struct args_branch_imm *a)
 	return true;
 }
 
-bool emit_B_cond(struct isa_ctx *ctx, const struct args_B_cond *a)
+/* Also BC.cond, whose hint about the direction is of no use. */
+bool emit_B_cond(struct isa_ctx *ctx, const struct args_b_cond *a)
 {
 	if (a->cond >= IR_AL) /* NV is always true, too */
 		ir_br(ctx->b, target(ctx, a->imm));

@@ -47,7 +47,66 @@ bool emit_CLS(struct isa_ctx *ctx, const struct args_rr *a)
 	return unary(ctx, a, BY_SF(a->sf, cls));
 }
 
+bool emit_CTZ(struct isa_ctx *ctx, const struct args_rr *a)
+{
+	ir_x v = ir_un(ctx->b, BY_SF(a->sf, rbit), get_x(ctx, a->rn));
+
+	put_x(ctx, a->rd, ir_un(ctx->b, BY_SF(a->sf, clz), v));
+	return true;
+}
+
+/* Pairs, nibbles, bytes, and the sum of the bytes by a multiplication. */
+bool emit_CNT(struct isa_ctx *ctx, const struct args_rr *a)
+{
+	struct ir_builder *b = ctx->b;
+	ir_x v = get_r(ctx, a->sf, a->rn), t;
+
+	t = ir_bini(b, IR_and, ir_bini(b, IR_lshr64, v, 1), 0x5555555555555555);
+	v = ir_bin(b, IR_sub64, v, t);
+	t = ir_bini(b, IR_and, ir_bini(b, IR_lshr64, v, 2), 0x3333333333333333);
+	v = ir_bin(b, IR_add64, ir_bini(b, IR_and, v, 0x3333333333333333), t);
+	v = ir_bin(b, IR_add64, v, ir_bini(b, IR_lshr64, v, 4));
+	v = ir_bini(b, IR_mul64, ir_bini(b, IR_and, v, 0x0f0f0f0f0f0f0f0f), 0x0101010101010101);
+	put_x(ctx, a->rd, ir_bini(b, IR_lshr64, v, 56));
+	return true;
+}
+
+bool emit_ABS(struct isa_ctx *ctx, const struct args_rr *a)
+{
+	ir_x v = get_r(ctx, a->sf, a->rn), zero = ir_const(ctx->b, 0);
+	ir_x minus = ir_bin(ctx->b, BY_SF(a->sf, sub), zero, v);
+	ir_x negative = ir_ubfx(ctx->b, v, a->sf ? 63 : 31, 1);
+
+	put_x(ctx, a->rd, ir_select(ctx->b, negative, minus, v));
+	return true;
+}
+
 /* ---- two sources */
+
+static bool minmax(struct isa_ctx *ctx, bool sf, bool less, bool u, unsigned rd, ir_x n, ir_x m)
+{
+	ir_f f = ir_fl_sub(ctx->b, sf, n, m);
+	ir_x first = ir_cond(ctx->b, f, less ? (u ? IR_CC : IR_LT) : u ? IR_HI : IR_GT);
+
+	put_x(ctx, rd, ir_select(ctx->b, first, n, m));
+	return true;
+}
+
+bool emit_minmax_reg(struct isa_ctx *ctx, const struct args_minmax *a)
+{
+	ir_x n = get_r(ctx, a->sf, a->rn);
+
+	return minmax(ctx, a->sf, a->less, a->u, a->rd, n, get_r(ctx, a->sf, a->rm));
+}
+
+/* The immediate is signed if the comparison is. */
+bool emit_minmax_imm(struct isa_ctx *ctx, const struct args_minmax_imm *a)
+{
+	uint64_t imm = a->u ? (uint8_t)a->imm : (uint64_t)(int64_t)a->imm;
+
+	return minmax(ctx, a->sf, a->less, a->u, a->rd, get_r(ctx, a->sf, a->rn),
+		      ir_const(ctx->b, a->sf ? imm : (uint32_t)imm));
+}
 
 static bool binary(struct isa_ctx *ctx, const struct args_rrr *a, enum ir_opcode op)
 {

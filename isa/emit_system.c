@@ -144,6 +144,13 @@ bool emit_DSB(struct isa_ctx *ctx, const struct args_barrier *a)
 	return true;
 }
 
+/* Nothing has the XS attribute. */
+bool emit_DSB_nXS(struct isa_ctx *ctx, const struct args_none *a)
+{
+	ir_fence(ctx->b, IR_FENCE_DSB);
+	return true;
+}
+
 /* CRm<1:0> are the access types; the reserved value is a full barrier, as the manual says. */
 bool emit_DMB(struct isa_ctx *ctx, const struct args_barrier *a)
 {
@@ -215,7 +222,7 @@ bool emit_MSR_imm(struct isa_ctx *ctx, const struct args_MSR_imm *a)
 /* TLBI and IC change what is fetched. DC and AT do not, nor does DC ZVA more than any store. */
 static bool sys_ends_block(uint32_t enc)
 {
-	if (ENC_CRN(enc) != 7)
+	if (ENC_CRN(enc) != 7) /* TLBI */
 		return true;
 	switch (ENC_CRM(enc)) {
 	case 4: /* DC ZVA and the tag forms */

@@ -51,6 +51,9 @@ enum isa_feature {
 	ISA_FHM,
 	ISA_RNG,
 	ISA_WFXT,
+	ISA_CSSC,
+	ISA_HBC,
+	ISA_XS,
 	ISA_LOR,
 	ISA_PAN,
 	ISA_UAO,
@@ -75,13 +78,13 @@ _Static_assert(ISA_FEATURE_COUNT <= 64, "a set of features is a word");
 /* Translation context: what the block key says. */
 struct isa_ctx {
 	struct ir_builder *b;
-	uint64_t pc;	   /* VA of the instruction */
-	uint64_t features; /* bit set of enum isa_feature */
-	uint8_t el;	   /* 0 or 1 */
-	bool fp_traps;	   /* CPACR_EL1.FPEN traps FP/SIMD at this EL: emit IR_EXIT_FP_TRAP */
+	uint64_t pc;	     /* VA of the instruction */
+	uint64_t features;   /* bit set of enum isa_feature */
+	uint8_t el;	     /* 0 or 1 */
+	bool fp_traps;	     /* CPACR_EL1.FPEN traps FP/SIMD at this EL: emit IR_EXIT_FP_TRAP */
 	bool pair_as_vector; /* LSE2: pairs of doublewords are one access */
-	bool guarded;	   /* BTI: the page is */
-	bool btype;	   /* BTI: PSTATE.BTYPE is not 0 before the next instruction, which has to clear it */
+	bool guarded;	     /* BTI: the page is */
+	bool btype;	     /* BTI: PSTATE.BTYPE is not 0 before the next instruction, which has to clear it */
 };
 
 /*

@@ -84,6 +84,10 @@ static const struct {
 	{"dit", 0xd53b42a0},	 /* mrs x0, dit */
 	{"wfxt", 0xd5031000},	 /* wfet x0 */
 	{"wfxt", 0xd5031020},	 /* wfit x0 */
+	{"cssc", 0xdac01c20},	 /* cnt x0, x1 */
+	{"hbc", 0x54000031},	 /* bc.ne .+4 */
+	{"xs", 0xd5033e3f},	 /* dsb synxs */
+	{"xs", 0xd508971f},	 /* tlbi vmalle1nxs */
 	{"pan2", 0xd5087900},	 /* at s1e1rp, x0 */
 	{"uao", 0xd500407f},	 /* msr uao, #0 */
 };

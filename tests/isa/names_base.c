@@ -12,6 +12,7 @@ static const char unpredictable[] = "it refuses two equal destinations";
 const struct name names_base[] = {
 	{"UDF", .they_take_more = "UDF is UNDEFINED by name"},
 	{"B_cond", .mnemonics = "b.*"},
+	{"BC_cond", .mnemonics = "bc.*"},
 	{"NOP", .mnemonics = "hint"},
 	{"YIELD", .mnemonics = "hint"},
 	{"WFE", .mnemonics = "hint"},
