@@ -5,42 +5,37 @@
  */
 #include "internal.h"
 
-/* ---- QARMA5: sixteen cells of four bits, cell i in bits 4i+3:4i */
+/* ---- QARMA5: sixteen cells of four bits, cell i in bits 4i+3:4i. Loops over cells are of constants and unrolled. */
 
-static unsigned cell(uint64_t v, unsigned i)
-{
-	return v >> (4 * i) & 15;
-}
+#define CELLS 0x1111111111111111 /* times a nibble: it in every cell */
 
-static uint64_t at_cell(unsigned v, unsigned i)
-{
-	return (uint64_t)v << (4 * i);
-}
-
-static uint64_t invert_cells(uint64_t v, const uint8_t *from) /* undoes permute() */
+static inline __attribute__((always_inline)) uint64_t permute(uint64_t v, const uint8_t *from)
 {
 	uint64_t r = 0;
 
+#pragma GCC unroll 16
 	for (unsigned i = 0; i < 16; i++)
-		r |= at_cell(cell(v, i), from[i]);
+		r |= (v >> (4 * from[i]) & 15) << (4 * i);
 	return r;
 }
 
-static uint64_t permute(uint64_t v, const uint8_t *from)
+static inline __attribute__((always_inline)) uint64_t permute_back(uint64_t v, const uint8_t *from)
 {
 	uint64_t r = 0;
 
+#pragma GCC unroll 16
 	for (unsigned i = 0; i < 16; i++)
-		r |= at_cell(cell(v, from[i]), i);
+		r |= (v >> (4 * i) & 15) << (4 * from[i]);
 	return r;
 }
 
-static uint64_t substitute(uint64_t v, const uint8_t *box)
+static inline __attribute__((always_inline)) uint64_t substitute(uint64_t v, const uint8_t *box)
 {
 	uint64_t r = 0;
 
+#pragma GCC unroll 16
 	for (unsigned i = 0; i < 16; i++)
-		r |= at_cell(box[cell(v, i)], i);
+		r |= (uint64_t)box[v >> (4 * i) & 15] << (4 * i);
 	return r;
 }
 
@@ -48,48 +43,50 @@ static const uint8_t shuffle[16] = {13, 6, 11, 0, 7, 12, 1, 10, 8, 3, 14, 5, 2, 
 static const uint8_t sbox[16] = {11, 6, 8, 15, 12, 0, 9, 14, 3, 7, 4, 5, 13, 2, 1, 10};
 static const uint8_t inv_sbox[16] = {5, 14, 13, 8, 10, 11, 1, 9, 2, 6, 15, 0, 4, 12, 7, 3};
 
-static unsigned rot(unsigned c, unsigned n)
+static uint64_t shuffled(uint64_t v)
 {
-	return (c << n | c >> (4 - n)) & 15;
+	return permute(v, shuffle);
 }
 
-/* Each column of four cells times the circulant of 0, rot 1, rot 2, rot 1. */
+static uint64_t unshuffled(uint64_t v)
+{
+	return permute_back(v, shuffle);
+}
+
+/* Each cell to the left by n in itself. */
+static uint64_t rot(uint64_t v, unsigned n)
+{
+	uint64_t low = CELLS * (15u >> n);
+
+	return (v & low) << n | (v >> (4 - n) & CELLS * ((1u << n) - 1));
+}
+
+/* Each column, which is every fourth cell, times the circulant of 0, rot 1, rot 2, rot 1. */
 static uint64_t mix(uint64_t v)
 {
-	uint64_t r = 0;
-
-	for (unsigned i = 0; i < 16; i++)
-		r |= at_cell(rot(cell(v, (i + 4) & 15), 1) ^ rot(cell(v, (i + 8) & 15), 2) ^
-				     rot(cell(v, (i + 12) & 15), 1),
-			     i);
-	return r;
+	return rot(v >> 16 | v << 48, 1) ^ rot(v >> 32 | v << 32, 2) ^ rot(v >> 48 | v << 16, 1);
 }
 
 /* Tweak: a permutation, and a step of an LFSR in some cells. */
 static const uint8_t tweak_from[16] = {4, 5, 6, 7, 11, 2, 3, 8, 12, 13, 14, 15, 0, 1, 10, 9};
-enum { TWEAK_LFSR = 0xd894 /* cells of the result */ };
+#define TWEAK_LFSR 0xff0ff000f00f0f00 /* cells of the result */
 
 static uint64_t tweak_next(uint64_t t)
 {
-	t = permute(t, tweak_from);
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned c = cell(t, i);
+	uint64_t x;
 
-		if (TWEAK_LFSR >> i & 1)
-			t ^= at_cell(c ^ (c >> 1 | ((c ^ c >> 1) & 1) << 3), i);
-	}
-	return t;
+	t = permute(t, tweak_from);
+	x = t & TWEAK_LFSR;
+	x = (x >> 1 & CELLS * 7) | ((x ^ x >> 1) & CELLS) << 3;
+	return (t & ~TWEAK_LFSR) | (x & TWEAK_LFSR);
 }
 
 static uint64_t tweak_back(uint64_t t)
 {
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned c = cell(t, i);
+	uint64_t x = t & TWEAK_LFSR;
 
-		if (TWEAK_LFSR >> i & 1)
-			t ^= at_cell(c ^ ((c << 1 & 15) | ((c ^ c >> 3) & 1)), i);
-	}
-	return invert_cells(t, tweak_from);
+	x = (x & CELLS * 7) << 1 | ((x ^ x >> 3) & CELLS);
+	return permute_back((t & ~TWEAK_LFSR) | (x & TWEAK_LFSR), tweak_from);
 }
 
 enum { ROUNDS = 4 };
@@ -105,18 +102,18 @@ static uint64_t qarma5(uint64_t data, uint64_t tweak, uint64_t key0, uint64_t ke
 	for (unsigned i = 0; i <= ROUNDS; i++) {
 		v ^= key1 ^ tweak ^ rc[i];
 		if (i)
-			v = mix(permute(v, shuffle));
+			v = mix(shuffled(v));
 		v = substitute(v, sbox);
 		tweak = tweak_next(tweak);
 	}
-	v = substitute(mix(permute(v ^ modk0 ^ tweak, shuffle)), sbox);
-	v = mix(permute(v, shuffle)) ^ key1;
-	v = mix(substitute(invert_cells(v, shuffle), inv_sbox));
-	v = invert_cells(v, shuffle) ^ key0 ^ tweak;
+	v = substitute(mix(shuffled(v ^ modk0 ^ tweak)), sbox);
+	v = mix(shuffled(v)) ^ key1;
+	v = mix(substitute(unshuffled(v), inv_sbox));
+	v = unshuffled(v) ^ key0 ^ tweak;
 	for (unsigned i = 0; i <= ROUNDS; i++) {
 		v = substitute(v, inv_sbox);
 		if (i < ROUNDS)
-			v = invert_cells(mix(v), shuffle);
+			v = unshuffled(mix(v));
 		tweak = tweak_back(tweak);
 		v ^= rc[ROUNDS - i] ^ key1 ^ tweak ^ alpha;
 	}
