@@ -66,12 +66,12 @@ static bool visit(void *arg, uint64_t va, uint64_t desc, uint64_t size)
 	return true;
 }
 
-static bool find_mapped(struct target *t, unsigned vcpu, struct kernel *k)
+static bool find_mapped(struct target *t, unsigned vcpu, uint64_t ttbr1, struct kernel *k)
 {
 	struct search s = {0};
 	uint64_t head = 0;
 
-	walk_high(t, vcpu, visit, &s);
+	walk_high(t, vcpu, ttbr1, visit, &s);
 	if (s.best.text < LEAST_TEXT)
 		return false;
 	/* Since 5.11 the first 64 KiB, with the header, are not mapped, and their memory is used for something else. */
@@ -80,11 +80,38 @@ static bool find_mapped(struct target *t, unsigned vcpu, struct kernel *k)
 	k->ipa = s.best.pa - head;
 	k->va = s.best.va - head;
 	k->size = s.best.size + head;
+	t->kernel_ttbr1 = ttbr1;
 	return true;
 }
 
-bool kernel_find(struct target *t, unsigned vcpu, struct kernel *k)
+/*
+ * With page-table isolation a vcpu in user space has another table, with a trampoline only. Another vcpu may be in the kernel; if
+ * not, Linux has the kernel's table two pages behind (arch/arm64, TRAMP_SWAPPER_OFFSET).
+ */
+static bool find_in_tables(struct target *t, struct kernel *k)
+{
+	for (unsigned pages = 0; pages <= 2; pages += 2)
+		for (unsigned i = 0; i < t->n; i++) {
+			uint64_t ttbr1 = target_get_u64(t, i, ARM64_SYS_REG(3, 0, 2, 0, 1)) & 0xffffffffffffull;
+
+			if (walk_mmu_on(t, i) && find_mapped(t, i, ttbr1 + pages * walk_high_page(t, i), k))
+				return true;
+		}
+	return false;
+}
+
+bool kernel_find(struct target *t, struct kernel *k)
 {
 	memset(k, 0, sizeof(*k));
-	return (walk_mmu_on(t, vcpu) && find_mapped(t, vcpu, k)) || find_image(t, k);
+	return find_in_tables(t, k) || find_image(t, k);
+}
+
+void kernel_note(struct target *t)
+{
+	struct kernel k;
+
+	if (t->kernel_ttbr1 || t->kernel_wait-- || find_in_tables(t, &k))
+		return;
+	t->kernel_look = t->kernel_look ? 2 * t->kernel_look : 1;
+	t->kernel_wait = t->kernel_look;
 }

@@ -254,7 +254,7 @@ static void mon_kernel(struct gdb_server *s, char *arg, FILE *f)
 {
 	struct kernel k;
 
-	if (!kernel_find(&s->t, s->cur, &k)) {
+	if (!kernel_find(&s->t, &k)) {
 		fprintf(f, "no Linux kernel in RAM\n");
 		return;
 	}

@@ -16,12 +16,16 @@ import tempfile
 import gdb
 import gdb.unwinder
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+# not __file__: sourced by another script it is that one's
+sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 import kallsyms  # noqa: E402  (beside this file)
 
 
 def monitor(command):
-    return gdb.execute("monitor " + command, to_string=True)
+    """What a monitor command answers. Not by `monitor`, whose output a machine interface takes for itself."""
+    text = gdb.execute("maintenance packet qRcmd," + command.encode().hex(), to_string=True)
+    m = re.search(r'received: "([0-9a-f]*)"', text)
+    return bytes.fromhex(m.group(1)).decode("latin1") if m else ""
 
 
 def number(expression):
@@ -179,7 +183,9 @@ class SignedUnwinder(gdb.unwinder.Unwinder):
     @staticmethod
     def prologue(pc):
         """(the frame record is stored, x29 points to it, its size) when the next instruction is at pc"""
-        m = re.match(r"\S+( \+ (\d+))? in ", gdb.execute("info symbol %#x" % pc, to_string=True))
+        # gdb.execute() in here would disturb the command that wants the back trace
+        text = gdb.Value(pc).cast(gdb.lookup_type("void").pointer()).format_string(symbols=True)
+        m = re.search(r"<.*?(\+(\d+))?>$", text)
         if not m:
             return True, True, 0
         start = pc - int(m.group(2) or "0")

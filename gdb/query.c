@@ -120,7 +120,7 @@ static void q_offsets(struct gdb_server *s, const char *p)
 {
 	struct kernel k;
 
-	if (!kernel_find(&s->t, s->cur, &k) || !k.va)
+	if (!kernel_find(&s->t, &k) || !k.va)
 		return reply(s, "");
 	out_reset(&s->out);
 	out_fmt(&s->out, "TextSeg=%llx", (unsigned long long)k.va);

@@ -277,6 +277,7 @@ static void report(struct gdb_server *s, unsigned vcpu, unsigned sig, const char
 {
 	mark_stopped(s, vcpu, sig, extra);
 	target_note_space(&s->t, vcpu);
+	kernel_note(&s->t);
 	if (s->non_stop) {
 		s->t.vcpu[vcpu].unreported = true;
 		return notify_next(s);
@@ -453,13 +454,16 @@ void run_attach(struct gdb_server *s)
 {
 	s->alone = s->notified = -1;
 	s->cur = s->stopped = 0;
-	s->non_stop = s->all_stop_running = false;
+	s->non_stop = s->all_stop_running = s->asked = false;
 	s->t.ops->attach(s->t.opaque, &s->hook);
 	for (unsigned i = 0; i < s->t.n; i++) {
 		memset(&s->t.vcpu[i], 0, sizeof(s->t.vcpu[i]));
 		mark_stopped(s, i, GDB_SIGTRAP, "");
 	}
 	drop_events(s);
+	s->t.kernel_ttbr1 = 0;
+	s->t.kernel_look = s->t.kernel_wait = 0;
+	kernel_note(&s->t);
 	target_set_policy(&s->t, s->t.policies); /* what a person wants; `monitor policy` says so and changes it */
 }
 
@@ -476,9 +480,10 @@ void cmd_stop_reason(struct gdb_server *s, const char *p)
 {
 	if (!s->non_stop)
 		return reply(s, s->t.vcpu[s->stopped].stop);
-	for (unsigned i = 0; i < s->t.n; i++) /* all of them again: this is the first, vStopped fetches the others */
+	for (unsigned i = 0; i < s->t.n; i++) /* all of them again */
 		s->t.vcpu[i].unreported = !s->t.vcpu[i].running;
 	s->notified = next_unreported(s);
+	s->asked = s->notified >= 0;
 	reply(s, s->notified < 0 ? "OK" : s->t.vcpu[s->notified].stop);
 }
 
@@ -486,6 +491,13 @@ void cmd_vstopped(struct gdb_server *s, const char *p)
 {
 	if (s->notified >= 0)
 		s->t.vcpu[s->notified].unreported = false;
+	if (s->asked) {
+		/* gdb 13 has a failed assertion if it hears of more than one vcpu before it is connected: notify of the others. */
+		s->asked = false;
+		s->notified = -1;
+		reply(s, "OK");
+		return notify_next(s);
+	}
 	s->notified = next_unreported(s);
 	reply(s, s->notified < 0 ? "OK" : s->t.vcpu[s->notified].stop);
 }

@@ -162,7 +162,9 @@ struct target {
 		uint64_t ttbr0;
 	} spaces[SPACES]; /* address spaces seen at stops, the last first */
 	unsigned n_spaces;
-	const struct sysreg **sysregs; /* those that this KVM lists; regs.c */
+	uint64_t kernel_ttbr1; /* where the kernel's text is mapped, for a vcpu that cannot see it; 0: not known */
+	unsigned kernel_look, kernel_wait; /* looks for it are made ever more seldom, counted in stops */
+	const struct sysreg **sysregs;	   /* those that this KVM lists; regs.c */
 	unsigned n_sysregs;
 	struct sysreg *unnamed; /* listed by KVM and not in our table */
 	char (*unnamed_names)[24];
@@ -227,9 +229,10 @@ bool watch_exact(uint64_t addr, uint64_t len);
 /* VA -> IPA through the vcpu's stage 1 (EL1&0), or the view's. 0, or -EFAULT. *size: bytes to the end of the page or
  * block. */
 int walk(struct target *t, unsigned vcpu, const struct view *view, uint64_t va, uint64_t *ipa, uint64_t *size);
-/* Visit the leaves of TTBR1's tables in ascending order; visit returns false to end it. */
-void walk_high(struct target *t, unsigned vcpu, bool (*visit)(void *arg, uint64_t va, uint64_t desc, uint64_t size),
-	       void *arg);
+/* Visit the leaves of the high half's tables in ascending order; visit returns false to end it. */
+void walk_high(struct target *t, unsigned vcpu, uint64_t ttbr1,
+	       bool (*visit)(void *arg, uint64_t va, uint64_t desc, uint64_t size), void *arg);
+unsigned walk_high_page(struct target *t, unsigned vcpu); /* bytes of its granule */
 /* Bits of a pointer that hold a pointer authentication code; high: addresses whose bit 55 is set. */
 uint64_t walk_pac_mask(struct target *t, unsigned vcpu, bool high, bool code);
 bool walk_mmu_on(struct target *t, unsigned vcpu);
@@ -240,7 +243,8 @@ struct kernel {
 	uint64_t va;	    /* of the image's first byte; 0: not mapped yet */
 };
 /* Find a Linux kernel. False: there is none in RAM. */
-bool kernel_find(struct target *t, unsigned vcpu, struct kernel *k);
+bool kernel_find(struct target *t, struct kernel *k);
+void kernel_note(struct target *t); /* at a stop: find out kernel_ttbr1 */
 
 /* ---- regs.c, sysregs.c */
 enum {
@@ -291,6 +295,7 @@ struct gdb_server {
 	bool features;	  /* gdb asked for swbreak and hwbreak in stop replies */
 	bool error_texts; /* gdb takes E.text */
 	bool non_stop;
+	bool asked;	       /* non-stop: the next vStopped belongs to a "?" */
 	int notified;	       /* non-stop: the vcpu whose notification waits for vStopped, or -1 */
 	bool all_stop_running; /* all-stop: the last resumption has not been answered */
 	int alone;	       /* vcpu that steps while the others are held back, or -1 */

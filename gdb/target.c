@@ -168,6 +168,19 @@ int target_arm(struct target *t, unsigned vcpu)
 	return t->ops->vcpu_ioctl(t->opaque, vcpu, KVM_SET_GUEST_DEBUG, &dbg);
 }
 
+/* Linux parks a vcpu without user space on an empty table, with whatever ASID there was. */
+static bool table_is_empty(struct target *t, uint64_t ttbr)
+{
+	uint64_t entries[512];
+
+	if (t->ops->read_mem(t->opaque, ttbr & 0xfffffffff000ull, entries, sizeof(entries)))
+		return true;
+	for (unsigned i = 0; i < 512; i++)
+		if (entries[i] & 1)
+			return false;
+	return true;
+}
+
 void target_note_space(struct target *t, unsigned vcpu)
 {
 	uint64_t tcr = target_get_u64(t, vcpu, ARM64_SYS_REG(3, 0, 2, 0, 2));
@@ -176,7 +189,7 @@ void target_note_space(struct target *t, unsigned vcpu)
 	unsigned asid = (unsigned)(owner >> 48) & (tcr >> 36 & 1 ? 0xffff : 0xff);			/* TCR_EL1.AS */
 	unsigned at = 0;
 
-	if (!walk_mmu_on(t, vcpu))
+	if (!walk_mmu_on(t, vcpu) || table_is_empty(t, ttbr0))
 		return;
 	while (at < t->n_spaces && t->spaces[at].asid != asid)
 		at++;

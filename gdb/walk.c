@@ -98,20 +98,13 @@ bool walk_mmu_on(struct target *t, unsigned vcpu)
 	return target_get_u64(t, vcpu, SYS(3, 0, 1, 0, 0)) & 1; /* SCTLR_EL1.M */
 }
 
-int walk(struct target *t, unsigned vcpu, const struct view *view, uint64_t va, uint64_t *ipa, uint64_t *size)
+static int walk_tables(struct target *t, struct regime r, uint64_t va, uint64_t *ipa, uint64_t *size)
 {
-	struct regime r;
+	const int first = r.level;
 
-	if (view->kind == VIEW_PHYSICAL || !walk_mmu_on(t, vcpu)) {
-		*ipa = va;
-		*size = 0x1000 - (va & 0xfff);
-		return 0;
-	}
-	if (!regime_of(t, vcpu, view, va, &r))
-		return -EFAULT;
-	for (int level = r.level; level <= 3; level++) {
+	for (int level = first; level <= 3; level++) {
 		unsigned shift = shift_of(&r, level);
-		unsigned top = level == r.level ? r.va_bits : shift + stride(&r);
+		unsigned top = level == first ? r.va_bits : shift + stride(&r);
 		uint64_t desc, mask = (1ull << shift) - 1;
 
 		if (t->ops->read_mem(t->opaque, r.table + bits(va, top - 1, shift) * 8, &desc, 8) ||
@@ -125,6 +118,26 @@ int walk(struct target *t, unsigned vcpu, const struct view *view, uint64_t va, 
 		r.table = output(&r, desc);
 	}
 	return -EFAULT;
+}
+
+int walk(struct target *t, unsigned vcpu, const struct view *view, uint64_t va, uint64_t *ipa, uint64_t *size)
+{
+	struct regime r;
+	int rc;
+
+	if (view->kind == VIEW_PHYSICAL || !walk_mmu_on(t, vcpu)) {
+		*ipa = va;
+		*size = 0x1000 - (va & 0xfff);
+		return 0;
+	}
+	if (!regime_of(t, vcpu, view, va, &r))
+		return -EFAULT;
+	rc = walk_tables(t, r, va, ipa, size);
+	/* In user space with page-table isolation the kernel has nothing mapped but its entry. */
+	if (rc && va >> 55 & 1 && t->kernel_ttbr1 &&
+	    regime_of_half(target_get_u64(t, vcpu, SYS(3, 0, 2, 0, 2)), t->kernel_ttbr1, true, &r))
+		rc = walk_tables(t, r, va, ipa, size);
+	return rc;
 }
 
 /* ---- all of a half */
@@ -165,15 +178,21 @@ static bool tour_table(struct tour *tour, uint64_t table, int level, uint64_t va
 	return true;
 }
 
-void walk_high(struct target *t, unsigned vcpu, bool (*visit)(void *arg, uint64_t va, uint64_t desc, uint64_t size),
-	       void *arg)
+unsigned walk_high_page(struct target *t, unsigned vcpu)
+{
+	struct regime r;
+
+	return regime_of_half(target_get_u64(t, vcpu, SYS(3, 0, 2, 0, 2)), 0, true, &r) ? 1u << r.page_shift : 4096;
+}
+
+void walk_high(struct target *t, unsigned vcpu, uint64_t ttbr1,
+	       bool (*visit)(void *arg, uint64_t va, uint64_t desc, uint64_t size), void *arg)
 {
 	uint64_t tcr = target_get_u64(t, vcpu, SYS(3, 0, 2, 0, 2));
 	struct regime r;
 	struct tour tour = {.t = t, .r = &r, .visit = visit, .arg = arg, .budget = 20000};
 
-	if (!walk_mmu_on(t, vcpu) || (tcr >> 23 & 1) ||
-	    !regime_of_half(tcr, target_get_u64(t, vcpu, SYS(3, 0, 2, 0, 1)), true, &r))
+	if (!walk_mmu_on(t, vcpu) || (tcr >> 23 & 1) || !regime_of_half(tcr, ttbr1, true, &r))
 		return;
 	tour_table(&tour, r.table, r.level, ~0ull << r.va_bits);
 }

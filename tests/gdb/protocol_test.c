@@ -395,7 +395,8 @@ static void in_non_stop_mode_stops_are_notifications(void **state)
 {
 	assert_string_equal(ask("QNonStop:1"), "OK");
 	assert_string_equal(ask("?"), "T05thread:1;");
-	assert_string_equal(ask("vStopped"), "T05thread:2;");
+	assert_string_equal(ask("vStopped"), "OK");
+	assert_string_equal(receive(), "Stop:T05thread:2;");
 	assert_string_equal(ask("vStopped"), "OK");
 	assert_string_equal(ask("vCont;c:2"), "OK");
 	while (!m.running[1])
