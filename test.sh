@@ -6,7 +6,7 @@
 #   gcc, with warnings as errors       all tests
 #   clang                              all tests, clang-format, clang-tidy
 #   gcc, address and undefined-behaviour sanitizers   all tests
-#   cross gcc for arm64                all tests, under qemu-user
+#   cross gcc for arm64                all tests, and the kernel's quick KVM selftests, under qemu-user
 #
 # --quick: gcc's build and its tests, and clang-format. Missing Debian packages are installed (as root, or with sudo).
 # The last line says how many test cases passed, failed and were skipped, over all builds; the exit status is 0 if none failed.
@@ -128,7 +128,8 @@ if [ -z "$quick" ]; then
 	sysroot=$(arm64_cache_dir)/sysroot
 	check sysroot scripts/arm64-sysroot.sh "$sysroot" &&
 		build arm64 --cross-file scripts/aarch64-linux-gnu.ini --cross-file "$sysroot/meson.ini" -Dwerror=true --buildtype=debugoptimized &&
-		ASAN_OPTIONS=detect_leaks=0 tests arm64 --timeout-multiplier 8 # leak detection needs ptrace
+		ASAN_OPTIONS=detect_leaks=0 tests arm64 --timeout-multiplier 8 && # leak detection needs ptrace
+		check selftests scripts/selftests.sh --quick --preload "$out/arm64/shim/libpawl-preload.so"
 fi
 
 say "took $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the KVM API costs: guest speed on a hot loop, a user-space MMIO round trip, an exact step, the creation of a VM.
+ * What the KVM API costs: guest speed on a hot loop, a user-space MMIO round trip, an exact step, the creation of a VM; how
+ * long an irqfd, another vcpu's interrupt and the timer take to the guest's handler, of a vcpu that runs and of one that waits.
  * An ordinary KVM client on libpawl, or on a real device with --kvm PATH. Prints the median of several rounds;
  * measures, never judges. bench/README.md tells how the figures in docs/performance.md are made.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -64,6 +69,16 @@ static void set_reg(struct vm *v, uint64_t id, uint64_t val)
 	must(do_ioctl(v->vcpu, KVM_SET_ONE_REG, &r), "KVM_SET_ONE_REG");
 }
 
+static struct kvm_run *map_run(const struct vm *v, int vcpu)
+{
+	void *p = real_kvm ? mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0)
+			   : pawl_mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap of kvm_run");
+	return p;
+}
+
 static void vm_open(struct vm *v, const char *path, const uint32_t *code, size_t bytes)
 {
 	struct kvm_vcpu_init init = {0};
@@ -82,10 +97,7 @@ static void vm_open(struct vm *v, const char *path, const uint32_t *code, size_t
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	must(do_ioctl(v->vcpu, KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
 	v->run_size = (size_t)must(do_ioctl(v->kvm, KVM_GET_VCPU_MMAP_SIZE, NULL), "KVM_GET_VCPU_MMAP_SIZE");
-	v->run = real_kvm ? mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->vcpu, 0)
-			  : pawl_mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->vcpu, 0);
-	if (v->run == MAP_FAILED)
-		die("mmap of kvm_run");
+	v->run = map_run(v, v->vcpu);
 	set_reg(v, CORE(regs.pc), CODE);
 	set_reg(v, CORE(regs.regs[10]), DATA);
 	set_reg(v, CORE(regs.regs[11]), MMIO);
@@ -105,6 +117,15 @@ static uint64_t now_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Of this thread: what runs on it alone is measured so, whatever else the machine does. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
@@ -142,9 +163,9 @@ static double speed(const char *path, const uint32_t *code, size_t bytes, unsign
 
 		set_reg(&v, CORE(regs.pc), CODE);
 		set_reg(&v, CORE(regs.regs[1]), loops);
-		t = now_ns();
+		t = cpu_ns();
 		run_to_mmio(&v);
-		t = now_ns() - t;
+		t = cpu_ns() - t;
 		rate[r] = (double)loops * per_loop * 1e3 / (double)t;
 		v.run->immediate_exit = 1; /* complete the store, so that PC can be set anew */
 		do_ioctl(v.vcpu, KVM_RUN, NULL);
@@ -162,11 +183,11 @@ static double mmio_ns(const char *path, const uint32_t *code, size_t bytes)
 
 	vm_open(&v, path, code, bytes);
 	for (unsigned r = 0; r < ROUNDS; r++) {
-		uint64_t t = now_ns();
+		uint64_t t = cpu_ns();
 
 		for (unsigned i = 0; i < N; i++)
 			run_to_mmio(&v);
-		ns[r] = (double)(now_ns() - t) / N;
+		ns[r] = (double)(cpu_ns() - t) / N;
 	}
 	vm_close(&v);
 	return median(ns);
@@ -183,14 +204,14 @@ static double step_ns(const char *path, const uint32_t *code, size_t bytes)
 	set_reg(&v, CORE(regs.regs[1]), ~0ull >> 1);
 	must(do_ioctl(v.vcpu, KVM_SET_GUEST_DEBUG, &dbg), "KVM_SET_GUEST_DEBUG");
 	for (unsigned r = 0; r < ROUNDS; r++) {
-		uint64_t t = now_ns();
+		uint64_t t = cpu_ns();
 
 		for (unsigned i = 0; i < N; i++) {
 			must(do_ioctl(v.vcpu, KVM_RUN, NULL), "KVM_RUN");
 			if (v.run->exit_reason != KVM_EXIT_DEBUG)
 				die("KVM_RUN did not step");
 		}
-		ns[r] = (double)(now_ns() - t) / N;
+		ns[r] = (double)(cpu_ns() - t) / N;
 	}
 	vm_close(&v);
 	return median(ns);
@@ -207,6 +228,258 @@ static double create_us(const char *path, const uint32_t *code, size_t bytes)
 		vm_open(&v, path, code, bytes);
 		run_to_mmio(&v);
 		us[r] = (double)(now_ns() - t) / 1e3;
+		vm_close(&v);
+	}
+	return median(us);
+}
+
+/* ---- interrupts: a GICv3, vectors with the handler, and up to two vcpus on threads of their own */
+
+#define GICD 0x08000000ull
+#define GICR 0x080a0000ull
+
+enum {
+	VECTORS = RAM + 0x8000,
+	IRQ_VECTOR = 0x280,
+	SPI = 8 /* INTID 40 */,
+	LATENCIES = 2000,
+	TICKS = 500,
+	PERIOD = 12500 /* ticks of the counter */
+};
+
+/* x10 counter */
+static const uint32_t count_irq[] = {0xd538cc06 /* mrs x6, icc_iar1_el1 */, 0xd518cc26 /* msr icc_eoir1_el1, x6 */,
+				     0xf9400147 /* ldr x7, [x10] */,	    0x910004e7 /* add x7, x7, #1 */,
+				     0xc89ffd47 /* stlr x7, [x10] */,	    0xd69f03e0 /* eret */};
+static const uint32_t spin[] = {0x14000000 /* b . */};
+static const uint32_t wait_for_irq[] = {0xd503207f /* 1: wfi */, 0x17ffffff /* b 1b */};
+/* x1 ICC_SGI1R_EL1, x2 how often, x8 = 0, x10 counter, x11 device */
+static const uint32_t send_ipis[] = {0x91000508 /* 1: add x8, x8, #1 */,
+				     0xd518cba1 /* msr icc_sgi1r_el1, x1 */,
+				     0xc8dffd46 /* 2: ldar x6, [x10] */,
+				     0xeb0800df /* cmp x6, x8 */,
+				     0x54ffffc3 /* b.lo 2b */,
+				     0xeb02011f /* cmp x8, x2 */,
+				     0x54ffff41 /* b.ne 1b */,
+				     0xf9000168 /* str x8, [x11] */,
+				     0x14000000 /* b . */};
+/* x1 period, x2 how often, x8 sum of what it was late, x11 device */
+static const uint32_t count_ticks[] = {0xd538cc06 /* mrs x6, icc_iar1_el1 */,  0xd53be047 /* mrs x7, cntvct_el0 */,
+				       0xd53be349 /* mrs x9, cntv_cval_el0 */, 0xcb0900e9 /* sub x9, x7, x9 */,
+				       0x8b090108 /* add x8, x8, x9 */,	       0x8b0100e7 /* add x7, x7, x1 */,
+				       0xd51be347 /* msr cntv_cval_el0, x7 */, 0xd518cc26 /* msr icc_eoir1_el1, x6 */,
+				       0xf1000442 /* subs x2, x2, #1 */,       0x54000041 /* b.ne 1f */,
+				       0xf9000168 /* str x8, [x11] */,	       0xd69f03e0 /* 1: eret */};
+static const uint32_t start_ticks[] = {0xd53be00c /* mrs x12, cntfrq_el0 */,
+				       0xd53be047 /* mrs x7, cntvct_el0 */,
+				       0x8b0100e7 /* add x7, x7, x1 */,
+				       0xd51be347 /* msr cntv_cval_el0, x7 */,
+				       0xd2800026 /* mov x6, #1 */,
+				       0xd51be326 /* msr cntv_ctl_el0, x6 */,
+				       0xd503207f /* 1: wfi */,
+				       0x17ffffff /* b 1b */};
+
+struct runner {
+	struct vm vm; /* what set_reg() and run_to_mmio() need */
+	pthread_t thread;
+	atomic_bool over;
+};
+
+static void gic_attr(int gic, uint32_t group, uint64_t attr, uint64_t val)
+{
+	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
+
+	must(do_ioctl(gic, KVM_SET_DEVICE_ATTR, &a), "KVM_SET_DEVICE_ATTR");
+}
+
+static int make_gic(const struct vm *v, unsigned vcpus)
+{
+	struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+
+	must(do_ioctl(v->fd, KVM_CREATE_DEVICE, &d), "GICv3");
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD);
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR);
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x84, ~0u);
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x104, 1u << SPI);
+	gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0xc08, 2u << 2 * SPI); /* edge */
+	for (uint64_t i = 0; i < vcpus; i++) {
+		gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x14, 0);
+		gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x10080, ~0u);
+		gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x10100, ~0u);
+		gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, i << 32 | 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
+		gic_attr((int)d.fd, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, i << 32 | 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
+	}
+	return (int)d.fd;
+}
+
+/* Interrupts unmasked, at EL1. */
+static void take_irqs(struct vm *v)
+{
+	set_reg(v, ARM64_SYS_REG(3, 0, 12, 0, 0), VECTORS);
+	set_reg(v, CORE(regs.pstate), 5);
+}
+
+static void put_code(const struct vm *v, uint64_t at, const uint32_t *code, size_t bytes)
+{
+	memcpy(v->ram + (at - RAM), code, bytes);
+}
+
+/* A second vcpu of v's VM. */
+static void add_vcpu(const struct vm *v, struct vm *second)
+{
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features[0] = 1u << KVM_ARM_VCPU_PSCI_0_2};
+
+	*second = *v;
+	second->vcpu = must(do_ioctl(v->fd, KVM_CREATE_VCPU, (void *)1), "KVM_CREATE_VCPU");
+	must(do_ioctl(v->fd, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
+	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	must(do_ioctl(second->vcpu, KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
+	second->run = map_run(v, second->vcpu);
+	set_reg(second, CORE(regs.regs[10]), DATA);
+	set_reg(second, CORE(regs.regs[11]), MMIO);
+}
+
+static void on_signal(int sig)
+{
+	if (!real_kvm)
+		pawl_signal_ran();
+}
+
+static void *run_until_signal(void *arg)
+{
+	struct runner *r = arg;
+
+	if (do_ioctl(r->vm.vcpu, KVM_RUN, NULL) == 0 || errno != EINTR)
+		die("KVM_RUN did not run on");
+	atomic_store(&r->over, true);
+	return NULL;
+}
+
+static void runner_start(struct runner *r)
+{
+	atomic_store(&r->over, false);
+	if (pthread_create(&r->thread, NULL, run_until_signal, r) != 0)
+		die("pthread_create");
+}
+
+static void runner_stop(struct runner *r)
+{
+	while (!atomic_load(&r->over)) {
+		pthread_kill(r->thread, SIGUSR1);
+		usleep(1000);
+	}
+	pthread_join(r->thread, NULL);
+}
+
+/* From the write to an eventfd to the count that the handler makes, seen by the writer. */
+static double irqfd_us(const char *path, const uint32_t *idle, size_t bytes)
+{
+	static struct runner r;
+	double us[ROUNDS];
+	int event = eventfd(0, EFD_CLOEXEC), gic;
+	struct kvm_irqfd irqfd = {.fd = (uint32_t)event, .gsi = SPI};
+	_Atomic uint64_t *counter;
+	uint64_t seen = 0;
+
+	vm_open(&r.vm, path, idle, bytes);
+	put_code(&r.vm, VECTORS + IRQ_VECTOR, count_irq, sizeof(count_irq));
+	gic = make_gic(&r.vm, 1);
+	take_irqs(&r.vm);
+	must(do_ioctl(r.vm.fd, KVM_IRQFD, &irqfd), "KVM_IRQFD");
+	counter = (_Atomic uint64_t *)(void *)(r.vm.ram + (DATA - RAM));
+	runner_start(&r);
+	usleep(10000);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint64_t t = now_ns();
+
+		for (unsigned i = 0; i < LATENCIES; i++) {
+			if (eventfd_write(event, 1) != 0)
+				die("eventfd");
+			while (atomic_load_explicit(counter, memory_order_acquire) == seen)
+				;
+			seen++;
+		}
+		us[round] = (double)(now_ns() - t) / 1e3 / LATENCIES;
+	}
+	runner_stop(&r);
+	do_close(gic);
+	vm_close(&r.vm);
+	close(event);
+	return median(us);
+}
+
+/* From one vcpu's SGI to the count that the other's handler makes, seen by the first. */
+static double ipi_us(const char *path, const uint32_t *idle, size_t bytes)
+{
+	static struct runner r;
+	enum { HANDLER_CODE = CODE + 0x1000 };
+	double us[ROUNDS];
+	struct vm v;
+	int gic;
+
+	vm_open(&v, path, send_ipis, sizeof(send_ipis));
+	put_code(&v, HANDLER_CODE, idle, bytes);
+	put_code(&v, VECTORS + IRQ_VECTOR, count_irq, sizeof(count_irq));
+	add_vcpu(&v, &r.vm);
+	gic = make_gic(&v, 2);
+	take_irqs(&r.vm);
+	set_reg(&r.vm, CORE(regs.pc), HANDLER_CODE);
+	runner_start(&r);
+	usleep(10000);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint64_t t;
+
+		set_reg(&v, CORE(regs.pc), CODE);
+		set_reg(&v, CORE(regs.regs[1]), 1u << 1);
+		set_reg(&v, CORE(regs.regs[2]), LATENCIES * (round + 1ull));
+		t = now_ns();
+		run_to_mmio(&v);
+		us[round] = (double)(now_ns() - t) / 1e3 / LATENCIES;
+		v.run->immediate_exit = 1; /* complete the store, so that PC can be set anew */
+		do_ioctl(v.vcpu, KVM_RUN, NULL);
+		v.run->immediate_exit = 0;
+	}
+	runner_stop(&r);
+	munmap(r.vm.run, r.vm.run_size);
+	do_close(r.vm.vcpu);
+	do_close(gic);
+	vm_close(&v);
+	return median(us);
+}
+
+static uint64_t get_reg(struct vm *v, uint64_t id)
+{
+	uint64_t val;
+	struct kvm_one_reg r = {id, (uintptr_t)&val};
+
+	must(do_ioctl(v->vcpu, KVM_GET_ONE_REG, &r), "KVM_GET_ONE_REG");
+	return val;
+}
+
+/* How late the timer's handler is, by the guest's own clock. */
+static double timer_us(const char *path, int waits)
+{
+	static const uint32_t idle_spin = 0x14000000;
+	double us[ROUNDS];
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct vm v;
+		int gic;
+
+		vm_open(&v, path, start_ticks, sizeof(start_ticks));
+		if (!waits)
+			put_code(&v, CODE + sizeof(start_ticks) - 8, &idle_spin, 4);
+		put_code(&v, VECTORS + IRQ_VECTOR, count_ticks, sizeof(count_ticks));
+		gic = make_gic(&v, 1);
+		take_irqs(&v);
+		set_reg(&v, CORE(regs.regs[1]), PERIOD);
+		set_reg(&v, CORE(regs.regs[2]), TICKS);
+		run_to_mmio(&v);
+		us[round] = (double)get_reg(&v, CORE(regs.regs[8])) * 1e6 / (double)get_reg(&v, CORE(regs.regs[12])) /
+			    TICKS;
+		do_close(gic);
 		vm_close(&v);
 	}
 	return median(us);
@@ -241,5 +514,13 @@ int main(int argc, char **argv)
 	printf("%-44s %10.1f ns\n", "exact step", step_ns(path, loop_alu, sizeof(loop_alu)));
 	printf("%-44s %10.1f us\n", "VM, vcpu, first instruction, first exit",
 	       create_us(path, loop_mmio, sizeof(loop_mmio)));
+	signal(SIGUSR1, on_signal);
+	printf("%-44s %10.1f us\n", "irqfd to handler, vcpu running", irqfd_us(path, spin, sizeof(spin)));
+	printf("%-44s %10.1f us\n", "irqfd to handler, vcpu waiting",
+	       irqfd_us(path, wait_for_irq, sizeof(wait_for_irq)));
+	printf("%-44s %10.1f us\n", "IPI to handler, vcpu running", ipi_us(path, spin, sizeof(spin)));
+	printf("%-44s %10.1f us\n", "IPI to handler, vcpu waiting", ipi_us(path, wait_for_irq, sizeof(wait_for_irq)));
+	printf("%-44s %10.1f us\n", "timer's handler is late, vcpu running", timer_us(path, 0));
+	printf("%-44s %10.1f us\n", "timer's handler is late, vcpu waiting", timer_us(path, 1));
 	return 0;
 }

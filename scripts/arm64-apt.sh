@@ -6,6 +6,7 @@
 #
 #   arm64_apt DIR apt-get|apt-cache ...   that command, for arm64; DIR keeps the lists
 #   arm64_extract DIR INTO PACKAGE...     download the packages (not what they depend on) and unpack them
+#   ARM64_RELEASE=NAME                    another release of Debian than the host's, from the same mirror
 #   arm64_cache_dir                       prints where such things are kept between runs
 
 # The host's Debian sources, as lines of a sources.list.
@@ -18,6 +19,9 @@ arm64_sources() {
 	if [ -z "$sites" ]; then
 		echo "arm64-apt: apt knows no Debian mirror for release '${codename:-unknown}'" >&2
 		return 1
+	fi
+	if [ -n "${ARM64_RELEASE:-}" ]; then
+		sites=$(awk -v c="$codename" -v r="$ARM64_RELEASE" '$2 == c { print $1, r, $3 }' <<<"$sites")
 	fi
 	while read -r site; do
 		echo "deb [arch=arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site"
