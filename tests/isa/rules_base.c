@@ -123,6 +123,7 @@ const struct rule rules_base[] = {
 	{.rows = "C[TN][ZT]", .skip = by_hand},
 	{.rows = "ABS", .skip = by_hand},
 	{.rows = "BC_cond", .skip = by_hand},
+	{.rows = "DSB_nXS", .skip = "neither oracle has FEAT_XS, and it is a DSB"},
 	{.rows = "STXR", .prepare = aim_aligned, .unpredictable = store_exclusive, .before = load_exclusive_first},
 	{.rows = "STXP", .prepare = aim_aligned, .unpredictable = store_exclusive, .before = load_exclusive_first},
 	{.rows = "LDXR", .prepare = aim_aligned},
