@@ -5,9 +5,10 @@
  * is 10.0.2.0/24 and fec0::/64: gateway and host .2, name server .3, the guest
  * .15 by DHCP.
  *
- * A guest with mergeable buffers and this device's MTU gets packets of up to 64
- * KiB, which is what makes it fast; TCP's segments from the guest come whole,
- * too. libslirp takes a segment of any size.
+ * A guest with mergeable buffers and this device's MTU gets packets of up to 16 KiB, which is what makes it fast. They are not
+ * larger, because a receiver's first window of 64 KiB has to hold several: libslirp sends nothing into a window that is less
+ * than a segment and less than half of what it once was, and then waits for seconds. Segments from the guest come
+ * whole, up to 64 KiB; libslirp takes any size.
  */
 #include "net.h"
 
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FORWARDS_MAX = 64, MTU = 65520 };
+enum { FORWARDS_MAX = 64, MTU = 16384 };
 
 struct forward {
 	bool udp;
