@@ -60,6 +60,7 @@ cp "$here"/inputs/* "$root/data/"
 aarch64-linux-gnu-gcc -O2 -static -pthread -o "$root/data/threads" "$here/threads.c"
 # Inputs that a change of this tree does not change: the reference is made once.
 cat "$root"/usr/lib/python3.11/[a-c]*.py >"$root/data/text"
+aarch64-linux-gnu-gcc -O2 -static -o "$root/data/ptrace" "$here/ptrace.c"
 aarch64-linux-gnu-gcc -E -O2 "$here/threads.c" -o "$root/data/unit.i"
 aarch64-linux-gnu-gcc -E -O2 "$here/ptrace.c" -o "$root/data/unit2.i"
 head -c 300000 "$root/usr/bin/openssl" >"$root/data/binary"
@@ -97,7 +98,7 @@ for engine in "${engines[@]}"; do
 	echo "the guest: $engine"
 	start=$SECONDS
 	"$pawl" run --engine "$engine" -k "$guest/Image" -i "$dir/initrd.cpio" -m 3G -s "$smp" \
-		-a "console=ttyAMA0 quiet panic=-1 cases=$only ${show:+show=1}" --no-reboot </dev/null | tr -d '\r' >"$log" || true
+		-a "console=ttyAMA0 quiet panic=-1 cases=$only ${show:+show=1}" --no-reboot </dev/null | sed -u 's|\r$||' >"$log" || true
 	echo "it took $((SECONDS - start)) s"
 	for f in "$ref"/*.out; do
 		name=$(basename "$f" .out)
