@@ -5,7 +5,7 @@
 # emulator ($EMU) with its files below $ROOT. $OUT/NAME.out gets what a case wrote to stdout and stderr, NAME.status its
 # status. What depends on time, addresses or process numbers is not printed, or taken out.
 set -f
-export PYTHONHOME="$ROOT/usr" PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 LC_ALL=C.UTF-8 HOME=/tmp
+export PYTHONHOME="$ROOT/usr" PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 LC_ALL=C HOME=/tmp
 cd "$ROOT/data" || exit 2
 work=${TMPDIR:-/tmp}/pawl-programs.$$
 mkdir -p "$work"
