@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine of harness.h, and the runner: [--kvm PATH] [part of a test's name]... TAP on stdout. With --kvm the tests make
- * system calls on that device and not on the library.
+ * system calls on that device and not on the library, each in a process of its own: one that does not come back has failed.
  */
 #include "harness.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct machine m = {.kvm = -1, .vm = -1, .vcpu = -1, .gic = -1};
@@ -17,7 +20,7 @@ const char *test_name, *test_variant, *kvm_path;
 static const char *why_skipped;
 static struct test *tests, **tests_end = &tests;
 static jmp_buf failed;
-enum { FAILED = 1, SKIPPED };
+enum { FAILED = 1, SKIPPED, PATIENCE_S = 120 };
 
 void test_register(struct test *t)
 {
@@ -281,14 +284,51 @@ static bool is_wanted(const struct test *t, int argc, char **argv)
 	return argc < 2;
 }
 
-/* 0, FAILED, or SKIPPED */
-static int run_test(const struct test *t)
+/* Runs the nth test and says what came of it: whether it is good. */
+static bool run_test(const struct test *t, int n)
 {
 	int outcome = setjmp(failed);
 
 	if (outcome == 0)
 		t->fn();
-	return outcome;
+	if (outcome == SKIPPED)
+		printf("ok %d %s # SKIP %s\n", n, t->name, why_skipped);
+	else
+		printf("%sok %d %s\n", outcome == 0 ? "" : "not ", n, t->name);
+	machine_free();
+	return outcome != FAILED;
+}
+
+static bool run_apart(const struct test *t, int n)
+{
+	const struct timespec pause = {.tv_nsec = 5000000};
+	time_t end = time(NULL) + PATIENCE_S;
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		bool good = run_test(t, n);
+
+		fflush(stdout);
+		_exit(!good);
+	}
+	while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0) {
+		if (time(NULL) > end) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			break;
+		}
+		nanosleep(&pause, NULL);
+	}
+	if (pid < 0 || !WIFEXITED(status))
+		printf("# %s\nnot ok %d %s\n",
+		       pid < 0			     ? "no process for it"
+		       : WTERMSIG(status) == SIGKILL ? "KVM_RUN or another call does not come back"
+						     : "the test was ended by a signal",
+		       n, t->name);
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 int main(int argc, char **argv)
@@ -307,15 +347,7 @@ int main(int argc, char **argv)
 		test_name = t->name;
 		test_variant = NULL;
 		n++;
-		switch (run_test(t)) {
-		case 0: printf("ok %d %s\n", n, t->name); break;
-		case SKIPPED: printf("ok %d %s # SKIP %s\n", n, t->name, why_skipped); break;
-		default:
-			bad++;
-			printf("not ok %d %s\n", n, t->name);
-			break;
-		}
-		machine_free();
+		bad += !(kvm_path ? run_apart(t, n) : run_test(t, n));
 	}
 	printf("1..%d\n", n);
 	return bad != 0;
