@@ -671,7 +671,7 @@ static void op_run(struct object *o)
 		((uint8_t *)o->run)[below((unsigned)sizeof(*o->run))] = (uint8_t)rnd();
 	if (one_in(6))
 		fill_words(o->run->mmio.data, 8);
-	o->run->immediate_exit = !one_in(4);
+	o->run->immediate_exit = !one_in(12);
 	if (!o->run->immediate_exit)
 		alarms(200);
 	ret = pawl_ioctl(o->fd, KVM_RUN, one_in(50) ? buffer : NULL);
