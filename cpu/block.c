@@ -9,10 +9,12 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
@@ -27,20 +29,60 @@ static unsigned page_bucket(ipa_t page)
 	return (uint32_t)((page >> 12) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_BUCKETS - 1);
 }
 
-/* PAWL_ENGINE=jit asks for translated code. Without it, or if it cannot be had, blocks are interpreted. */
+/* ---- names of translated code for perf: PAWL_PERF_MAP=1 makes /tmp/perf-PID.map, a line for each unit */
+
+static void perf_map_line(void *file, const struct jit_unit *u, size_t bytes)
+{
+	fprintf(file, "%" PRIxPTR " %zx EL%d_%" PRIx64 "+%u\n", (uintptr_t)u->code, bytes, u->el1, u->blk->pc,
+		u->blk->n_insns);
+}
+
+/* One file of the process for all its PEs, open to the end. */
+static FILE *perf_map;
+
+static void perf_map_open(void)
+{
+	const char *wanted = getenv("PAWL_PERF_MAP");
+	char name[64];
+
+	if (!wanted || !strcmp(wanted, "0"))
+		return;
+	snprintf(name, sizeof(name), "/tmp/perf-%d.map", (int)getpid());
+	perf_map = fopen(name, "we");
+	if (perf_map)
+		setlinebuf(perf_map);
+	else
+		fprintf(stderr, "pawl: PAWL_PERF_MAP: %s: %s\n", name, strerror(errno));
+}
+
+static void perf_map_watch(struct jit *j)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, perf_map_open);
+	if (perf_map)
+		jit_watch(j, perf_map_line, perf_map);
+}
+
+/*
+ * Code is translated where there is a translator and PAWL_ENGINE does not say interp. If it cannot be had, blocks are
+ * interpreted, which is worth a word only to those who asked.
+ */
 static void engine_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 	const char *engine = getenv("PAWL_ENGINE"), *why;
 
 	if (engine && strcmp(engine, "jit") != 0 && strcmp(engine, "interp") != 0)
-		fprintf(stderr, "pawl: PAWL_ENGINE=%s: no such engine (interp, jit); code is interpreted\n", engine);
-	if (!engine || strcmp(engine, "jit") != 0)
+		fprintf(stderr, "pawl: PAWL_ENGINE=%s: no such engine (interp, jit)\n", engine);
+	if (engine && strcmp(engine, "interp") == 0)
 		return;
 	cpu->env.jump = p->jump;
 	p->jit = jit_new(&cpu->env, JUMP_BITS, &why);
-	if (!p->jit)
+	if (!p->jit && engine && strcmp(engine, "jit") == 0)
 		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
+	if (p->jit)
+		perf_map_watch(p->jit);
 }
 
 int block_init(struct cpu *cpu)
