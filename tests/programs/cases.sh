@@ -89,7 +89,8 @@ case_coreutils_text() {
 	p od -A x -t x2fF -N 400 binary
 	p base64 binary | p base64 -d | p cmp - binary && echo base64
 	p base32 binary | p md5sum
-	p split -n l/7 --filter='md5sum' text 2>/dev/null || true
+	p split -n l/7 text part && cat partag partac | p md5sum # a filter would be a program of the host
+	rm -f part??
 	p ptx text | p md5sum
 	p tsort <<-END
 		a b
@@ -103,7 +104,8 @@ case_coreutils_text() {
 }
 
 case_coreutils_numbers() {
-	p factor 18446744073709551557 18446744073709551615 600851475143 340282366920938463463374607431768211455 2305843009213693951
+	p factor 18446744073709551557 18446744073709551615 600851475143 2305843009213693951
+	p factor 340282366920938463463374607431768211455 # by itself: numbers of several words are written in another order to a pipe
 	p seq 1 0.37 20
 	p seq -f %.17g -3 0.1 3
 	p numfmt --to=iec-i --format %.3f 123456789 1099511627776 999 1
@@ -123,7 +125,9 @@ case_awk() {
 # ---- python and its own tests
 
 python_tests() {
-	p python3.11 -W ignore -m unittest -v "$@" 2>&1 | sed -E 's/ in [0-9.]+s$//; s/0x[0-9a-f]{6,}/0x/g; s/line [0-9]+/line/'
+	p python3.11 -W ignore -m unittest -v "$@" 2>&1 |
+		sed -E "s/ in [0-9.]+s\$//; s/0x[0-9a-f]{6,}/0x/g; s/line [0-9]+/line/; s|$ROOT/usr/|/usr/|g
+			s/\t?fetching http.*//; s/skipped 'Could not retrieve.*//; /^\$/d"
 }
 case_python_math() { python_tests test.test_math test.test_cmath test.test_float; }
 case_python_struct() { python_tests test.test_struct test.test_memoryview test.test_int test.test_strtod; }
