@@ -110,7 +110,8 @@ void q_search(struct gdb_server *s, const char *p)
 		hit = memmem(buf, got, p, n);
 		if (hit) {
 			out_reset(&s->out);
-			out_fmt(&s->out, "1,%llx", (unsigned long long)(addr + (uint64_t)(hit - buf)));
+			addr += (uint64_t)(hit - buf);
+			out_fmt(&s->out, "1,%llx", (unsigned long long)addr);
 			free(buf);
 			return reply_out(s);
 		}

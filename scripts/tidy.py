@@ -20,7 +20,7 @@ def main():
     checks = [] if '--deep' in sys.argv else ['--checks=-clang-analyzer-*']
     files = sorted({os.path.realpath(os.path.join(c['directory'], c['file'])) for c in commands})
     # What a user runs; tests take liberties, and generated files are their generator's.
-    files = [f for f in files if os.path.exists(f) and os.path.relpath(f, root).split(os.sep)[0] not in ('tests', 'bench', '..')
+    files = [f for f in files if f.endswith('.c') and os.path.exists(f) and os.path.relpath(f, root).split(os.sep)[0] not in ('tests', 'bench', '..')
              and not f.startswith(os.path.realpath(build) + os.sep)]
 
     def look(path):

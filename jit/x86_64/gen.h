@@ -45,12 +45,12 @@ struct val {
 	bool slot;	      /* its slot holds it */
 	bool cst;	      /* it is imm of its definition */
 	bool lazy;	      /* made where it is used: conditions for branches, flags that one fl_select takes */
-	int8_t want;	      /* pinned guest register that it is about to be put to, or -1 */
+	int16_t want;	      /* pinned guest register that it is about to be put to, or -1 */
 };
 
 struct vval { /* a vector value; vregalloc.c */
 	uint16_t def, last, uses;
-	int8_t reg;    /* NO_REG */
+	int16_t reg;   /* NO_REG */
 	uint8_t home;  /* guest register that holds it now, NO_HOME */
 	bool slot;     /* its slot holds it */
 	bool fused;    /* made by its only user */
@@ -144,7 +144,7 @@ struct jit {
 
 /* ---- regalloc.c */
 
-extern const int8_t reg_pin[32];		     /* host register of a guest register, NO_REG */
+extern const int16_t reg_pin[32];		     /* host register of a guest register, NO_REG */
 void reg_begin(struct jit *j);			     /* uses of all values; nothing is anywhere */
 int reg_use(struct jit *j, uint16_t n);		     /* a register with the value */
 int reg_def(struct jit *j, uint16_t n);		     /* a register for a value that is made now; not an operand's */

@@ -8,9 +8,9 @@
  */
 #include "vgen.h"
 
-const int8_t reg_pin[32] = {RSI,    RDI,    R8,	    R9,	    NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
-			    NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, RBX,    R12,    NO_REG,
-			    NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, R13};
+const int16_t reg_pin[32] = {RSI,    RDI,    R8,     R9,     NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
+			     NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, RBX,    R12,    NO_REG,
+			     NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, R13};
 
 static uint64_t imm_of(const struct jit *j, uint16_t n)
 {
@@ -58,7 +58,7 @@ static void note_want(struct jit *j, uint16_t n, const uint16_t *put)
 {
 	for (unsigned r = 0; r < 32; r++) {
 		if (put[r] == n && reg_pin[r] != NO_REG)
-			j->x[n].want = (int8_t)r;
+			j->x[n].want = (int16_t)r;
 	}
 }
 

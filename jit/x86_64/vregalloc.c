@@ -80,7 +80,7 @@ static void hold(struct jit *j, uint16_t n, int r)
 {
 	j->vregs[r] = n;
 	j->vheld |= 1u << r;
-	j->v[n].reg = (int8_t)r;
+	j->v[n].reg = (int16_t)r;
 }
 
 static void release(struct jit *j, uint16_t n)
