@@ -513,5 +513,7 @@ int main(int argc, char **argv)
 	else
 		test_row(rows[0], 1, opt.trial);
 	report(rows, n_rows);
+	free(rows);
+	free(tally);
 	return differences != 0;
 }
