@@ -5,7 +5,6 @@
  * process (seven times the price). Where that one is not to be had (seccomp, emulators) it is a plain copy.
  */
 #include <errno.h>
-#include <linux/futex.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,19 +15,10 @@
 
 enum { LOWEST_ADDRESS = 4096, PAGE = 4096 /* or more */, SHORT = 512 };
 
-/*
- * By a system call that looks at the memory and does nothing: where that is the kernel's own, a change of the signal mask that there
- * is not, said after the copy. An emulator may say it before; there it is a futex operation that wakes and moves nobody.
- */
+/* By a change of the signal mask that there is not, which the kernel says after it has copied the mask. */
 static bool is_readable(uint64_t addr)
 {
-#if defined(__x86_64__)
 	return syscall(SYS_rt_sigprocmask, ~0, addr & ~7ull, NULL, 8) == 0 || errno != EFAULT;
-#else
-	uint64_t word = addr & ~3ull;
-
-	return syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, NULL, word, 0) >= 0 || errno != EFAULT;
-#endif
 }
 
 /* The word is to be overwritten: put anything there. */
@@ -37,9 +27,14 @@ static bool is_writable(uint64_t word)
 	return syscall(SYS_getcpu, word, NULL, NULL) == 0 || errno != EFAULT;
 }
 
+static bool ends_are_readable(uint64_t addr, size_t len)
+{
+	return is_readable(addr) && (!((addr ^ (addr + len - 1)) & -(uint64_t)PAGE) || is_readable(addr + len - 1));
+}
+
 static bool read_short(void *dst, uint64_t src, size_t len)
 {
-	if (!is_readable(src) || ((src ^ (src + len - 1)) & -(uint64_t)PAGE && !is_readable(src + len - 1)))
+	if (!ends_are_readable(src, len))
 		return false;
 	memcpy(dst, (const void *)(uintptr_t)src, len);
 	return true;
@@ -68,7 +63,7 @@ int client_read(void *dst, uint64_t src, size_t len)
 	n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
 	if (n == (ssize_t)len)
 		return 0;
-	if (n >= 0 || errno == EFAULT)
+	if (n >= 0 || errno == EFAULT || !ends_are_readable(src, len)) /* not there: an emulator */
 		return -EFAULT;
 	memcpy(dst, from.iov_base, len);
 	return 0;
@@ -93,7 +88,7 @@ int client_write(uint64_t dst, const void *src, size_t len)
 	n = process_vm_writev(getpid(), &from, 1, &to, 1, 0);
 	if (n == (ssize_t)len)
 		return 0;
-	if (n >= 0 || errno == EFAULT)
+	if (n >= 0 || errno == EFAULT || !ends_are_readable(dst, len))
 		return -EFAULT;
 	memcpy(to.iov_base, src, len);
 	return 0;

@@ -7,6 +7,7 @@
     compare.py --campaign PAWL NAME SEED [TRIALS]       both engines with another seed; shows the trials that differ
 """
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,8 @@ def run(command):
 
 
 def run_pawl(pawl, engine, payload):
-    return run([pawl, "run", "--engine", engine, "-m", "256M", "-k", payload])
+    wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
+    return run([*wrapper, pawl, "run", "--engine", engine, "-m", "256M", "-k", payload])
 
 
 def build(name, out, **defines):
