@@ -108,7 +108,7 @@ struct jit {
 	uint32_t start; /* of the first block: behind the trampolines */
 	struct ir_env *env;
 	unsigned jump_bits;
-	const void *enter, *leave, *leave_trap, *leave_exit, *leave_rax, *leave_rdx;
+	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx;
 	uint32_t link_thunk, op_thunk, op_thunk_attn, extent_thunk[2];
 	struct site *sites; /* [0] is none */
 	uint32_t n_sites;
