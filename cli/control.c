@@ -82,12 +82,38 @@ static int connect_to(const char *path)
 	return fd;
 }
 
+/* "key: value"; what is in objects and in lists of them, further to the right. */
+static void show(json_t *of, unsigned indent)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(of, key, value)
+	{
+		char *text = NULL;
+
+		printf("%*s%s:", (int)indent, "", key);
+		if (json_is_object(value)) {
+			putchar('\n');
+			show(value, indent + 2);
+		} else if (json_is_object(json_array_get(value, 0))) {
+			for (size_t i = 0; i < json_array_size(value); i++) {
+				printf("%s%*s%zu:\n", i ? "" : "\n", (int)indent + 2, "", i);
+				show(json_array_get(value, i), indent + 4);
+			}
+		} else {
+			text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+			printf(" %s\n", text ? text : json_string_value(value));
+			free(text);
+		}
+	}
+}
+
 static int converse(const char *path, json_t *request, int pass)
 {
 	int fd = connect_to(path), rc = 1;
 	json_t *answer;
 	const char *key;
-	json_t *value;
 
 	if (fd < 0)
 		return 1;
@@ -100,13 +126,7 @@ static int converse(const char *path, json_t *request, int pass)
 	} else {
 		rc = 0;
 		json_object_del(answer, "ok");
-		json_object_foreach(answer, key, value)
-		{
-			char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-
-			printf("%s: %s\n", key, text ? text : json_string_value(value));
-			free(text);
-		}
+		show(answer, 0);
 	}
 	json_decref(answer);
 	return rc;

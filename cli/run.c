@@ -50,6 +50,7 @@ enum option_id {
 	OPT_KVM,
 	OPT_CPU,
 	OPT_ENGINE,
+	OPT_STATS,
 	OPT_VERBOSE,
 	OPT_HELP,
 	N_OPTIONS
@@ -88,6 +89,7 @@ static const struct option {
 	[OPT_KVM] = {"kvm", 0, "PATH", "use a kernel's KVM device, on an arm64 host"},
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; or help"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
+	[OPT_STATS] = {"stats", 0, NULL, "print what was translated and why it was left, at the end"},
 	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
 	[OPT_HELP] = {"help", 'h', NULL, "print this"},
 };
@@ -306,6 +308,7 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.smp = 1,
 		.held = a->given[OPT_GDB_WAIT],
 		.verbose = a->given[OPT_VERBOSE],
+		.stats = a->given[OPT_STATS],
 		.no_reboot = a->given[OPT_NO_REBOOT],
 		.sandbox = {.on = !a->given[OPT_NO_SANDBOX] && machine_can_confine},
 		.control = a->value[OPT_CONTROL],

@@ -103,16 +103,20 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 
 	if (!(a->kinds & ACC_WRITE) ? e->r == page : e->w == page) {
 		*flags = 0;
+		stat_inc(cpu, CPU_STAT_TLB_HIT_C);
 		return (uint8_t *)(uintptr_t)(va + e->delta);
 	}
 	if ((!(a->kinds & ACC_WRITE) ? s->r == page : s->w == page) && !(a->misaligned && (s->flags & SLOW_DEVICE))) {
 		*flags = s->flags;
+		stat_inc(cpu, CPU_STAT_TLB_HIT_C);
 		return (uint8_t *)(uintptr_t)(va + s->delta);
 	}
 	if (!a->misaligned && tlb_take_shared(cpu, b, va, a->kinds & ACC_WRITE)) {
 		*flags = e->r == page ? 0 : s->flags;
+		stat_inc(cpu, CPU_STAT_TLB_SHARED);
 		return (uint8_t *)(uintptr_t)(va + e->delta);
 	}
+	stat_inc(cpu, CPU_STAT_TLB_WALK);
 	if (!stage1_translate(cpu, va, a->kinds, b->regime, &x, &f))
 		goto abort;
 	if (x.device && a->misaligned) {
@@ -435,11 +439,13 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded)
 	struct fault f;
 
 	if (likely(t->va == (pc & IR_PAGE_MASK))) {
+		stat_inc(cpu, CPU_STAT_FETCH_HIT);
 		tlb_code_seen(b, pc);
 		*ipa = t->ipa | (pc & ~IR_PAGE_MASK);
 		*guarded = t->guarded;
 		return t->host + (pc & ~IR_PAGE_MASK);
 	}
+	stat_inc(cpu, CPU_STAT_FETCH_WALK);
 	if (!stage1_translate(cpu, pc, ACC_EXEC, b->regime, &x, &f))
 		goto abort;
 	host = stage2_access(cpu, x.ipa, false, NULL, &f);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
@@ -130,6 +131,7 @@ void block_recycle(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	cpu->stat[CPU_STAT_CODE_NOW] = cpu->stat[CPU_STAT_BLOCKS_NOW] = 0;
 	memset(p->blocks, 0, sizeof(p->blocks));
 	memset(p->pages, 0, sizeof(p->pages));
 	p->code_used = 0;
@@ -185,6 +187,7 @@ void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
 			return;
 		from->page->linked = true;
 	}
+	stat_inc(cpu, CPU_STAT_LINKS);
 	jit_link(p->jit, site, to->code, cpu->env.tag[s.pc >> 63 ? 0 : 1]);
 }
 
@@ -398,6 +401,34 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	return blk;
 }
 
+static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	struct cpu_priv *p = cpu->priv;
+	size_t code = p->jit ? jit_used(p->jit) : 0;
+	struct timespec from, to;
+	struct block *b;
+
+	if (cpu->stat_time)
+		clock_gettime(CLOCK_MONOTONIC, &from);
+	b = block_make(cpu, key, host, ipa);
+	if (cpu->stat_time) {
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		cpu->stat[CPU_STAT_TIMED_NS] +=
+			(uint64_t)(to.tv_sec - from.tv_sec) * 1000000000 + (uint64_t)(to.tv_nsec - from.tv_nsec);
+		cpu->stat[CPU_STAT_TIMED_INSNS] += b->n_words;
+	}
+	if (b->code) {
+		stat_inc(cpu, CPU_STAT_UNITS);
+		cpu->stat[CPU_STAT_UNIT_INSNS] += b->n_words;
+		cpu->stat[CPU_STAT_CODE_NOW] = jit_used(p->jit);
+		cpu->stat[CPU_STAT_UNIT_BYTES] += jit_used(p->jit) - code;
+	} else {
+		stat_inc(cpu, CPU_STAT_BLOCKS);
+	}
+	cpu->stat[CPU_STAT_BLOCKS_NOW] = p->code_used;
+	return b;
+}
+
 /* The most that block_make() takes from the arena */
 enum {
 	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + IR_MAX_OPS * sizeof(struct ir_insn) +
@@ -430,15 +461,17 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 			b->page->fresh = true;
 			return b;
 		}
+		stat_inc(cpu, CPU_STAT_CODE_STALE);
 		*at = b->next; /* its memory comes back when the cache is recycled */
 		break;
 	}
 	if (unlikely(p->code_used + BLOCK_MOST > CODE_BYTES || (p->jit && jit_is_full(p->jit)))) {
+		stat_inc(cpu, CPU_STAT_CODE_DROPS);
 		block_recycle(cpu);
 		tlb_select(cpu);
 		cpu->env.attn &= ~(uint32_t)ATTN_REGIME;
 	}
-	return block_make(cpu, key, host, ipa);
+	return block_make_counted(cpu, key, host, ipa);
 }
 
 /* ---- look-up that missed the jump cache */
@@ -479,6 +512,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	bool guarded;
 	ipa_t ipa;
 
+	stat_inc(cpu, CPU_STAT_LOOKUPS);
 	cpu->env.pc = stage1_branch_addr(cpu, cpu->env.pc);
 	if (unlikely(cpu->env.pc & 3)) {
 		cpu_take_abort(cpu, ESR_MAKE(EC_PC_ALIGN, 0), cpu->env.pc, cpu->env.pc);

@@ -168,6 +168,48 @@ struct cpu_count {
 };
 
 /*
+ * What a PE tells of its work: counters, written by its thread alone, each away from what is hot. Guest accesses that an
+ * extent settles, and units that go on to others by themselves, are not seen.
+ */
+enum cpu_stat {
+	/* translation */
+	CPU_STAT_UNITS,
+	CPU_STAT_UNIT_INSNS, /* guest instructions in them */
+	CPU_STAT_UNIT_BYTES, /* of host code */
+	CPU_STAT_BLOCKS,     /* that were made and are interpreted */
+	CPU_STAT_TIMED_NS,   /* spent on making units and blocks since cpu->stat_time is set */
+	CPU_STAT_TIMED_INSNS,
+	CPU_STAT_CODE_NOW,   /* bytes: host code that is held */
+	CPU_STAT_BLOCKS_NOW, /* bytes: blocks that are held */
+	CPU_STAT_CODE_DROPS, /* times that all of it went, since it was full */
+	CPU_STAT_CODE_STALE, /* blocks whose words had changed */
+	CPU_STAT_LOOKUPS,    /* look-ups that the jump cache did not answer */
+	CPU_STAT_LINKS,
+	/* translated code: entered, and left for what reason */
+	CPU_STAT_ENTERED,
+	CPU_STAT_LEFT_LINK,   /* at a site without a link */
+	CPU_STAT_LEFT_LOOKUP, /* where the jump cache did not know the way, or code does not go by itself */
+	CPU_STAT_LEFT_ATTN,   /* kick, interrupt, change of regime, step */
+	CPU_STAT_LEFT_TRAP,   /* an exception in the middle of a unit */
+	CPU_STAT_LEFT_EXIT,   /* an instruction that makes an exception, ERET, WFx */
+	/* accesses that missed their extent */
+	CPU_STAT_TLB_HIT,    /* the soft TLB had it, asked by code; up to date when cpu_run has returned */
+	CPU_STAT_TLB_HIT_C,  /* ... asked by C: accesses that code leaves to C always, and those of the interpreter */
+	CPU_STAT_TLB_SHARED, /* the kernel half, left by another address space */
+	CPU_STAT_TLB_WALK,
+	CPU_STAT_FETCH_HIT,
+	CPU_STAT_FETCH_WALK,
+	CPU_STAT_FLUSH_ALL,
+	CPU_STAT_FLUSH_ASID,
+	CPU_STAT_FLUSH_VA,
+	CPU_STAT_NEW_SPACE, /* address spaces that had to begin empty */
+	/* exceptions taken to EL1, by ESR_ELx.EC; interrupts: IRQ, FIQ, SError */
+	CPU_STAT_EL1_IRQ,
+	CPU_STAT_EL1_EC = CPU_STAT_EL1_IRQ + 3,
+	CPU_STAT_COUNT = CPU_STAT_EL1_EC + 64
+};
+
+/*
  * window.c: an access that the hypervisor is asked to make, since it is outside of memory and a syndrome could not describe it.
  * With window.on, cpu_run returns for such an instruction as for the abort that it is, and window.request says: make the last
  * one of access[], set its data if it is a read, set done, and go on. No interrupt is taken before the instruction is complete.
@@ -200,6 +242,9 @@ struct cpu {
 	struct cpu_timer timer[CPU_TIMER_COUNT];
 	struct cpu_count count;
 	struct cpu_window window;
+	uint64_t *stat; /* enum cpu_stat: own_stat, until the hypervisor has another place */
+	uint64_t own_stat[CPU_STAT_COUNT];
+	bool stat_time; /* two looks at the clock for each block made */
 
 	/* Translated code keeps env.insn_count exact, which costs it some speed; interpreted code always does. Before cpu_run. */
 	bool count_insns;

@@ -79,6 +79,7 @@ static void enter_el1(struct cpu *cpu, uint64_t ret, unsigned offset)
 void cpu_take_sync(struct cpu *cpu, uint64_t esr, uint64_t ret)
 {
 	cpu->sys[CPU_ESR_EL1] = esr;
+	stat_inc(cpu, CPU_STAT_EL1_EC + ESR_EC(esr));
 	enter_el1(cpu, ret, 0);
 }
 
@@ -90,6 +91,7 @@ void cpu_take_abort(struct cpu *cpu, uint64_t esr, uint64_t far, uint64_t ret)
 
 void cpu_take_irq(struct cpu *cpu, uint32_t kind)
 {
+	stat_inc(cpu, CPU_STAT_EL1_IRQ + (kind == CPU_SERROR ? 2 : kind == CPU_FIQ));
 	if (kind == CPU_SERROR) {
 		cpu->sys[CPU_ESR_EL1] = ESR_MAKE(EC_SERROR, cpu->el2.vsesr & 0x1ffffff);
 		enter_el1(cpu, cpu->env.pc, 0x180);

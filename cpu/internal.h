@@ -365,6 +365,11 @@ static inline void attend(struct cpu *cpu, uint32_t why)
 	cpu->env.attn |= why;
 }
 
+static inline void stat_inc(struct cpu *cpu, enum cpu_stat s)
+{
+	cpu->stat[s]++;
+}
+
 /* The current instruction is complete; end the block behind it. Value for a callback to return. */
 static inline int retire(struct cpu *cpu)
 {

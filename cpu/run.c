@@ -21,6 +21,7 @@ struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *platform, vo
 	cpu->opaque = opaque;
 	cpu->env.ops = &access_ops;
 	cpu->el2.dbg = &cpu->dbg;
+	cpu->stat = cpu->own_stat;
 	cpu->el2.tpm = true;
 	cpu->priv = calloc(1, sizeof(*cpu->priv));
 	if (cpu->priv)
@@ -143,6 +144,23 @@ static enum attention attention(struct cpu *cpu)
 	}
 }
 
+/* Code has come back. */
+static void count_leaving(struct cpu *cpu, enum ir_ret ret)
+{
+	enum cpu_stat why = CPU_STAT_LEFT_LOOKUP;
+
+	if (ret == IR_RET_EXIT)
+		why = CPU_STAT_LEFT_EXIT;
+	else if (__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) | cpu->env.attn)
+		why = CPU_STAT_LEFT_ATTN;
+	else if (ret == IR_RET_TRAP)
+		why = CPU_STAT_LEFT_TRAP;
+	else if (cpu->env.site)
+		why = CPU_STAT_LEFT_LINK;
+	stat_inc(cpu, CPU_STAT_ENTERED);
+	stat_inc(cpu, why);
+}
+
 /* A block, and with translated code those that follow it for as long as nothing is to be attended to. */
 static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 {
@@ -155,8 +173,12 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 		env->site = 0;
 		return ir_interp(env, &b->ir);
 	}
-	if (b->code)
-		return jit_run(p->jit, env, b->code);
+	if (b->code) {
+		enum ir_ret ret = jit_run(p->jit, env, b->code);
+
+		count_leaving(cpu, ret);
+		return ret;
+	}
 	env->site = 0;
 	return ir_interp(env, &b->ir);
 }
@@ -223,6 +245,8 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 		count_enter(cpu);
 		why = run(cpu);
 		count_leave(cpu);
+		cpu->stat[CPU_STAT_TLB_HIT] += cpu->env.tlb_hits;
+		cpu->env.tlb_hits = 0;
 	}
 	guest_leave(cpu);
 	return why;

@@ -256,6 +256,7 @@ static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
 		if (b->valid && b->regime == regime && b->ttbr[0] == t0 && b->ttbr[1] == t1)
 			return b;
 	}
+	stat_inc(cpu, CPU_STAT_NEW_SPACE);
 	if (regime != REGIME_EL0)
 		shared = shared_find(p, ttbr_base(t1));
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
@@ -486,6 +487,7 @@ void tlb_flush_all(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	stat_inc(cpu, CPU_STAT_FLUSH_ALL);
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		bank_drop(p, &p->banks[i]);
@@ -498,6 +500,7 @@ void tlb_flush_asid(struct cpu *cpu, uint64_t asid)
 	struct cpu_priv *p = cpu->priv;
 	uint64_t mask = cpu->sys[CPU_TCR_EL1] & TCR_AS ? 0xffff : 0xff;
 
+	stat_inc(cpu, CPU_STAT_FLUSH_ASID);
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct tlb_bank *b = &p->banks[i];
@@ -563,6 +566,7 @@ void tlb_flush_va(struct cpu *cpu, uint64_t va)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	stat_inc(cpu, CPU_STAT_FLUSH_VA);
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		if (p->banks[i].valid)

@@ -102,6 +102,7 @@ struct ir_env {
 	uint32_t site;	 /* exit that code came back from, 0: another way */
 	uint32_t tag[2]; /* what jump cache entries have to match: [0] upper, [1] lower half of the address space */
 	struct jit_jump *jump;	  /* the jump cache */
+	uint64_t tlb_hits;	  /* misses of extents that the soft TLB settled without C */
 	uint32_t attn;		  /* PE thread only. Not 0: come back behind an op that may have set it */
 	uint32_t host_fp;	  /* the host's floating-point environment is the guest's; see the back end */
 	uint32_t host_fp_mode[2]; /* the guest's, and what is to come back afterwards */

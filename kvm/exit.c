@@ -79,6 +79,7 @@ int exit_handle(struct vcpu *vcpu)
 	uint64_t esr = vcpu->cpu->el2.esr;
 	exit_fn *handler = handlers[ESR_EC(esr)];
 
+	stat_add(vcpu, VCPU_STAT_EXIT_EC + ESR_EC(esr), 1);
 	trace_trap(vcpu);
 	return handler ? handler(vcpu, esr) : exit_undef(vcpu, esr);
 }

@@ -213,7 +213,11 @@ enum vcpu_stat {
 	VCPU_STAT_MMIO_EXIT_KERNEL,
 	VCPU_STAT_SIGNAL_EXITS,
 	VCPU_STAT_EXITS,
-	VCPU_STAT_COUNT
+	/* pawl's own */
+	VCPU_STAT_EXIT_KICK, /* nothing of the guest's */
+	VCPU_STAT_EXIT_EC,   /* by ESR_EL2.EC */
+	VCPU_STAT_CPU = VCPU_STAT_EXIT_EC + 64,
+	VCPU_STAT_COUNT = VCPU_STAT_CPU + CPU_STAT_COUNT
 };
 
 struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H (P is the live PSTATE.SS in cpu) */

@@ -41,8 +41,10 @@ static int run_guest(struct vcpu *vcpu)
 			ret = exit_handle(vcpu);
 			if (ret != RESUME_GUEST)
 				return ret;
-		} else if (vcpu->pvtime.set) {
-			pvtime_record(vcpu);
+		} else {
+			stat_add(vcpu, VCPU_STAT_EXIT_KICK, 1);
+			if (vcpu->pvtime.set)
+				pvtime_record(vcpu);
 		}
 	}
 }

@@ -22,6 +22,9 @@ enum { NAME_SIZE = 48, KEPT_FD_MIN = 512 };
 #define COUNTER (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
 #define TIME (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
 #define TIME_HIST (KVM_STATS_TYPE_LOG_HIST | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
+#define BYTES_NOW (KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_BYTES | KVM_STATS_BASE_POW10)
+#define BYTES (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_BYTES | KVM_STATS_BASE_POW10)
+#define BY_NUMBER (KVM_STATS_TYPE_LINEAR_HIST | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10) /* value i is of number i */
 #define BOOLEAN (KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_BOOLEAN | KVM_STATS_BASE_POW10)
 
 struct stat_row {
@@ -55,6 +58,39 @@ static const struct stat_row vcpu_rows[] = {
 	{VCPU_STAT_MMIO_EXIT_KERNEL, "mmio_exit_kernel", COUNTER, 1},
 	{VCPU_STAT_SIGNAL_EXITS, "signal_exits", COUNTER, 1},
 	{VCPU_STAT_EXITS, "exits", COUNTER, 1},
+	/* pawl's own */
+	{VCPU_STAT_EXIT_KICK, "pawl_exit_kick", COUNTER, 1},
+	{VCPU_STAT_EXIT_EC, "pawl_exit_ec", BY_NUMBER, 64},
+	{VCPU_STAT_CPU + CPU_STAT_UNITS, "pawl_units", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_UNIT_INSNS, "pawl_unit_insns", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_UNIT_BYTES, "pawl_unit_bytes", BYTES, 1},
+	{VCPU_STAT_CPU + CPU_STAT_BLOCKS, "pawl_interpreted_blocks", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_TIMED_NS, "pawl_translate_ns", TIME, 1},
+	{VCPU_STAT_CPU + CPU_STAT_TIMED_INSNS, "pawl_translate_ns_insns", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_CODE_NOW, "pawl_code_bytes", BYTES_NOW, 1},
+	{VCPU_STAT_CPU + CPU_STAT_BLOCKS_NOW, "pawl_block_bytes", BYTES_NOW, 1},
+	{VCPU_STAT_CPU + CPU_STAT_CODE_DROPS, "pawl_code_drops", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_CODE_STALE, "pawl_code_stale", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LOOKUPS, "pawl_code_lookups", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LINKS, "pawl_code_links", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_ENTERED, "pawl_code_entered", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LEFT_LINK, "pawl_code_left_link", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LEFT_LOOKUP, "pawl_code_left_lookup", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LEFT_ATTN, "pawl_code_left_attention", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LEFT_TRAP, "pawl_code_left_trap", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_LEFT_EXIT, "pawl_code_left_exit", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_TLB_HIT, "pawl_tlb_hit", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_TLB_HIT_C, "pawl_tlb_hit_in_c", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_TLB_SHARED, "pawl_tlb_shared", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_TLB_WALK, "pawl_tlb_walk", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_FETCH_HIT, "pawl_fetch_hit", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_FETCH_WALK, "pawl_fetch_walk", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_FLUSH_ALL, "pawl_tlb_flush_all", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_FLUSH_ASID, "pawl_tlb_flush_asid", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_FLUSH_VA, "pawl_tlb_flush_va", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_NEW_SPACE, "pawl_tlb_new_space", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_EL1_IRQ, "pawl_el1_irq", BY_NUMBER, 3},
+	{VCPU_STAT_CPU + CPU_STAT_EL1_EC, "pawl_el1_ec", BY_NUMBER, 64},
 };
 enum { N_VM_ROWS = sizeof(vm_rows) / sizeof(vm_rows[0]), N_VCPU_ROWS = sizeof(vcpu_rows) / sizeof(vcpu_rows[0]) };
 
@@ -84,6 +120,7 @@ static void describe(char *file, const char *id, const struct stat_row *rows, un
 			.exponent = (rows[i].flags & KVM_STATS_UNIT_MASK) == KVM_STATS_UNIT_SECONDS ? -9 : 0,
 			.size = rows[i].size,
 			.offset = rows[i].at * (uint32_t)sizeof(uint64_t),
+			.bucket_size = (rows[i].flags & KVM_STATS_TYPE_MASK) == KVM_STATS_TYPE_LINEAR_HIST,
 		};
 
 		memcpy(at, &d, sizeof(d));
@@ -151,9 +188,13 @@ int stats_vm_fd(struct vm *vm)
 int stats_vcpu_fd(struct vcpu *vcpu)
 {
 	char id[NAME_SIZE];
+	int fd;
 
 	snprintf(id, sizeof(id), "kvm-%d/vcpu-%u", (int)getpid(), vcpu->id);
-	return get_fd(&vcpu->stats, id, vcpu_rows, N_VCPU_ROWS);
+	fd = get_fd(&vcpu->stats, id, vcpu_rows, N_VCPU_ROWS);
+	vcpu->cpu->stat = &vcpu->stats.value[VCPU_STAT_CPU]; /* they may have moved */
+	vcpu->cpu->stat_time = true;			     /* somebody wants to know */
+	return fd;
 }
 
 int stats_init(struct stats *s, unsigned count)

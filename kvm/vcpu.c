@@ -84,6 +84,7 @@ static int vcpu_new(struct vm *vm, unsigned id, struct vcpu **out)
 	vcpu->cpu = cpu_new(vm->group, &platform_no_gic, vcpu);
 	if (!vcpu->cpu || !vcpu->ccsidr)
 		goto fail;
+	vcpu->cpu->stat = &vcpu->stats.value[VCPU_STAT_CPU];
 	for (unsigned i = 0; i < N_CCSIDR; i++)
 		vcpu->ccsidr[i] = CCSIDR_DEFAULT;
 	vcpu->cpu->el2.twi = true;

@@ -212,11 +212,12 @@ void console_put(struct console *c, uint8_t byte)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void console_message(struct console *c, const char *line)
+void console_text(struct console *c, const char *lines)
 {
 	struct timespec until;
-	char text[700];
-	int n;
+	char *text = NULL;
+	size_t len;
+	FILE *out;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += FLUSH_WAIT_MS * 1000000L;
@@ -228,17 +229,28 @@ void console_message(struct console *c, const char *line)
 	while ((c->out_count || c->writing) && c->threads)
 		if (pthread_cond_timedwait(&c->emptied, &c->lock, &until))
 			break;
-	n = snprintf(text, sizeof(text), "%spawl: %s%s\n",
-		     c->at_column_0    ? ""
-		     : terminal_is_raw ? "\r\n"
-				       : "\n",
-		     line, terminal_is_raw ? "\r" : "");
+	out = open_memstream(&text, &len);
+	if (out && !c->at_column_0)
+		fputs(terminal_is_raw ? "\r\n" : "\n", out);
+	for (; out && *lines; lines++) {
+		if (*lines == '\n' && terminal_is_raw)
+			fputc('\r', out);
+		fputc(*lines, out);
+	}
 	c->at_column_0 = true;
 	pthread_mutex_unlock(&c->lock);
-	if (n > (int)sizeof(text) - 1)
-		n = sizeof(text) - 1;
-	if (write(STDERR_FILENO, text, (size_t)n) < 0)
-		return; /* nobody to tell */
+	if (out && !fclose(out) && write(STDERR_FILENO, text, len) < 0) {
+		/* nobody to tell */
+	}
+	free(text);
+}
+
+void console_message(struct console *c, const char *line)
+{
+	char text[700];
+
+	snprintf(text, sizeof(text), "pawl: %.690s\n", line);
+	console_text(c, text);
 }
 
 /* ---- input */

@@ -44,5 +44,6 @@ void console_input_wanted(struct console *c);
 
 /* A line of our own to standard error, after what the guest has printed so far as far as that can be written soon. */
 void console_message(struct console *c, const char *line);
+void console_text(struct console *c, const char *lines); /* the same for whole lines, each with its end */
 
 #endif

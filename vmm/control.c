@@ -20,6 +20,7 @@
 #include <jansson.h>
 
 #include "machine.h"
+#include "stats.h"
 #include "virtio_board.h"
 
 enum { MAX_CLIENTS = 8, LINE_MAX_BYTES = 4096 };
@@ -280,6 +281,11 @@ static json_t *do_balloon(struct client *cl, json_t *request, struct vmm_error *
 	return json_pack("{sI sI}", "size", (json_int_t)wanted, "actual", (json_int_t)actual);
 }
 
+static json_t *do_stats(struct client *cl, json_t *request, struct vmm_error *err)
+{
+	return stats_json(cl->control->m, err);
+}
+
 static json_t *do_help(struct client *cl, json_t *request, struct vmm_error *err);
 
 static const struct command {
@@ -296,6 +302,7 @@ static const struct command {
 	{"gdb", do_gdb, "listen for gdb at \"address\""},
 	{"vmcore", do_vmcore, "write a core file for crash and drgn to \"file\""},
 	{"balloon", do_balloon, "take \"size\" of memory, a string such as \"64M\", from the guest"},
+	{"stats", do_stats, "what the virtual CPUs have done so far, in numbers"},
 	{"help", do_help, "this list"},
 };
 

@@ -22,6 +22,7 @@
 #include "board_fdt.h"
 #include "flash.h"
 #include "sandbox.h"
+#include "stats.h"
 #include "virtio_board.h"
 
 /* ---- the memory map: this table, and machine.h's BOARD_* */
@@ -403,6 +404,7 @@ static int create_ram(struct machine *m, struct vmm_error *err)
 struct machine *machine_create(const struct machine_config *config, struct vmm_error *err)
 {
 	struct console_events events = {.quit = console_quit, .failed = console_failed};
+	struct vmm_error no_stats;
 	struct machine *m;
 
 	if (machine_check_memory(config, err))
@@ -431,8 +433,10 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 	m->console = console_create(&events, err);
 	if (!m->console || sources_open(&m->files, config, err) || create_ram(m, err) || create_vm(m, err) ||
 	    vcpus_create(m, err) || create_gic(m, err) || create_devices(m, err) || virtio_slots_create(m, err) ||
-	    machine_load(m, err))
+	    machine_load(m, err) || (config->stats && stats_open(m, err)))
 		goto fail;
+	if (config->control && !config->stats && stats_open(m, &no_stats))
+		stats_close(m); /* the command will say so */
 	clock_gettime(CLOCK_MONOTONIC, &m->started);
 	if (config->control && !(m->control = control_start(m, config->control, err)))
 		goto fail;
@@ -460,6 +464,7 @@ void machine_destroy(struct machine *m)
 	virtio_slots_free(m); /* its threads say things on the console */
 	if (m->console)
 		console_destroy(m->console);
+	stats_close(m);
 	vcpus_destroy(m);
 	for (unsigned i = 0; i < board_n_devices; i++)
 		if (m->devices[i]) {
@@ -551,6 +556,10 @@ static void on_signal(void *arg)
 		console_resume(m->console);
 		return;
 	}
+	if (info.ssi_signo == SIGUSR1) {
+		stats_print(m);
+		return;
+	}
 	machine_cut(m, MACHINE_SIGNALLED + (int)info.ssi_signo);
 }
 
@@ -603,6 +612,8 @@ int machine_run(struct machine *m)
 	struct vmm_error err;
 
 	our_signals(&ours);
+	if (m->config.stats)
+		sigaddset(&ours, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &ours, &old);
 	sigaction(SIGPIPE, &ignore, &old_pipe);
 	m->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -624,6 +635,8 @@ int machine_run(struct machine *m)
 	vcpus_join(m);
 	if (console)
 		drain(m);
+	if (m->config.stats)
+		stats_print(m);
 	close_fd(m->signal_fd);
 	close_fd(m->timer_fd);
 	m->signal_fd = m->timer_fd = -1;

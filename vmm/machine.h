@@ -189,6 +189,7 @@ struct machine {
 
 	/* main thread only */
 	struct control *control;
+	struct stats *stats; /* stats.h; NULL: nobody may ask */
 	struct {
 		void (*press)(void *arg); /* NULL: the board has none */
 		void *arg;

@@ -86,6 +86,7 @@ struct machine_config {
 	bool virtio_legacy;		  /**< version 1 of the transport */
 	struct sandbox sandbox;		  /**< off: the process stays as it is */
 	bool no_reboot;			  /**< a reset ends the machine */
+	bool stats;			  /**< print statistics at the end, and on SIGUSR1 */
 	uint64_t timeout_ms;		  /**< the machine ends after that time; 0: never */
 	const char *control;		  /**< path of the control socket, or NULL */
 	/**

@@ -147,7 +147,8 @@ static uint32_t extent_thunk(struct jit *j, bool write)
 	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, host));
 	as_f7(a, true, 3, RAX); /* neg */
 	as_rx1(a, X_MOV_ST | X_W, RAX, RBP, RCX, (int32_t)offsetof(struct ir_extent, neg));
-	as_opcode(a, 0x58u + RSI, 0, 0, RSI); /* pop */
+	as_opcode(a, 0x58u + RSI, 0, 0, RSI);	      /* pop */
+	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
 	as_rr(a, X_CMP, RAX, RAX);
 	as_8(a, 0xc3);
 	as_land(a, near);

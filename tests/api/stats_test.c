@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <pawl/pawl.h>
+
 #include "harness.h"
 
 static int fd = -1;
@@ -109,6 +111,32 @@ TEST(exits_are_counted_by_their_kind_and_before_anybody_asked)
 	expect_eq(counter("wfe_exit_stat") <= 1, 1); /* whether WFE traps is the host's choice */
 	expect_eq(counter("wfi_exit_stat"), 0);
 	expect_eq(counter("exits") >= 4, 1);
+	close(fd);
+}
+
+TEST(pawl_adds_exits_by_exception_class_and_what_was_translated)
+{
+	uint64_t ec[64];
+
+	guest(LDR_X0_DEV, HVC, LDR_X0_DEV, STR_X3_DEV);
+	if (call(m.kvm, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_DEBUG) <= 0)
+		return; /* a kernel */
+	expect_exit(KVM_EXIT_MMIO);
+	open_stats(m.vcpu);
+	expect_eq(values("pawl_exit_ec", ec, 64), 64);
+	expect_eq(ec[0x24 /* data abort */], 1);
+	expect_eq(counter("pawl_units") + counter("pawl_interpreted_blocks"),
+		  1); /* one block, and nobody waited for a clock */
+	expect_eq(counter("pawl_translate_ns_insns"), 0);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_exit(KVM_EXIT_MMIO);
+	values("pawl_exit_ec", ec, 64);
+	expect_eq(ec[0x24], 3);
+	expect_eq(ec[0x16 /* HVC */], 1);
+	expect_eq(counter("pawl_units") + counter("pawl_interpreted_blocks") > 1, 1);
+	expect_eq(counter("pawl_translate_ns_insns") > 0, 1);
+	expect_eq(counter("pawl_translate_ns") > 0, 1);
+	expect_eq(counter("pawl_code_entered") > 0, counter("pawl_units") > 0);
 	close(fd);
 }
 

@@ -111,6 +111,14 @@ def commands(directory, p):
     check("the guest starts again", p.stdout.read(1), b"x")
     check("resets are counted", c.ask(command="status")["resets"], 1)
 
+    stats = c.ask(command="stats")
+    check("counters of each vcpu", (stats["ok"], len(stats["vcpus"]), sorted(stats["vcpus"][0]) == sorted(stats["all"])), (True, 2, True))
+    check("their sum", stats["all"]["mmio_exit_user"], sum(v["mmio_exit_user"] for v in stats["vcpus"]))
+    check("the guest has printed", stats["vcpus"][0]["mmio_exit_user"] >= 2, True)
+    check("data aborts at EL2 are at least these", stats["vcpus"][0]["pawl_exit_ec"][0x24] >= 2, True)
+    check("the second vcpu has not run", stats["vcpus"][1]["pawl_units"] + stats["vcpus"][1]["pawl_interpreted_blocks"], 0)
+    check("of the VM", "remote_tlb_flush" in stats["vm"], True)
+
     # a reset while it is paused leaves it paused, at its first instruction
     c.ask(command="pause")
     c.ask(command="reset")

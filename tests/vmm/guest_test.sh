@@ -66,6 +66,39 @@ if command -v zstd >/dev/null; then
 	guest 0 hello "" --kernel "$dir/Image.zst"
 fi
 
+# --stats: a table at the end, with what the guest is known to have done; one column more if there are several vcpus.
+counted() { # "LABEL" COLUMN: its value
+	sed -n "s/^ *$1  *//p" "$dir/err" | awk -v n="$2" '{ print $n; exit }'
+}
+guest 0 hello "" --stats "$dir/HELLO"
+[ "$(counted HVC 1)" = 1 ] && [ "$(counted mmio_exit_user 1)" -ge 5 ] ||
+	{ echo "not ok: statistics:"; cat "$dir/err"; failed=1; }
+made=$(counted units 1)$(counted 'blocks without code' 1)
+[ "$made" -gt 0 ] || { echo "not ok: a guest without code:"; cat "$dir/err"; failed=1; }
+guest 0 hello "" --stats --smp 2 "$dir/HELLO"
+[ "$(counted HVC 1) $(counted HVC 2) $(counted HVC 3)" = "1 0 1" ] ||
+	{ echo "not ok: statistics of two vcpus:"; cat "$dir/err"; failed=1; }
+
+# ... and on SIGUSR1, while the guest runs.
+mkfifo "$dir/fifo" "$dir/stats"
+"$pawl" run --stats "$dir/LOOP" >"$dir/fifo" 2>"$dir/stats" </dev/null &
+pid=$!
+exec 9<"$dir/fifo" 8<"$dir/stats"
+read -r line <&9
+kill -USR1 $pid
+read -r line <&8
+kill -TERM $pid
+cat <&8 >"$dir/err"
+wait $pid
+got=$?
+exec 8<&- 9<&-
+case $line in
+statistics*) ;;
+*) got="$got, '$line'" ;;
+esac
+[ "$got" = 143 ] && grep -q '^statistics' "$dir/err" || { echo "not ok: SIGUSR1: status $got:"; cat "$dir/err"; failed=1; }
+rm "$dir/fifo"
+
 # Ended by a signal, at a moment when the guest runs.
 mkfifo "$dir/fifo"
 "$pawl" run "$dir/LOOP" >"$dir/fifo" 2>"$dir/err" </dev/null &
