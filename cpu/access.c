@@ -466,6 +466,8 @@ static void fence(struct ir_env *env, enum ir_fence kind)
 	if (kind == IR_FENCE_DSB) {
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		group_sync((struct cpu *)env);
+	} else if (kind == IR_FENCE_ESB) {
+		exception_esb((struct cpu *)env);
 	}
 }
 

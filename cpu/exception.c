@@ -93,7 +93,7 @@ void cpu_take_irq(struct cpu *cpu, uint32_t kind)
 {
 	stat_inc(cpu, CPU_STAT_EL1_IRQ + (kind == CPU_SERROR ? 2 : kind == CPU_FIQ));
 	if (kind == CPU_SERROR) {
-		cpu->sys[CPU_ESR_EL1] = ESR_MAKE(EC_SERROR, cpu->el2.vsesr & 0x1ffffff);
+		cpu->sys[CPU_ESR_EL1] = ESR_MAKE(EC_SERROR, cpu->el2.vsesr & ISS_SERROR);
 		enter_el1(cpu, cpu->env.pc, 0x180);
 	} else {
 		enter_el1(cpu, cpu->env.pc, kind == CPU_FIQ ? 0x100 : 0x080);
@@ -127,6 +127,18 @@ void exception_take_irqs(struct cpu *cpu)
 	} else if (in & CPU_IRQ) {
 		cpu_take_irq(cpu, CPU_IRQ);
 	}
+}
+
+/*
+ * AArch64.vESBOperation(): a virtual SError that is pending and masked is recorded in what EL1 reads as DISR_EL1 (VDISR_EL2),
+ * and pending no longer.
+ */
+void exception_esb(struct cpu *cpu)
+{
+	attend(cpu, ATTN_IRQ);
+	if (!(cpu->pstate & PSR_A) || !(atomic_fetch_and(&cpu->irq_in, ~CPU_SERROR) & CPU_SERROR))
+		return;
+	cpu->sys[CPU_DISR_EL1] = DISR_A | (cpu->el2.vsesr & ISS_SERROR);
 }
 
 int exception_sync(struct cpu *cpu, uint64_t esr)

@@ -460,6 +460,7 @@ void exception_take(struct cpu *cpu, uint64_t esr, uint64_t ret, unsigned offset
 void exception_return(struct cpu *cpu, unsigned auth);
 bool exception_pending_irq(const struct cpu *cpu); /* and not masked */
 void exception_take_irqs(struct cpu *cpu);
+void exception_esb(struct cpu *cpu);
 int exception_undef(struct cpu *cpu); /* all of these return 1 */
 int exception_fp(struct cpu *cpu);
 int exception_sync(struct cpu *cpu, uint64_t esr);

@@ -84,6 +84,7 @@ static const struct cpu_switch {
 	S(CSSC, ISAR2, 52, 1),
 	S(FP16, PFR0, PFR0_FP, 1), /* and AdvSIMD */
 	S(WFXT, ISAR2, 0, 2),
+	S(RAS, PFR0, 28, 1),
 	S(DIT, PFR0, 48, 1),
 	S(BTI, PFR1, 0, 1),
 	S(SSBS, PFR1, 4, 1),

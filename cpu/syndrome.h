@@ -94,6 +94,10 @@ enum { ISS_WFX_WFI = 0, ISS_WFX_WFE = 1, ISS_WFX_WFIT = 2, ISS_WFX_WFET = 3 };
 #define ISS_WFX_RV (1u << 2)	  /* RN is valid */
 #define ISS_WFX_RN(iss) (((iss) >> 5) & 31u)
 
+/* SError (EC 0x2f): IDS and ISS, as VSESR_EL2 and DISR_EL1 have them, too */
+#define ISS_SERROR 0x1ffffffu
+#define DISR_A (1u << 31)
+
 /* Software step (EC 0x32) */
 #define ISS_STEP_EX (1u << 6)
 #define ISS_STEP_ISV (1u << 24)

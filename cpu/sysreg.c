@@ -288,7 +288,7 @@ static const struct sysreg rows[] = {
 	{R(3, 0, 10, 2, 0, "MAIR_EL1"), .sys = CPU_MAIR_EL1, .effect = FLUSH, .mask = ALL},
 	{R(3, 0, 10, 3, 0, "AMAIR_EL1"), .sys = CPU_AMAIR_EL1, .mask = ALL},
 	{R(3, 0, 12, 0, 0, "VBAR_EL1"), .sys = CPU_VBAR_EL1, .mask = ~0x7ffull},
-	{R(3, 0, 12, 1, 1, "DISR_EL1"), .sys = CPU_DISR_EL1, .mask = 0x81ffffff},
+	{R(3, 0, 12, 1, 1, "DISR_EL1"), .sys = CPU_DISR_EL1, .feature = ISA_RAS, .mask = 0x81ffffff},
 	{R(3, 0, 13, 0, 1, "CONTEXTIDR_EL1"), .sys = CPU_CONTEXTIDR_EL1, .effect = RETIRE, .mask = 0xffffffff},
 	{R(3, 0, 13, 0, 4, "TPIDR_EL1"), .sys = CPU_TPIDR_EL1, .mask = ALL},
 	{R(3, 3, 13, 0, 2, "TPIDR_EL0"), .sys = CPU_TPIDR_EL0, .el0 = EL0_RW, .mask = ALL},

@@ -137,7 +137,7 @@ static const char *check_fields(const struct ir_block *blk, const struct ir_insn
 	case IR_fl_const: return op->imm <= 15 ? NULL : "flags";
 	case IR_cond: return op->x <= IR_NV ? NULL : "condition";
 	case IR_rmw: return op->x <= IR_RMW_SWP ? check_mem(op) : "operation";
-	case IR_fence: return op->x <= IR_FENCE_ISB ? NULL : "fence";
+	case IR_fence: return op->x <= IR_FENCE_ESB ? NULL : "fence";
 	case IR_mrs:
 	case IR_msr: return op->x < 32 && op->aux <= 0xffff ? NULL : "system register";
 	case IR_btype: return op->x < 4 ? NULL : "BTYPE";

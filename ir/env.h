@@ -71,7 +71,7 @@ struct ir_env_ops {
 	/* AddPAC, Auth, Strip and ComputePAC; kind is IR_PAUTH(...) */
 	int (*pauth)(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val);
 	void (*fence)(struct ir_env *env,
-		      enum ir_fence kind); /* DSB and ISB only: waits for remote TLB invalidations */
+		      enum ir_fence kind); /* DSB, ISB and ESB only: DSB waits for remote TLB invalidations */
 };
 
 struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the value that LDXR saw */

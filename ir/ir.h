@@ -124,7 +124,7 @@ enum ir_rmw {
 	IR_RMW_SWP
 };
 
-enum ir_fence { IR_FENCE_LD, IR_FENCE_ST, IR_FENCE_FULL, IR_FENCE_DSB, IR_FENCE_ISB };
+enum ir_fence { IR_FENCE_LD, IR_FENCE_ST, IR_FENCE_FULL, IR_FENCE_DSB, IR_FENCE_ISB, IR_FENCE_ESB };
 
 /* x of IR_exit: why the block hands over to the PE. env->pc is the instruction itself. imm is the payload. */
 enum ir_exit_reason {

@@ -510,6 +510,7 @@ void ir_mem_fence(struct ir_env *env, enum ir_fence kind)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		env->ops->fence(env, kind);
 		break;
-	case IR_FENCE_ISB: env->ops->fence(env, kind); break;
+	case IR_FENCE_ISB:
+	case IR_FENCE_ESB: env->ops->fence(env, kind); break;
 	}
 }

@@ -34,7 +34,7 @@ static void print_fields(FILE *f, const struct ir_insn *op)
 	static const char *const conds[] = {"eq", "ne", "cs", "cc", "mi", "pl", "vs", "vc",
 					    "hi", "ls", "ge", "lt", "gt", "le", "al", "nv"};
 	static const char *const rmws[] = {"add", "clr", "eor", "set", "smax", "smin", "umax", "umin", "swp"};
-	static const char *const fences[] = {"ld", "st", "full", "dsb", "isb"};
+	static const char *const fences[] = {"ld", "st", "full", "dsb", "isb", "esb"};
 	static const char *const kinds[] = {"jump", "call", "ret"};
 	static const char *const pauth_ops[] = {"add", "check", "strip", "generic"};
 	static const char *const pauth_keys[] = {"ia", "ib", "da", "db"};

@@ -113,6 +113,16 @@ bool emit_WFIT(struct isa_ctx *ctx, const struct args_rd *a)
 	return true;
 }
 
+/* An error that is pending and masked is deferred; one that is unmasked is taken behind it. */
+bool emit_ESB(struct isa_ctx *ctx, const struct args_none *a)
+{
+	if (!isa_has(ctx, ISA_RAS))
+		return true;
+	ir_fence(ctx->b, IR_FENCE_ESB);
+	end_block(ctx);
+	return true;
+}
+
 /* There is no event register: a WFE may complete at any time, and the PE completes it without waiting for an event. */
 bool emit_SEV(struct isa_ctx *ctx, const struct args_none *a)
 {

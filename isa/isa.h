@@ -70,6 +70,7 @@ enum isa_feature {
 	ISA_PAUTH2,
 	ISA_FPAC,
 	ISA_FPACCOMBINE,
+	ISA_RAS,    /* ESB, which is a NOP without it */
 	ISA_QARMA5, /* the address authentication algorithm is the architected one */
 	ISA_FEATURE_COUNT
 };

@@ -90,6 +90,7 @@ static const struct {
 	{"xs", 0xd508971f},	 /* tlbi vmalle1nxs */
 	{"pan2", 0xd5087900},	 /* at s1e1rp, x0 */
 	{"uao", 0xd500407f},	 /* msr uao, #0 */
+	{"ras", 0xd538c120},	 /* mrs x0, disr_el1 */
 };
 
 static void every_switch_takes_its_instruction_away(void **state)

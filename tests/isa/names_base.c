@@ -16,6 +16,7 @@ const struct name names_base[] = {
 	{"NOP", .mnemonics = "hint"},
 	{"YIELD", .mnemonics = "hint"},
 	{"WFE", .mnemonics = "hint"},
+	{"ESB", .mnemonics = "hint"},
 	{"WFI", .mnemonics = "hint"},
 	{"SEV", .mnemonics = "hint"},
 	{"SEVL", .mnemonics = "hint"},

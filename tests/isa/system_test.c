@@ -106,15 +106,16 @@ static void el0_has_no_hvc_smc_eret_nor_privileged_pstate(void **state)
 static void all_other_hints_are_nops(void **state)
 {
 	for (unsigned imm = 0; imm < 128; imm++)
-		if (imm != 2 && imm != 3)
+		if (imm != 2 && imm != 3 && imm != 16)
 			expect_done(0xd503201f | imm << 5, false);
 }
 
-static void barriers_reach_the_pe_and_isb_ends_the_block(void **state)
+static void barriers_reach_the_pe_and_isb_and_esb_end_the_block(void **state)
 {
 	expect_call(0xd5033f9f, 'f', IR_FENCE_DSB, 0, 0, false);
 	expect_call(0xd503309f, 'f', IR_FENCE_DSB, 0, 0, false); /* SSBB */
 	expect_call(0xd5033fdf, 'f', IR_FENCE_ISB, 0, 0, true);
+	expect_call(0xd503221f, 'f', IR_FENCE_ESB, 0, 0, true);
 	expect_done(0xd50339bf, false); /* DMB ISHLD */
 	expect_done(0xd5033abf, false); /* DMB ISHST */
 	expect_done(0xd5033fbf, false); /* DMB SY */
@@ -274,7 +275,7 @@ int main(void)
 		cmocka_unit_test(exceptions_leave_with_their_immediate_and_the_pc_of_the_instruction),
 		cmocka_unit_test(el0_has_no_hvc_smc_eret_nor_privileged_pstate),
 		cmocka_unit_test(all_other_hints_are_nops),
-		cmocka_unit_test(barriers_reach_the_pe_and_isb_ends_the_block),
+		cmocka_unit_test(barriers_reach_the_pe_and_isb_and_esb_end_the_block),
 		cmocka_unit_test(clrex_clears_the_monitor),
 		cmocka_unit_test(pstate_writes_end_the_block_unless_they_only_mask),
 		cmocka_unit_test(system_instructions_pass_their_encoding_and_register),

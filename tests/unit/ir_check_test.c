@@ -226,7 +226,7 @@ static void immediates_out_of_range_are_refused(void **s)
 		{{.op = IR_fl_const, .imm = 16}, "flags"},
 		{{.op = IR_cond, .a = 2, .x = 16}, "condition"},
 		{{.op = IR_rmw, .a = 1, .b = 1, .x = 9}, "operation"},
-		{{.op = IR_fence, .x = 5}, "fence"},
+		{{.op = IR_fence, .x = IR_FENCE_ESB + 1}, "fence"},
 		{{.op = IR_mrs, .x = 32}, "system register"},
 		{{.op = IR_mrs, .aux = 0x10000}, "system register"},
 		{{.op = IR_msr_imm, .x = 16}, "system register"},

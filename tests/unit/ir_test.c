@@ -1015,10 +1015,10 @@ static void a_casp_with_zeros_stores_zeros(void **state)
 
 static void barriers_that_wait_for_others_call_out(void **state)
 {
-	static const unsigned calls[] = {
-		[IR_FENCE_LD] = 0, [IR_FENCE_ST] = 0, [IR_FENCE_FULL] = 0, [IR_FENCE_DSB] = 1, [IR_FENCE_ISB] = 1};
+	static const unsigned calls[] = {[IR_FENCE_LD] = 0,  [IR_FENCE_ST] = 0,	 [IR_FENCE_FULL] = 0,
+					 [IR_FENCE_DSB] = 1, [IR_FENCE_ISB] = 1, [IR_FENCE_ESB] = 1};
 
-	for (unsigned kind = 0; kind <= IR_FENCE_ISB; kind++) {
+	for (unsigned kind = 0; kind <= IR_FENCE_ESB; kind++) {
 		for (enum mode m = 0; m < MODE_COUNT; m++) {
 			fresh();
 			hand_begin(&h);
