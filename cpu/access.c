@@ -85,7 +85,8 @@ static bool abort_is_write(struct cpu *cpu, const struct access *a, uint64_t va,
 		return false;
 	if (!(a->m & IR_MEM_RMW) || f->stage2)
 		return true;
-	return stage1_translate(cpu, va, ACC_READ | ACC_PROBE, a->bank->regime, &x, &ignored);
+	return stage1_translate(cpu, va, ACC_READ | ACC_PROBE | (a->misaligned ? ACC_MISALIGNED : 0), a->bank->regime,
+				&x, &ignored);
 }
 
 /* Host address of va, which lies in one page with the rest of what is looked up. NULL: an exception was taken. */
@@ -117,12 +118,8 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 		return (uint8_t *)(uintptr_t)(va + e->delta);
 	}
 	stat_inc(cpu, CPU_STAT_TLB_WALK);
-	if (!stage1_translate(cpu, va, a->kinds, b->regime, &x, &f))
+	if (!stage1_translate(cpu, va, a->kinds | (a->misaligned ? ACC_MISALIGNED : 0), b->regime, &x, &f))
 		goto abort;
-	if (x.device && a->misaligned) {
-		abort_alignment(cpu, va, (a->kinds & ACC_WRITE) && !(a->m & IR_MEM_RMW), a->cm);
-		return NULL;
-	}
 	host = stage2_access(cpu, x.ipa, a->kinds & ACC_WRITE, &range, &f);
 	if (!host) {
 		/* A store to a read-only range that was not read before finds no stage 2 entry at all. */
@@ -416,7 +413,7 @@ int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa)
 	struct xlate x;
 	struct fault f;
 
-	if (!stage1_translate(cpu, va, write ? ACC_WRITE : ACC_READ, regime, &x, &f) ||
+	if (!stage1_translate(cpu, va, (write ? ACC_WRITE : ACC_READ) | ACC_MAINTAIN, regime, &x, &f) ||
 	    !stage2_access(cpu, x.ipa, false, NULL, &f))
 		return abort_data(cpu, va, 0, true, true, &f);
 	if (write && debug_page_watched(cpu, va) &&

@@ -80,6 +80,7 @@ enum {
 #define TCR_TBID1 (1ull << 52)
 
 #define MDSCR_SS (1ull << 0)
+#define MDSCR_TDCC (1ull << 12)
 #define MDSCR_KDE (1ull << 13)
 #define MDSCR_MDE (1ull << 15)
 #define OSLSR_OSLK (1ull << 1)
@@ -89,7 +90,14 @@ enum {
 /* The translation regime that an access uses: which permissions apply. */
 enum regime { REGIME_EL0, REGIME_EL1, REGIME_EL1_PAN, REGIME_COUNT };
 
-enum { ACC_READ = 1, ACC_WRITE = 2, ACC_EXEC = 4, ACC_PROBE = 8 /* no side effects on the tables */ };
+enum {
+	ACC_READ = 1,
+	ACC_WRITE = 2,
+	ACC_EXEC = 4,
+	ACC_PROBE = 8,	     /* no side effects on the tables */
+	ACC_MAINTAIN = 16,   /* cache maintenance: the page does not become dirty */
+	ACC_MISALIGNED = 32, /* an alignment fault if the memory is Device */
+};
 
 struct xlate { /* a successful stage 1 translation */
 	ipa_t ipa;

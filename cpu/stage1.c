@@ -159,6 +159,8 @@ static bool translate_flat(struct cpu *cpu, uint64_t va, unsigned acc, struct xl
 
 	if (addr >> stage1_pa_bits(cpu))
 		return fault(f, FSC_ADDR_SIZE, 0);
+	if (acc & ACC_MISALIGNED)
+		return fault(f, FSC_ALIGNMENT, 0);
 	*x = (struct xlate){.ipa = addr, .size = 4096, .device = true, .sh = 2, .r = true, .w = true, .x = true};
 	return true;
 }
@@ -251,6 +253,11 @@ restart:
 			return fault(f, FSC_ADDR_SIZE, level);
 		if (!(desc & DESC_AF) && !(tcr & TCR_HA))
 			return fault(f, FSC_ACCESS_FLAG, level);
+		/* "Prioritization of MMU faults": what the memory type asks for is before permissions. */
+		x->attr = cpu->sys[CPU_MAIR_EL1] >> (8 * (desc >> 2 & 7));
+		x->device = !(x->attr & 0xf0);
+		if (x->device && (acc & ACC_MISALIGNED))
+			return fault(f, FSC_ALIGNMENT, 0);
 
 		dbm = (tcr & TCR_HA) && (tcr & TCR_HD) && (desc & DESC_DBM) && (desc & DESC_AP2);
 		/* A writable-clean page has the rights of a writable one; only the store itself makes it dirty. */
@@ -259,8 +266,9 @@ restart:
 			return fault(f, FSC_PERMISSION, level);
 		if (!(acc & ACC_PROBE)) {
 			uint64_t want = desc | DESC_AF;
+			bool dirties = dbm && (acc & ACC_WRITE) && !(acc & ACC_MAINTAIN);
 
-			if (dbm && (acc & ACC_WRITE))
+			if (dirties)
 				want &= ~DESC_AP2;
 			if (want != desc) {
 				uint64_t seen = desc;
@@ -276,7 +284,7 @@ restart:
 					base = table_base(cpu, w.ttbr, w.page) & ~((8ull << (bits - shift)) - 1);
 					goto restart;
 				}
-				dbm = dbm && !(acc & ACC_WRITE);
+				dbm = dbm && !dirties;
 			}
 		}
 		if (dbm)
@@ -288,8 +296,6 @@ restart:
 	x->guarded = (desc & DESC_GP) && cpu_has(cpu, ISA_BTI);
 	x->size = 1ull << shift;
 	x->ipa = base | (va & (x->size - 1));
-	x->attr = cpu->sys[CPU_MAIR_EL1] >> (8 * (desc >> 2 & 7));
-	x->device = !(x->attr & 0xf0);
 	x->sh = x->device || x->attr == 0x44 ? 2 : desc >> 8 & 3; /* Device and Non-cacheable are outer shareable */
 	return true;
 }

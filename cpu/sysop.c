@@ -106,8 +106,8 @@ static int at(struct cpu *cpu, unsigned acc, enum regime regime, uint64_t va)
 	if (stage1_translate(cpu, va, acc | ACC_PROBE, regime, &x, &f))
 		par = (uint64_t)x.attr << 56 | (x.ipa & 0x000ffffffffff000ull) | 1u << 11 | 1u << 9 |
 		      (uint64_t)x.sh << 7;
-	else if (f.stage2) /* a table that is not there is EL2's business */
-		return abort_data(cpu, va, 0, acc & ACC_WRITE, true, &f);
+	else if (f.stage2)				       /* a table that is not there is EL2's business */
+		return abort_data(cpu, va, 0, true, true, &f); /* WnR is 1 for any AT */
 	else
 		par = 1u << 11 | (uint64_t)f.fsc << 1 | 1;
 	cpu->sys[CPU_PAR_EL1] = par;

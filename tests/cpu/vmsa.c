@@ -323,6 +323,83 @@ static void par_says_outer_shareable_for_device_and_non_cacheable_memory(void **
 	}
 }
 
+static void device_memory_must_be_aligned_even_where_the_access_is_not_permitted(void **state)
+{
+	static const struct {
+		uint32_t insn;
+		uint64_t va, attr;
+		unsigned fsc;
+		bool write;
+	} cases[] = {
+		{0xf9000140 /* str x0, [x10] */, PAGE + 4, PTE_AF | PTE_RO, FSC_ALIGNMENT, true},
+		{0xf9000140, PAGE + 8, PTE_AF | PTE_RO, FSC_PERMISSION | 3, true},
+		{0xf9400140 /* ldr x0, [x10] */, PAGE + 4, PTE_AF | PTE_EL0, FSC_ALIGNMENT, false}, /* PAN */
+		{0xf9400140, PAGE + 8, PTE_AF | PTE_EL0, FSC_PERMISSION | 3, false},
+		{0xf9000140, PAGE + 4, PTE_RO, FSC_ACCESS_FLAG | 3, true},
+		{0xf8400940 /* ldtr x0, [x10] */, PAGE + 2, PTE_AF, FSC_ALIGNMENT, false},
+		{0xd50b742a /* dc zva, x10 */, PAGE, PTE_AF | PTE_RO, FSC_ALIGNMENT, true},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		m.cpu->pstate |= PSR_PAN;
+		machine_map(&m, root, PAGE, DATA, cases[i].attr | PTE_DEVICE);
+		prepare(&m, cases[i].insn);
+		m.cpu->env.x[10] = cases[i].va;
+		expect_el1(m.cpu, VEC_CUR_SYNC, DABT(cases[i].fsc | (cases[i].write ? ISS_DABT_WNR : 0)), CODE);
+		assert_int_equal(m.cpu->sys[CPU_FAR_EL1], cases[i].va);
+		machine_free(&m);
+	}
+}
+
+static void dc_ivac_asks_for_write_permission_and_makes_nothing_dirty(void **state)
+{
+	struct machine m;
+	uint64_t root, pte;
+
+	machine_new(&m, 1);
+	root = machine_mmu(&m, m.cpu);
+	m.cpu->sys[CPU_TCR_EL1] |= 3ull << 39; /* HA, HD */
+	pte = machine_pte(&m, root, PAGE);
+	machine_map(&m, root, PAGE, DATA, PTE_RO | PTE_DBM);
+	prepare(&m, 0xd508762a /* dc ivac, x10 */);
+	expect_hvc(m.cpu, END);
+	assert_int_equal(machine_read(&m, pte) & (PTE_AF | PTE_RO), PTE_AF | PTE_RO);
+	prepare(&m, 0xf9000140 /* str x0, [x10] */);
+	expect_hvc(m.cpu, END);
+	assert_int_equal(machine_read(&m, pte) & (PTE_AF | PTE_RO), PTE_AF);
+	machine_map(&m, root, PAGE, DATA, PTE_RO | PTE_AF);
+	cpu_sys_changed(m.cpu);
+	prepare(&m, 0xd508762a);
+	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_PERMISSION | 3 | ISS_DABT_CM | ISS_DABT_WNR), CODE);
+	machine_free(&m);
+}
+
+/* ESR_EL2.WnR is 1 for cache maintenance and address translation, whatever they do. */
+static void at_of_a_table_outside_of_memory_is_reported_with_cm_and_wnr(void **state)
+{
+	static const uint32_t insns[] = {0xd508780a /* at s1e1r, x10 */, 0xd508782a /* at s1e1w, x10 */};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		machine_write(&m, root + 8 * 2, HOLE | 3);
+		prepare(&m, insns[i]);
+		m.cpu->env.x[10] = 2ull << 30;
+		expect_trap(m.cpu,
+			    ESR_MAKE(EC_DABT_LOWER, ISS_DABT_CM | ISS_DABT_WNR | ISS_ABT_S1PTW | FSC_TRANSLATION | 1),
+			    CODE);
+		machine_free(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +414,9 @@ int main(void)
 		cmocka_unit_test(a_read_modify_write_that_a_read_fails_too_is_reported_as_a_read),
 		cmocka_unit_test(a_watchpoint_on_a_read_modify_write_says_which_half_it_asked_for),
 		cmocka_unit_test(cache_maintenance_is_not_subject_to_pan),
+		cmocka_unit_test(device_memory_must_be_aligned_even_where_the_access_is_not_permitted),
+		cmocka_unit_test(dc_ivac_asks_for_write_permission_and_makes_nothing_dirty),
+		cmocka_unit_test(at_of_a_table_outside_of_memory_is_reported_with_cm_and_wnr),
 		cmocka_unit_test(par_says_outer_shareable_for_device_and_non_cacheable_memory),
 	};
 
