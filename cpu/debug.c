@@ -9,7 +9,10 @@
 
 #include <string.h>
 
-enum { CONTEXT_AWARE = 2 /* ID_AA64DFR0_EL1.CTX_CMPs + 1: the last ones */ };
+enum {
+	CONTEXT_AWARE = 2, /* ID_AA64DFR0_EL1.CTX_CMPs + 1: the last ones */
+	DEBUG_VHE = 7	   /* ID_AA64DFR0_EL1.DebugVer */
+};
 
 static unsigned n_breakpoints(const struct cpu *cpu)
 {
@@ -157,12 +160,24 @@ static bool context_aware(const struct cpu *cpu, unsigned n)
 	return n < count && n + CONTEXT_AWARE >= count;
 }
 
+/*
+ * Types of DBGBCR<n>_EL1.BT that compare with CONTEXTIDR_EL1: the context ID, and, where there is the Virtualization Host
+ * Extension, CONTEXTIDR_EL1 by name, which is the same one here. Bit 0: linked, for others to ask.
+ */
+static bool is_context_type(const struct cpu *cpu, unsigned bt)
+{
+	return (bt & ~1u) == 2 || ((bt & ~1u) == 6 && (cpu->id[CPU_ID(5, 0)] & 15) >= DEBUG_VHE);
+}
+
 /* The linked breakpoint must be a context comparator of the linked kind. */
 static bool link_match(const struct cpu *cpu, unsigned lbn)
 {
 	const struct cpu_dbg_regs *d = live(cpu);
 
-	return context_aware(cpu, lbn) && (d->bcr[lbn] & 1) && (d->bcr[lbn] >> 20 & 15) == 3 && context_match(cpu, lbn);
+	unsigned bt = d->bcr[lbn] >> 20 & 15;
+
+	return context_aware(cpu, lbn) && (d->bcr[lbn] & 1) && is_context_type(cpu, bt) && (bt & 1) &&
+	       context_match(cpu, lbn);
 }
 
 #define VA_55_0 ((1ull << 56) - 1)
@@ -174,7 +189,7 @@ bool debug_page_has_breakpoint(struct cpu *cpu, uint64_t va)
 	for (unsigned m = cpu->priv->break_mask; m; m &= m - 1) {
 		unsigned n = __builtin_ctz(m), bt = d->bcr[n] >> 20 & 15;
 
-		if (bt == 2 || (bt < 2 && !((d->bvr[n] ^ va) & VA_55_0 & IR_PAGE_MASK)))
+		if ((is_context_type(cpu, bt) && !(bt & 1)) || (bt < 2 && !((d->bvr[n] ^ va) & VA_55_0 & IR_PAGE_MASK)))
 			return true;
 	}
 	return false;
@@ -198,7 +213,10 @@ bool debug_breakpoint(struct cpu *cpu, uint64_t pc)
 			if (bcr >> 20 & 1)
 				match = match && link_match(cpu, bcr >> 16 & 15);
 			break;
-		case 2: match = context_aware(cpu, n) && context_match(cpu, n); break;
+		case 2:
+		case 6:
+			match = context_aware(cpu, n) && is_context_type(cpu, bcr >> 20 & 15) && context_match(cpu, n);
+			break;
 		default: match = false; /* linked ones match through another; the rest is reserved here */
 		}
 		if (match && state_match(bcr, cpu_is_el0(cpu))) {

@@ -431,8 +431,12 @@ static int unknown(struct cpu *cpu, uint32_t enc, unsigned rt, bool read)
 	if (cpu_is_el0(cpu)) {
 		bool pmu = op1 == 3 && (crn == 9 || (crn == 14 && (enc >> 3 & 15) >= 8));
 		bool dcc = op0 == 2 && op1 == 3;
+		bool dcc_there = enc == SYSREG(2, 3, 0, 4, 0) || enc == SYSREG(2, 3, 0, 5, 0) ||
+				 (enc == SYSREG(2, 3, 0, 1, 0) && read);
 
 		if (read && reports_id_read(cpu, enc))
+			return exception_sync(cpu, esr);
+		if (dcc_there && (cpu->sys[CPU_MDSCR_EL1] & MDSCR_TDCC))
 			return exception_sync(cpu, esr);
 		if (!(pmu && cpu->el2.tpm) && !dcc)
 			return exception_undef(cpu);

@@ -248,6 +248,41 @@ static void el0_gets_undefined_or_the_trap_of_its_gate(void **state)
 	machine_free(&m);
 }
 
+/* MDSCR_EL1.TDCC; without it the registers are EL2's, as KVM traps them. */
+static void el0_gets_the_debug_channel_unless_mdscr_traps_it(void **state)
+{
+	static const struct {
+		uint32_t word, enc;
+		bool read, there;
+	} cases[] = {
+		{0xd5330100, SYSREG(2, 3, 0, 1, 0), true, true},   /* mrs x0, mdccsr_el0 */
+		{0xd5130100, SYSREG(2, 3, 0, 1, 0), false, false}, /* which is read-only */
+		{0xd5330400, SYSREG(2, 3, 0, 4, 0), true, true},   /* mrs x0, dbgdtr_el0 */
+		{0xd5130400, SYSREG(2, 3, 0, 4, 0), false, true},
+		{0xd5330500, SYSREG(2, 3, 0, 5, 0), true, true}, /* mrs x0, dbgdtrrx_el0 */
+		{0xd5130500, SYSREG(2, 3, 0, 5, 0), false, true},
+		{0xd5330600, SYSREG(2, 3, 0, 6, 0), true, false},
+	};
+	struct machine m;
+
+	machine_new(&m, 1);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned tdcc = 0; tdcc < 2; tdcc++) {
+			uint64_t esr = ESR_MAKE(EC_SYS64, iss_sys(cases[i].enc, 0, cases[i].read));
+
+			machine_load(&m, CODE + 16 * i, &cases[i].word, 4);
+			m.cpu->sys[CPU_MDSCR_EL1] = tdcc << 12;
+			cpu_set_pstate(m.cpu, PSR_EL0T);
+			m.cpu->env.pc = CODE + 16 * i;
+			if (tdcc && cases[i].there)
+				expect_el1(m.cpu, VEC_LOW_SYNC, esr, CODE + 16 * i);
+			else
+				expect_trap(m.cpu, esr, CODE + 16 * i);
+		}
+	}
+	machine_free(&m);
+}
+
 static void special_registers_read_back(void **state)
 {
 	struct machine m;
@@ -446,6 +481,7 @@ int main(void)
 		cmocka_unit_test(a_kick_before_cpu_run_is_not_lost),
 		cmocka_unit_test(registers_that_el2_has_trap_with_their_syndrome),
 		cmocka_unit_test(el0_gets_undefined_or_the_trap_of_its_gate),
+		cmocka_unit_test(el0_gets_the_debug_channel_unless_mdscr_traps_it),
 		cmocka_unit_test(special_registers_read_back),
 		cmocka_unit_test(the_sp_el0_register_is_undefined_while_it_is_the_stack_pointer),
 		cmocka_unit_test(timers_compare_with_the_counter),

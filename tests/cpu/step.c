@@ -366,6 +366,93 @@ static void a_linked_breakpoint_asks_for_the_context(void **state)
 	machine_free(&m);
 }
 
+/* Breakpoint types 2 and 6 match wherever CONTEXTIDR_EL1 does, at the Exception level that PMC says; the last two have them. */
+static void a_context_breakpoint_that_is_not_linked_matches_every_instruction_of_the_context(void **state)
+{
+	static const struct {
+		unsigned n, bt;
+		uint32_t bcr;
+		bool match;
+	} cases[] = {
+		{5, 2, 0x1e7, true},  {4, 2, 0x1e7, true},  {3, 2, 0x1e7, false}, {5, 6, 0x1e7, true},
+		{5, 2, 0x1e6, false}, {5, 2, 0x1e5, false}, {5, 3, 0x1e7, false}, {5, 7, 0x1e7, false},
+		{5, 8, 0x1e7, false}, {5, 4, 0x1e7, false},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct machine m;
+		struct cpu_dbg_regs *own;
+
+		machine_new(&m, 1);
+		LOAD(&m, CODE,
+		     {
+			     0xd503201f, /* nop */
+			     0xd518d021, /* msr contextidr_el1, x1 */
+			     0xd503201f, /* nop */
+			     0xd4000002, /* hvc #0 */
+		     });
+		own = &m.cpu->dbg;
+		own->bcr[cases[i].n] = cases[i].bcr | cases[i].bt << 20;
+		own->bvr[cases[i].n] = 0xffffffff00000000 | 77; /* the upper word is not compared */
+		m.cpu->el2.mdscr = MDSCR_MDE | 1 << 13;		/* KDE */
+		m.cpu->env.x[1] = 77;
+		cpu_set_pstate(m.cpu, PSR_EL1H);
+		if (cases[i].match)
+			expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_BREAKPT_CUR, FSC_DEBUG), CODE + 8);
+		else
+			expect_hvc(m.cpu, END);
+		machine_free(&m);
+	}
+}
+
+static void what_a_breakpoint_or_watchpoint_may_be_linked_to(void **state)
+{
+	static const struct {
+		unsigned lbn;
+		uint32_t bcr;
+		uint64_t context;
+		bool match;
+	} cases[] = {
+		{5, 0x1e7 | 3 << 20, 77, true},	 {4, 0x1e7 | 3 << 20, 77, true},   {5, 0x1e7 | 7 << 20, 77, true},
+		{5, 0x1e7 | 3 << 20, 78, false}, {5, 0x1e6 | 3 << 20, 77, false},  {5, 0x1e7 | 1 << 20, 77, false},
+		{3, 0x1e7 | 3 << 20, 77, false}, {15, 0x1e7 | 3 << 20, 77, false}, {5, 1 | 3 << 20, 77, true},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned watch = 0; watch < 2; watch++) {
+			struct machine m;
+			struct cpu_dbg_regs *own;
+
+			machine_new(&m, 1);
+			LOAD(&m, CODE,
+			     {
+				     0xf9400140, /* ldr x0, [x10] */
+				     0xd4000002, /* hvc #0 */
+			     });
+			m.cpu->env.x[10] = DATA;
+			own = &m.cpu->dbg;
+			own->bcr[cases[i].lbn] = cases[i].bcr;
+			own->bvr[cases[i].lbn] = 77;
+			if (watch) {
+				own->wcr[0] = 1 | 3 << 1 | 3 << 3 | 0xff << 5 | cases[i].lbn << 16 | 1 << 20;
+				own->wvr[0] = DATA;
+			} else {
+				own->bcr[0] = 0x1e7 | cases[i].lbn << 16 | 1 << 20;
+				own->bvr[0] = CODE;
+			}
+			m.cpu->sys[CPU_CONTEXTIDR_EL1] = cases[i].context;
+			m.cpu->el2.mdscr = MDSCR_MDE | 1 << 13; /* KDE */
+			cpu_set_pstate(m.cpu, PSR_EL1H);
+			if (cases[i].match)
+				expect_el1(m.cpu, VEC_CUR_SYNC,
+					   ESR_MAKE(watch ? EC_WATCHPT_CUR : EC_BREAKPT_CUR, FSC_DEBUG), CODE);
+			else
+				expect_hvc(m.cpu, END);
+			machine_free(&m);
+		}
+	}
+}
+
 static void a_watchpoint_stops_the_access_and_names_the_lowest_byte(void **state)
 {
 	struct machine m;
@@ -437,6 +524,8 @@ int main(void)
 		cmocka_unit_test(a_breakpoint_stops_before_its_instruction),
 		cmocka_unit_test(a_breakpoint_is_for_the_exception_level_that_pmc_says),
 		cmocka_unit_test(a_linked_breakpoint_asks_for_the_context),
+		cmocka_unit_test(a_context_breakpoint_that_is_not_linked_matches_every_instruction_of_the_context),
+		cmocka_unit_test(what_a_breakpoint_or_watchpoint_may_be_linked_to),
 		cmocka_unit_test(a_watchpoint_stops_the_access_and_names_the_lowest_byte),
 		cmocka_unit_test(a_watchpoint_with_a_mask_covers_pages),
 	};
