@@ -5,6 +5,9 @@
  *
  * An eventfd that is handed over is duplicated, as the client may close its own descriptor at once. That two
  * descriptors mean the same eventfd is told by the id that the kernel gives in /proc/self/fdinfo.
+ *
+ * An eventfd that two irqfds read from would wake one of them only, so it is one's, whichever VM's and process's. VMs learn of each
+ * other's by locks of a file: all eventfds have the same inode, and who has the eventfd with id N has a lock of its byte N.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,13 +37,9 @@ struct irqfd {
 	struct vm *vm;
 	struct event event, resample; /* resample.fd -1: none */
 	unsigned gsi;
-	struct irqfd *next;	   /* of the VM; under eventfds->lock */
-	struct irqfd *next_of_all; /* under all_lock */
+	bool claimed;	    /* its byte is locked */
+	struct irqfd *next; /* of the VM; under eventfds->lock */
 };
-
-/* An eventfd that two irqfds read from would wake one of them only: so it is one's, whichever VM's. */
-static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
-static struct irqfd *all;				     /* under all_lock */
 
 struct ioeventfd {
 	struct io_dev dev;
@@ -63,6 +62,7 @@ struct eventfds {
 	 */
 	pthread_mutex_t lock;
 	struct irqfd *irqfds;
+	int claims; /* what the locks of our irqfds' bytes belong to, an eventfd itself; -1: none yet */
 	struct route route[MAX_GSI];
 
 	pthread_mutex_t io_lock; /* ioctls only */
@@ -71,18 +71,30 @@ struct eventfds {
 
 /* ---- eventfds */
 
-/* 0 and *id; -EBADF no descriptor, -EINVAL not an eventfd */
-static int event_identify(int fd, uint64_t *id)
+/*
+ * To read the id takes a descriptor of a low number for a moment. Another thread's call that names this number, which the client
+ * has just closed, must not find it there.
+ */
+static pthread_mutex_t identify_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+
+/* Away from the low numbers, if the limit allows. */
+static int keep_descriptor(int fd)
+{
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, KEPT_FD_MIN);
+
+	return kept >= 0 || errno == EBADF ? kept : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* 0 and the id; -EINVAL: not an eventfd */
+static int identify(struct event *e)
 {
 	bool is_eventfd = false;
 	unsigned long long n;
 	char line[128];
 	FILE *f;
 
-	*id = NO_ID;
-	if (fcntl(fd, F_GETFD) < 0)
-		return -EBADF;
-	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
+	e->id = NO_ID;
+	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", e->fd);
 	f = fopen(line, "re");
 	if (!f)
 		return 0; /* no /proc: believe it */
@@ -90,30 +102,17 @@ static int event_identify(int fd, uint64_t *id)
 		if (sscanf(line, "eventfd-count: %llx", &n) == 1)
 			is_eventfd = true;
 		if (sscanf(line, "eventfd-id: %llu", &n) == 1)
-			*id = n;
+			e->id = n;
 	}
 	fclose(f);
 	return is_eventfd ? 0 : -EINVAL;
 }
 
-static bool event_is(const struct event *e, int fd, uint64_t id)
+static bool event_is(const struct event *a, const struct event *b)
 {
-	if (e->id != NO_ID && id != NO_ID)
-		return e->id == id;
-	return syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, (unsigned long)e->fd, (unsigned long)fd) == 0;
-}
-
-static int event_get(int fd, struct event *e)
-{
-	int err = event_identify(fd, &e->id);
-
-	e->fd = -1;
-	if (err)
-		return err;
-	e->fd = fcntl(fd, F_DUPFD_CLOEXEC, KEPT_FD_MIN);
-	if (e->fd < 0)
-		e->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return e->fd < 0 ? -errno : 0;
+	if (a->id != NO_ID && b->id != NO_ID)
+		return a->id == b->id;
+	return syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, (unsigned long)a->fd, (unsigned long)b->fd) == 0;
 }
 
 static void event_put(struct event *e)
@@ -121,6 +120,20 @@ static void event_put(struct event *e)
 	if (e->fd >= 0)
 		close(e->fd);
 	e->fd = -1;
+}
+
+/* 0; -EBADF no descriptor, -EINVAL not an eventfd */
+static int event_get(int fd, struct event *e)
+{
+	int err;
+
+	pthread_mutex_lock(&identify_lock);
+	e->fd = keep_descriptor(fd);
+	err = e->fd < 0 ? -errno : identify(e);
+	pthread_mutex_unlock(&identify_lock);
+	if (err)
+		event_put(e);
+	return err;
 }
 
 static void event_signal(const struct event *e)
@@ -272,39 +285,55 @@ static bool resampler_exists_locked(const struct eventfds *e, unsigned gsi)
 	return false;
 }
 
-/* 0, or -EBUSY: another one has its eventfd. */
-static int all_add(struct irqfd *f)
+static int lock_byte(const struct eventfds *e, const struct irqfd *f, short type)
 {
-	int err = 0;
+	struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)f->event.id, .l_len = 1};
 
-	pthread_mutex_lock(&all_lock);
-	for (const struct irqfd *o = all; o && !err; o = o->next_of_all)
-		if (event_is(&o->event, f->event.fd, f->event.id))
-			err = -EBUSY;
-	if (!err) {
-		f->next_of_all = all;
-		all = f;
-	}
-	pthread_mutex_unlock(&all_lock);
-	return err;
+	return fcntl(e->claims, F_OFD_SETLK, &l);
 }
 
-static void all_remove(const struct irqfd *f)
+static int claims_descriptor(void)
 {
-	pthread_mutex_lock(&all_lock);
-	for (struct irqfd **p = &all; *p; p = &(*p)->next_of_all) {
-		if (*p == f) {
-			*p = f->next_of_all;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&all_lock);
+	int low = eventfd(0, EFD_CLOEXEC), kept = low < 0 ? -1 : keep_descriptor(low);
+
+	if (low >= 0)
+		close(low);
+	return kept;
 }
 
-/* It is in no list of its VM any more. */
+/* 0, or -EBUSY: another irqfd has its eventfd. Where the host does not tell the id, others of this VM are all that is known. */
+static int claim_locked(struct eventfds *e, struct irqfd *f)
+{
+	for (const struct irqfd *o = e->irqfds; o; o = o->next)
+		if (event_is(&o->event, &f->event))
+			return -EBUSY;
+	if (f->event.id == NO_ID)
+		return 0;
+	if (e->claims < 0)
+		e->claims = claims_descriptor();
+	f->claimed = e->claims >= 0 && lock_byte(e, f, F_WRLCK) == 0;
+	return !f->claimed && e->claims >= 0 && (errno == EAGAIN || errno == EACCES) ? -EBUSY : 0;
+}
+
+/* Unless another irqfd of the VM, which shares the lock, has been made of the eventfd meanwhile. */
+static void unclaim(const struct irqfd *f)
+{
+	struct eventfds *e = f->vm->eventfd;
+	const struct irqfd *o;
+
+	pthread_mutex_lock(&e->lock);
+	for (o = e->irqfds; o && !event_is(&o->event, &f->event); o = o->next)
+		;
+	if (!o)
+		lock_byte(e, f, F_UNLCK);
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* It is in no list any more. */
 static void irqfd_free(struct irqfd *f)
 {
-	all_remove(f);
+	if (f->claimed)
+		unclaim(f);
 	event_put(&f->event);
 	event_put(&f->resample);
 	free(f);
@@ -330,7 +359,7 @@ static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
 		return err;
 	}
 	pthread_mutex_lock(&e->lock);
-	err = all_add(f);
+	err = claim_locked(e, f);
 	if (!err)
 		err = service_fd_add(vm, f->event.fd, irqfd_ready, f);
 	if (!err) {
@@ -363,8 +392,8 @@ static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
 {
 	struct eventfds *e = vm->eventfd;
 	struct irqfd *gone = NULL;
-	uint64_t id;
-	int err = event_identify((int)args->fd, &id);
+	struct event event;
+	int err = event_get((int)args->fd, &event);
 
 	if (err)
 		return err;
@@ -372,7 +401,7 @@ static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
 	for (struct irqfd **p = &e->irqfds; *p;) {
 		struct irqfd *f = *p;
 
-		if (f->gsi == args->gsi && event_is(&f->event, (int)args->fd, id)) {
+		if (f->gsi == args->gsi && event_is(&f->event, &event)) {
 			*p = f->next;
 			f->next = gone;
 			gone = f;
@@ -387,6 +416,7 @@ static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
 		irqfd_remove(vm, gone);
 		gone = next;
 	}
+	event_put(&event);
 	return 0;
 }
 
@@ -489,16 +519,15 @@ static int ioeventfd_deassign(struct vm *vm, const struct kvm_ioeventfd *args)
 	struct eventfds *e = vm->eventfd;
 	bool match = args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH;
 	struct ioeventfd **p, *io;
-	uint64_t id;
-	int err = event_identify(args->fd, &id);
+	struct event event;
+	int err = event_get(args->fd, &event);
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&e->io_lock);
 	for (p = &e->ioeventfds; (io = *p); p = &io->next)
 		if (io->bus == ioeventfd_bus(args->flags) && io->dev.base == args->addr && io->len == args->len &&
-		    io->datamatch == match && (!match || io->value == args->datamatch) &&
-		    event_is(&io->event, args->fd, id))
+		    io->datamatch == match && (!match || io->value == args->datamatch) && event_is(&io->event, &event))
 			break;
 	if (io) {
 		*p = io->next;
@@ -507,6 +536,7 @@ static int ioeventfd_deassign(struct vm *vm, const struct kvm_ioeventfd *args)
 		ioeventfd_free(io);
 	}
 	pthread_mutex_unlock(&e->io_lock);
+	event_put(&event);
 	return io ? 0 : -ENOENT;
 }
 
@@ -580,6 +610,7 @@ int eventfd_vm_init(struct vm *vm)
 		return -ENOMEM;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->io_lock, NULL);
+	e->claims = -1;
 	vm->eventfd = e;
 	return 0;
 }
@@ -607,6 +638,8 @@ void eventfd_vm_destroy(struct vm *vm)
 		e->ioeventfds = io->next;
 		ioeventfd_free(io); /* its place on the bus goes with the bus */
 	}
+	if (e->claims >= 0)
+		close(e->claims);
 	pthread_mutex_destroy(&e->lock);
 	pthread_mutex_destroy(&e->io_lock);
 	free(e);

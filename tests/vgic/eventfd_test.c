@@ -3,6 +3,7 @@
  * here. */
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake.h"
@@ -80,6 +81,36 @@ static void an_eventfd_is_one_irqfds_in_whatever_vm(void **state)
 	end(b); /* with its irqfd */
 	assert_int_equal(irqfd(a, fd, GSI, 0, 0), 0);
 	end(a);
+	close(fd);
+	close(other);
+}
+
+/* In a child: what an irqfd of a VM of its own gets. */
+static int irqfd_of_another_process(int fd)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(-irqfd(machine(), fd, GSI, 0, 0));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static void an_eventfd_is_one_irqfds_in_whatever_process(void **state)
+{
+	struct fake *f = machine();
+	int fd = eventfd(0, 0), other = eventfd(0, 0);
+
+	assert_int_equal(irqfd(f, fd, GSI, 0, 0), 0);
+	assert_int_equal(irqfd_of_another_process(fd), -EBUSY);
+	assert_int_equal(irqfd_of_another_process(other), 0);
+	assert_int_equal(irqfd(f, other, GSI + 1, 0, 0), 0); /* the process is gone, and its VM with it */
+	assert_int_equal(irqfd(f, fd, GSI, KVM_IRQFD_FLAG_DEASSIGN, 0), 0);
+	assert_int_equal(irqfd_of_another_process(fd), 0);
+	end(f);
 	close(fd);
 	close(other);
 }
@@ -399,6 +430,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_eventfd_is_one_irqfds_in_whatever_vm),
+		cmocka_unit_test(an_eventfd_is_one_irqfds_in_whatever_process),
 		cmocka_unit_test(irqfd_errors),
 		cmocka_unit_test(an_irqfd_is_an_edge),
 		cmocka_unit_test(an_irqfd_without_resampler_leaves_a_level_up),
