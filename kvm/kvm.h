@@ -341,5 +341,6 @@ void vm_unlock_all_vcpus(struct vm *vm);
 /* Guest memory through memslots, for devices. 0, or -EFAULT if any byte is outside. */
 int vm_read_guest(struct vm *vm, ipa_t ipa, void *buf, uint64_t len);
 int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len);
+bool vm_has_slot(struct vm *vm, ipa_t ipa); /* one that may be written; whether the host has the memory or not */
 
 #endif

@@ -345,6 +345,19 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region
 	return err;
 }
 
+bool vm_has_slot(struct vm *vm, ipa_t ipa)
+{
+	struct memslots *m = vm->memslots;
+	const struct stage2_range *r;
+	bool has;
+
+	pthread_rwlock_rdlock(&m->readers_lock);
+	r = stage2_find(m->table, ipa);
+	has = r && !r->readonly;
+	pthread_rwlock_unlock(&m->readers_lock);
+	return has;
+}
+
 /* Bytes from ipa to the end of its page, at most len, and where they are; NULL where the guest would find no memory. */
 static uint8_t *page_bytes(const struct stage2_range *r, ipa_t ipa, bool write, uint64_t len, uint64_t *n)
 {

@@ -117,7 +117,6 @@ int pvtime_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr)
 
 int pvtime_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr)
 {
-	uint8_t byte;
 	uint64_t ipa;
 	int err = pvtime_has_attr(vcpu, attr);
 
@@ -129,7 +128,7 @@ int pvtime_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr)
 		return -EINVAL;
 	if (vcpu->pvtime.set)
 		return -EEXIST;
-	if (vm_read_guest(vcpu->vm, ipa, &byte, sizeof(byte)) != 0)
+	if (!vm_has_slot(vcpu->vm, ipa))
 		return -EINVAL;
 	vcpu->pvtime.ipa = ipa;
 	vcpu->pvtime.set = true;

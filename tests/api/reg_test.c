@@ -441,7 +441,9 @@ TEST(stolen_time_goes_to_where_the_client_put_it)
 	ipa = DATA + 8;
 	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EINVAL); /* 64 bytes */
 	ipa = DEVICE;
-	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EINVAL); /* no memory */
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EINVAL); /* no slot */
+	ipa = READONLY;
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), -EINVAL);
 	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, NULL), -EFAULT);
 	ipa = DATA;
 	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), 0);
@@ -456,4 +458,21 @@ TEST(stolen_time_goes_to_where_the_client_put_it)
 	expect_reg(X(0), DATA);
 	expect_eq(*(const uint64_t *)(m.ram + (DATA - ENTRY)), 0); /* revision, attributes */
 	expect_exit(KVM_EXIT_MMIO);
+}
+
+TEST(stolen_time_needs_a_slot_that_may_be_written_not_the_hosts_memory)
+{
+	enum { SIZE = 0x10000 };
+	void *host = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_userspace_memory_region slot = {
+		.slot = 5, .guest_phys_addr = 0x60000000, .memory_size = SIZE, .userspace_addr = (uintptr_t)host};
+	uint64_t ipa = slot.guest_phys_addr;
+
+	guest(NOP);
+	if (pvtime(KVM_HAS_DEVICE_ATTR, NULL) == -ENXIO)
+		skip("the host keeps no account of it");
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &slot), 0);
+	expect_eq(pvtime(KVM_SET_DEVICE_ATTR, &ipa), 0);
+	machine_free();
+	munmap(host, SIZE);
 }

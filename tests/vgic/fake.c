@@ -72,6 +72,11 @@ WEAK int vm_write_guest(struct vm *vm, ipa_t ipa, const void *buf, uint64_t len)
 	return 0;
 }
 
+WEAK bool vm_has_slot(struct vm *vm, ipa_t ipa)
+{
+	return ipa >= FAKE_RAM && ipa - FAKE_RAM < FAKE_RAM_SIZE;
+}
+
 WEAK int iobus_add(struct vm *vm, struct io_dev *dev)
 {
 	dev->next = fake_of(vm)->bus;
