@@ -17,6 +17,7 @@ int cmd_run(int argc, char **argv); /* run.c */
 int cmd_control(int argc, char **argv);
 int cmd_exec(int argc, char **argv); /* exec.c */
 int cmd_info(int argc, char **argv); /* info.c */
+int cmd_units(int argc, char **argv);
 
 /* Becomes program, with the resident in its process; x86-64 only (inject.c). Returns the exit status of what was said. */
 int inject_exec(const char *program, char **argv, const char *resident);

@@ -32,12 +32,17 @@ static const struct command commands[] = {
 	 "  quit            end the machine\n"
 	 "  gdb ADDR        listen for gdb\n"
 	 "  balloon SIZE    take that much memory from the guest\n"
+	 "  stats           what the virtual CPUs have done, in numbers\n"
 	 "  vmcore FILE     write a core file for crash and drgn\n"},
 	{"exec", cmd_exec, "[--engine interp|jit] [--trap] [--] PROGRAM [ARGUMENT]...",
 	 "run a program that uses /dev/kvm",
 	 "PROGRAM finds a /dev/kvm with the arm64 interface. It must be for this machine.\n\n"
 	 "  --engine interp|jit  how guest instructions are run\n"
 	 "  --trap               take its system calls, not the C library's functions\n"},
+	{"units", cmd_units, "FILE [ADDRESS]", "show translated code, guest beside host",
+	 "FILE comes from 'pawl run --dump-units FILE', or from PAWL_UNITS=FILE in the environment.\n"
+	 "ADDRESS, in hexadecimal, is one of the guest's or of the translated code (as perf\n"
+	 "shows them); without it all units are listed, in the order in which they were made.\n"},
 	{"info", cmd_info, "[--isa]", "say what this build can do",
 	 "  --isa  list the instructions that are left out, and why\n"},
 	{"version", cmd_version, "", "print the version", ""},

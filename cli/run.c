@@ -51,6 +51,7 @@ enum option_id {
 	OPT_CPU,
 	OPT_ENGINE,
 	OPT_STATS,
+	OPT_DUMP_UNITS,
 	OPT_VERBOSE,
 	OPT_HELP,
 	N_OPTIONS
@@ -90,6 +91,7 @@ static const struct option {
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; or help"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
 	[OPT_STATS] = {"stats", 0, NULL, "print what was translated and why it was left, at the end"},
+	[OPT_DUMP_UNITS] = {"dump-units", 0, "FILE", "keep translated code in FILE, for 'pawl units'"},
 	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
 	[OPT_HELP] = {"help", 'h', NULL, "print this"},
 };
@@ -352,6 +354,8 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		if (!strstr(" " PAWL_ENGINES " ", a->value[OPT_ENGINE]))
 			return cli_usage_error("run", "this pawl has no engine '%s'", a->value[OPT_ENGINE]);
 	}
+	if (a->given[OPT_DUMP_UNITS] && a->given[OPT_KVM])
+		return cli_usage_error("run", "--dump-units and --kvm exclude each other");
 	if (!a->given[OPT_KERNEL] && !a->given[OPT_DUMP_DTB] && !a->given[OPT_FIRMWARE])
 		return cli_usage_error("run", "a kernel is missing: --kernel FILE, or --firmware FILE");
 	if (a->given[OPT_FLASH_VARS] && !a->given[OPT_FIRMWARE])
@@ -455,6 +459,18 @@ fail:
 	return MACHINE_FAILED;
 }
 
+/* The library says so if it cannot make it, and goes on. */
+static bool make_file(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f || fclose(f)) {
+		cli_error("run", "--dump-units: %s: %s", path, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	struct arguments a;
@@ -478,7 +494,10 @@ int cmd_run(int argc, char **argv)
 		}
 		return 0;
 	}
-	if (a.given[OPT_ENGINE] && setenv("PAWL_ENGINE", a.value[OPT_ENGINE], 1)) {
+	if (a.given[OPT_DUMP_UNITS] && !make_file(a.value[OPT_DUMP_UNITS]))
+		return MACHINE_FAILED;
+	if ((a.given[OPT_ENGINE] && setenv("PAWL_ENGINE", a.value[OPT_ENGINE], 1)) ||
+	    (a.given[OPT_DUMP_UNITS] && setenv("PAWL_UNITS", a.value[OPT_DUMP_UNITS], 1))) {
 		cli_error("run", "%s", strerror(errno));
 		return MACHINE_FAILED;
 	}

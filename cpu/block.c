@@ -9,13 +9,11 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
@@ -28,41 +26,6 @@ static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 static unsigned page_bucket(ipa_t page)
 {
 	return (uint32_t)((page >> 12) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_BUCKETS - 1);
-}
-
-/* ---- names of translated code for perf: PAWL_PERF_MAP=1 makes /tmp/perf-PID.map, a line for each unit */
-
-static void perf_map_line(void *file, const struct jit_unit *u, size_t bytes)
-{
-	fprintf(file, "%" PRIxPTR " %zx EL%d_%" PRIx64 "+%u\n", (uintptr_t)u->code, bytes, u->el1, u->blk->pc,
-		u->blk->n_insns);
-}
-
-/* One file of the process for all its PEs, open to the end. */
-static FILE *perf_map;
-
-static void perf_map_open(void)
-{
-	const char *wanted = getenv("PAWL_PERF_MAP");
-	char name[64];
-
-	if (!wanted || !strcmp(wanted, "0"))
-		return;
-	snprintf(name, sizeof(name), "/tmp/perf-%d.map", (int)getpid());
-	perf_map = fopen(name, "we");
-	if (perf_map)
-		setlinebuf(perf_map);
-	else
-		fprintf(stderr, "pawl: PAWL_PERF_MAP: %s: %s\n", name, strerror(errno));
-}
-
-static void perf_map_watch(struct jit *j)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, perf_map_open);
-	if (perf_map)
-		jit_watch(j, perf_map_line, perf_map);
 }
 
 /*
@@ -83,7 +46,7 @@ static void engine_init(struct cpu *cpu)
 	if (!p->jit && engine && strcmp(engine, "jit") == 0)
 		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
 	if (p->jit)
-		perf_map_watch(p->jit);
+		unit_watch(p->jit);
 }
 
 int block_init(struct cpu *cpu)

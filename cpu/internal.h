@@ -463,6 +463,9 @@ void block_unlink_all(struct cpu *cpu); /* every transition between blocks is lo
 /* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
 void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
 
+/* unit.c */
+void unit_watch(struct jit *j); /* as the environment says */
+
 /* exception.c */
 void exception_take(struct cpu *cpu, uint64_t esr, uint64_t ret, unsigned offset);
 void exception_return(struct cpu *cpu, unsigned auth);

@@ -1,37 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Code memory: one anonymous file mapped twice, once to write and once to execute (W^X). The size is address space;
- * pages come when they are touched. Says nothing about what is in it.
+ * Code memory: shared anonymous memory mapped twice, once to write and once to execute (W^X). The size is address space;
+ * pages come when they are touched. Says nothing about what is in it. Not a memfd: perf takes that for a file, and looks for
+ * symbols in it.
  */
 #include "code.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int code_mem_init(struct code_mem *m, size_t size)
 {
-	void *rw = MAP_FAILED, *rx = MAP_FAILED;
-	struct rlimit limit;
-	int fd, err;
+	void *rw, *rx;
+	int err;
 
-	/* Past the limit, ftruncate would raise SIGXFSZ in our client. */
-	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
-		return -EFBIG;
-	fd = memfd_create("pawl-code", MFD_CLOEXEC);
-	if (fd < 0)
+	rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (rw == MAP_FAILED)
 		return -errno;
-	if (ftruncate(fd, (off_t)size) == 0) {
-		rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	}
-	err = errno;
-	close(fd);
-	if (rw == MAP_FAILED || rx == MAP_FAILED) {
-		if (rw != MAP_FAILED)
-			munmap(rw, size);
+	/* An old size of 0 leaves the first mapping of shared memory where it is. Not by way of a wrapper of our client's. */
+	rx = (void *)syscall(SYS_mremap, rw, 0, size, MREMAP_MAYMOVE, 0);
+	if (rx == MAP_FAILED || mprotect(rx, size, PROT_READ | PROT_EXEC)) {
+		err = errno;
+		munmap(rw, size);
 		if (rx != MAP_FAILED)
 			munmap(rx, size);
 		return -err;

@@ -50,6 +50,12 @@ struct jit_unit {
 	/* made by jit_compile */
 	const void *code;
 	uint32_t sites, n_sites; /* its exits to a pc known now, numbered from `sites` on */
+
+	/*
+	 * For who watches (jit_watch): bytes from the beginning of the code to that of each guest instruction, and last, the end of
+	 * them all. What an instruction does seldom is behind that.
+	 */
+	const uint32_t *marks;
 };
 
 bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made. Interpret it then. */

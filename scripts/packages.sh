@@ -5,7 +5,7 @@
 # sourced.
 
 build_packages=(gcc libc6-dev binutils meson ninja-build pkg-config python3 libcmocka-dev libfdt-dev zlib1g-dev libzstd-dev libjansson-dev libseccomp-dev
-	libnbd-dev libslirp-dev)
+	libnbd-dev libslirp-dev libcapstone-dev)
 guest_packages=(ca-certificates debian-archive-keyring cpio gzip kmod xz-utils)
 gdb_packages=("${guest_packages[@]}" gdb-multiarch)
 test_packages=("${gdb_packages[@]}" g++ clang-14 clang-format-14 clang-tidy-14 gcc-aarch64-linux-gnu libc6-dev-arm64-cross

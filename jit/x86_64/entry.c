@@ -295,6 +295,7 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	}
 	u->code = rx(j, at);
 	u->n_sites = j->n_sites - u->sites;
+	u->marks = j->marks;
 	if (j->watch)
 		j->watch(j->watch_opaque, u, (size_t)(j->as.at - at));
 	return true;

@@ -114,6 +114,8 @@ struct jit {
 	uint32_t n_sites;
 	jit_watch_fn *watch;
 	void *watch_opaque;
+	uint32_t marks[IR_MAX_INSNS + 1]; /* jit_unit.marks of the unit at hand */
+	unsigned n_marks;
 	uint32_t consts, vop_thunk, fp_thunk; /* vec.c */
 	enum jit_level level;
 	bool has_aes, has_clmul, has_sha, has_sse42;

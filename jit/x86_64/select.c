@@ -1638,9 +1638,10 @@ static void select_op(struct jit *j)
 bool select_block(struct jit *j)
 {
 	struct as *a = &j->as;
-	uint32_t misaligned = 0;
+	uint32_t misaligned = 0, begin = as_here(a);
 
 	reg_begin(j);
+	j->n_marks = 0;
 	j->n_stubs = j->n_exits = j->n_vstubs = 0;
 	j->pinned = 0;
 	j->ef = j->flags_done = 0;
@@ -1651,10 +1652,14 @@ bool select_block(struct jit *j)
 	}
 	vec_fp_prologue(j);
 	for (j->i = 0; j->i < j->blk->n_ops; j->i++) {
+		while (j->n_marks <= j->blk->ops[j->i].gi)
+			j->marks[j->n_marks++] = as_here(a) - begin;
 		select_op(j);
 		reg_end_op(j);
 		vreg_end_op(j);
 	}
+	while (j->n_marks <= j->blk->n_insns)
+		j->marks[j->n_marks++] = as_here(a) - begin;
 	for (unsigned i = 0; i < j->n_exits; i++) {
 		const struct exit *e = &j->exits[i];
 
