@@ -97,6 +97,7 @@ void block_recycle(struct cpu *cpu)
 	cpu->stat[CPU_STAT_CODE_NOW] = cpu->stat[CPU_STAT_BLOCKS_NOW] = 0;
 	memset(p->blocks, 0, sizeof(p->blocks));
 	memset(p->pages, 0, sizeof(p->pages));
+	p->linked = NULL;
 	p->code_used = 0;
 	if (p->jit)
 		jit_reset(p->jit);
@@ -116,6 +117,16 @@ void cpu_code_changed(struct cpu *cpu)
 	block_changed_all(cpu);
 }
 
+static void page_link(struct cpu_priv *p, struct code_page *c)
+{
+	c->linked = true;
+	if (c->listed)
+		return;
+	c->listed = true;
+	c->next_linked = p->linked;
+	p->linked = c;
+}
+
 /* Links within pages end; those between pages have ended with the generation they were made under. */
 static void page_unlink(struct cpu_priv *p, struct code_page *c)
 {
@@ -130,10 +141,11 @@ void block_unlink_all(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	for (unsigned i = 0; p->jit && i < PAGE_BUCKETS; i++) {
-		for (struct code_page *c = p->pages[i]; c; c = c->next)
-			page_unlink(p, c);
+	for (struct code_page *c = p->linked; c; c = c->next_linked) {
+		page_unlink(p, c);
+		c->listed = false;
 	}
+	p->linked = NULL;
 	tlb_new_generation(cpu);
 }
 
@@ -148,7 +160,7 @@ void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
 	if (s.same_page) {
 		if (from->page != to->page || (from->key & ~(uint32_t)KEY_BTYPE) != to->key)
 			return;
-		from->page->linked = true;
+		page_link(p, from->page);
 	}
 	stat_inc(cpu, CPU_STAT_LINKS);
 	jit_link(p->jit, site, to->code, cpu->env.tag[s.pc >> 63 ? 0 : 1]);
@@ -333,7 +345,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		page = code_alloc(p, sizeof(*page));
 		page->ipa = ipa & IR_PAGE_MASK;
 		page->epoch = 0;
-		page->linked = page->fresh = false;
+		page->linked = page->listed = page->fresh = false;
 		page->blocks = NULL;
 		page->next = p->pages[page_bucket(page->ipa)];
 		p->pages[page_bucket(page->ipa)] = page;

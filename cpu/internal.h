@@ -219,6 +219,8 @@ struct code_page { /* a guest page that code was translated from */
 	uint32_t epoch; /* half of what block->epoch is compared with; cpu_priv.epoch is the other */
 	bool fresh;	/* some block was found good since the last change */
 	bool linked;	/* its blocks may have links to each other */
+	bool listed;	/* in cpu_priv.linked, as it is or was linked */
+	struct code_page *next_linked;
 	struct block *blocks;
 };
 
@@ -356,6 +358,7 @@ struct cpu_priv {
 	uint32_t epoch;	  /* of all code */
 	struct block *blocks[BLOCK_BUCKETS];
 	struct code_page *pages[PAGE_BUCKETS];
+	struct code_page *linked; /* all that are, so that an end of all links costs no more than there are */
 
 	struct inval_list deferred; /* broadcasts that the next DSB completes */
 	struct window window;

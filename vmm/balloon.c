@@ -151,6 +151,7 @@ static int parse(const char *arg, uint64_t *pages_wanted, struct vmm_error *err)
 	uint64_t n;
 	char *end;
 
+	*pages_wanted = 0;
 	errno = 0;
 	n = strtoull(arg, &end, 10);
 	if (*end == 'K' || *end == 'M' || *end == 'G')
