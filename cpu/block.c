@@ -499,7 +499,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	key = cpu->env.tag[0] & ((1u << KEY_BITS) - 1);
 	if (unlikely(guarded))
 		key |= KEY_GUARDED;
-	if (unlikely(p->break_mask) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
+	if (unlikely(p->has_breaks) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
 		/* One instruction at a time, and never from the jump cache: each comes by here. */
 		if (debug_breakpoint(cpu, cpu->env.pc))
 			return NULL;

@@ -229,6 +229,13 @@ struct cpu_window {
 	struct cpu_access access[CPU_WINDOW_MAX];
 };
 
+/* Breakpoints by address: no hardware has so many comparators. */
+struct cpu_breaks {
+	uint64_t id; /* no two lists of a PE have the same one; not 0 */
+	size_t n;
+	uint64_t va[]; /* bits 55:2, in ascending order */
+};
+
 struct cpu {
 	struct ir_env env; /* first member */
 
@@ -257,7 +264,9 @@ struct cpu {
 		bool keep_monitor; /* cpu_run leaves the exclusive monitor alone; hardware's exception return clears it */
 		uint64_t mdscr;	   /* effective MDSCR_EL1 (SS, MDE, KDE): the guest's unless the host owns debug */
 		const struct cpu_dbg_regs *dbg; /* live breakpoints and watchpoints: &cpu->dbg or the host's */
-		bool tpm;			/* PMU registers trap (always true in a KVM guest) */
+		const struct cpu_breaks
+			*breaks; /* as breakpoint comparators for EL0 and EL1, while MDSCR_EL1.MDE; or NULL */
+		bool tpm;	 /* PMU registers trap (always true in a KVM guest) */
 		uint64_t
 			vsesr; /* VSESR_EL2: ISS of a virtual SError (CPU_SERROR in irq_in; taking it clears that bit) */
 		/* out: syndrome of CPU_EXIT_TRAP, architected encodings */

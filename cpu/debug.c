@@ -97,17 +97,26 @@ void debug_enter(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 	const struct cpu_dbg_regs *d = live(cpu);
 	uint16_t breaks = 0, watches = 0;
+	uint64_t list = 0;
 
+	p->breaks = NULL;
 	if (cpu->el2.mdscr & MDSCR_MDE) {
 		for (unsigned i = 0; i < n_breakpoints(cpu); i++)
 			breaks |= (d->bcr[i] & 1) << i;
 		for (unsigned i = 0; i < n_watchpoints(cpu); i++)
 			watches |= (d->wcr[i] & 1) << i;
+		if (cpu->el2.breaks && cpu->el2.breaks->n) {
+			p->breaks = cpu->el2.breaks;
+			list = p->breaks->id;
+		}
 	}
-	if (unlikely(breaks | p->break_mask)) { /* blocks of pages with a breakpoint are looked up each time */
-		bool same = breaks == p->break_mask;
+	p->has_breaks = breaks || list;
+	if (unlikely(breaks | p->break_mask | list |
+		     p->breaks_seen)) { /* blocks of pages with a breakpoint are looked up each time */
+		bool same = breaks == p->break_mask && list == p->breaks_seen;
 
 		p->break_mask = breaks;
+		p->breaks_seen = list;
 		for (unsigned i = 0; i < 16; i++) {
 			uint64_t v = breaks >> i & 1 ? d->bvr[i] : 0, c = breaks >> i & 1 ? d->bcr[i] : 0;
 
@@ -182,9 +191,41 @@ static bool link_match(const struct cpu *cpu, unsigned lbn)
 
 #define VA_55_0 ((1ull << 56) - 1)
 
+/* The first of the list that is not below va. */
+static size_t list_bound(const struct cpu_breaks *b, uint64_t va)
+{
+	size_t from = 0, to = b->n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (b->va[mid] < va)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
+}
+
+/* One of the list is in [from, to], addresses without tags. */
+static bool list_has(const struct cpu *cpu, uint64_t from, uint64_t to)
+{
+	const struct cpu_breaks *b = cpu->priv->breaks;
+	size_t i;
+
+	if (!b)
+		return false;
+	i = list_bound(b, from);
+	return i < b->n && b->va[i] <= to;
+}
+
 bool debug_page_has_breakpoint(struct cpu *cpu, uint64_t va)
 {
 	const struct cpu_dbg_regs *d = live(cpu);
+	uint64_t page = va & VA_55_0 & IR_PAGE_MASK;
+
+	if (list_has(cpu, page, page | ~IR_PAGE_MASK))
+		return true;
 
 	for (unsigned m = cpu->priv->break_mask; m; m &= m - 1) {
 		unsigned n = __builtin_ctz(m), bt = d->bcr[n] >> 20 & 15;
@@ -201,6 +242,10 @@ bool debug_breakpoint(struct cpu *cpu, uint64_t pc)
 
 	if (!debug_enabled(cpu))
 		return false;
+	if (list_has(cpu, pc & VA_55_0, pc & VA_55_0)) {
+		debug_exception(cpu, EC_BREAKPT_LOWER, FSC_DEBUG, 0, false);
+		return true;
+	}
 	for (unsigned m = cpu->priv->break_mask; m; m &= m - 1) {
 		unsigned n = __builtin_ctz(m);
 		uint64_t bcr = d->bcr[n];

@@ -342,7 +342,10 @@ struct cpu_priv {
 	bool watching;			      /* watch_mask != 0 */
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
+	bool has_breaks; /* break_mask or breaks */
 	uint16_t break_mask, watch_mask;
+	const struct cpu_breaks *breaks; /* that are live, or NULL */
+	uint64_t breaks_seen;		 /* their id, or 0: what blocks were linked under */
 	struct {
 		uint64_t wvr, wcr;
 	} watch_seen[16], break_seen[16]; /* what the TLBs were filled, and blocks linked, under */

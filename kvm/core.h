@@ -70,6 +70,8 @@ struct vm_priv {				   /* vm.c */
 	struct lint *lint;
 	struct stats stats;	       /* under memslots->lock */
 	_Atomic uint32_t debug_policy; /* PAWL_DEBUG_*; each vcpu looks when KVM_RUN begins */
+	pthread_mutex_t breaks_lock;   /* a leaf */
+	struct break_list *breaks;     /* PAWL_CAP_BREAKPOINTS; under breaks_lock; NULL: there has never been one */
 
 	uint32_t dirty_ring_bytes; /* of each vcpu; 0: none. Under vm->lock until there are vcpus, then constant */
 
@@ -194,6 +196,7 @@ int inject_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev);
 int inject_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev);
 
 /* ---- debug.c */
+enum { DEBUG_BREAKS_MAX = 65536 };
 enum {
 	DEBUG_POLICIES = PAWL_DEBUG_HOLD_IRQS | PAWL_DEBUG_KEEP_MONITOR | PAWL_DEBUG_WFI_RETURNS |
 			 PAWL_DEBUG_EMULATE_MMIO | PAWL_DEBUG_LINT
@@ -203,7 +206,10 @@ void debug_load(struct vcpu *vcpu);   /* KVM_RUN begins */
 void debug_put(struct vcpu *vcpu);    /* KVM_RUN ends */
 void debug_update(struct vcpu *vcpu); /* the guest's MDSCR_EL1 or OS lock changed */
 int debug_exit(struct vcpu *vcpu, uint64_t esr);
-bool debug_holds_irqs(const struct vcpu *vcpu);	      /* PAWL_DEBUG_HOLD_IRQS for a vcpu that is stepped */
+bool debug_holds_irqs(const struct vcpu *vcpu);			/* PAWL_DEBUG_HOLD_IRQS for a vcpu that is stepped */
+int debug_set_breaks(struct vm *vm, uint64_t addr, uint64_t n); /* PAWL_CAP_BREAKPOINTS: 0, -EINVAL, -EFAULT, -ENOMEM */
+void debug_vcpu_destroy(struct vcpu *vcpu);
+void debug_vm_destroy(struct vm *vm);
 int debug_set_policy(struct vm *vm, uint64_t policy); /* KVM_ENABLE_CAP of PAWL_CAP_DEBUG: 0, -EINVAL */
 /* Apply a marked PC advance. */
 static inline void vcpu_commit_pc(struct vcpu *vcpu)

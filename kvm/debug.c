@@ -11,6 +11,7 @@
  * the state machine, whatever happens in between.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core.h"
@@ -23,17 +24,114 @@
 
 enum { VALID_CONTROL = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW };
 
+#define USE_COMPARATORS (KVM_GUESTDBG_USE_HW | PAWL_GUESTDBG_USE_LIST)
+
 void vcpu_skip_instr(struct vcpu *vcpu)
 {
 	vcpu_assert(vcpu, !vcpu->pc_advance);
 	vcpu->pc_advance = true;
 }
 
+/* ---- breakpoints by list: our own */
+
+struct break_list { /* constant */
+	_Atomic unsigned refs;
+	struct cpu_breaks breaks;
+};
+
+static struct break_list *list_get(struct vm *vm)
+{
+	struct break_list *l;
+
+	pthread_mutex_lock(&vm->priv->breaks_lock);
+	l = vm->priv->breaks;
+	if (l)
+		atomic_fetch_add(&l->refs, 1);
+	pthread_mutex_unlock(&vm->priv->breaks_lock);
+	return l;
+}
+
+static void list_put(struct break_list *l)
+{
+	if (l && atomic_fetch_sub(&l->refs, 1) == 1)
+		free(l);
+}
+
+static int compare_va(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int debug_set_breaks(struct vm *vm, uint64_t addr, uint64_t n)
+{
+	struct vm_priv *p = vm->priv;
+	struct break_list *l, *old;
+	int err;
+
+	if (n > DEBUG_BREAKS_MAX)
+		return -EINVAL;
+	l = malloc(sizeof(*l) + n * sizeof(l->breaks.va[0]));
+	if (!l)
+		return -ENOMEM;
+	err = client_read(l->breaks.va, addr, n * sizeof(l->breaks.va[0]));
+	for (uint64_t i = 0; !err && i < n; i++) {
+		if (l->breaks.va[i] & 3)
+			err = -EINVAL;
+		l->breaks.va[i] &= (1ull << 56) - 1;
+	}
+	if (err) {
+		free(l);
+		return err;
+	}
+	qsort(l->breaks.va, n, sizeof(l->breaks.va[0]), compare_va);
+	l->breaks.n = n;
+	atomic_init(&l->refs, 1);
+	pthread_mutex_lock(&p->breaks_lock);
+	old = p->breaks;
+	l->breaks.id = old ? old->breaks.id + 1 : 1;
+	p->breaks = l;
+	pthread_mutex_unlock(&p->breaks_lock);
+	list_put(old);
+	return 0;
+}
+
+static bool has_list(struct vm *vm)
+{
+	struct break_list *l = list_get(vm);
+
+	list_put(l);
+	return l;
+}
+
+static void load_list(struct vcpu *vcpu)
+{
+	struct vcpu_debug *d = &vcpu->debug;
+
+	list_put(d->list);
+	d->list = d->control & PAWL_GUESTDBG_USE_LIST ? list_get(vcpu->vm) : NULL;
+	vcpu->cpu->el2.breaks = d->list ? &d->list->breaks : NULL;
+}
+
+void debug_vcpu_destroy(struct vcpu *vcpu)
+{
+	list_put(vcpu->debug.list);
+}
+
+void debug_vm_destroy(struct vm *vm)
+{
+	list_put(vm->priv->breaks);
+}
+
+/* ---- what the client asks for */
+
 int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
 	struct vcpu_debug *d = &vcpu->debug;
 
-	if (dbg->control & ~(uint32_t)VALID_CONTROL)
+	if (dbg->control & ~(uint32_t)VALID_CONTROL &&
+	    (dbg->control & ~(uint32_t)VALID_CONTROL & ~PAWL_GUESTDBG_USE_LIST || !has_list(vcpu->vm)))
 		return -EINVAL;
 	cpu_code_changed(vcpu->cpu);
 	if (!(dbg->control & KVM_GUESTDBG_ENABLE)) {
@@ -42,6 +140,7 @@ int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 		return 0;
 	}
 	d->control = dbg->control;
+	memset(&d->regs, 0, sizeof(d->regs)); /* a list alone has no comparators beside it */
 	if (dbg->control & KVM_GUESTDBG_USE_HW) {
 		memcpy(d->regs.bcr, dbg->arch.dbg_bcr, sizeof(d->regs.bcr));
 		memcpy(d->regs.bvr, dbg->arch.dbg_bvr, sizeof(d->regs.bvr));
@@ -99,12 +198,12 @@ void debug_update(struct vcpu *vcpu)
 		mdscr &= ~(MDSCR_SS | MDSCR_KDE | MDSCR_MDE);
 		if (d->control & KVM_GUESTDBG_SINGLESTEP)
 			mdscr |= MDSCR_SS;
-		if (d->control & KVM_GUESTDBG_USE_HW)
+		if (d->control & USE_COMPARATORS)
 			mdscr |= MDSCR_KDE | MDSCR_MDE;
 	}
 	cpu->el2.mdscr = mdscr;
 	cpu->el2.tde = d->control != 0;
-	cpu->el2.dbg = d->control & KVM_GUESTDBG_USE_HW ? &d->regs : &cpu->dbg;
+	cpu->el2.dbg = d->control & USE_COMPARATORS ? &d->regs : &cpu->dbg;
 }
 
 void debug_load(struct vcpu *vcpu)
@@ -113,6 +212,7 @@ void debug_load(struct vcpu *vcpu)
 
 	debug_update(vcpu);
 	apply_policy(vcpu);
+	load_list(vcpu);
 	if (d->control)
 		cpu_code_changed(vcpu->cpu); /* a debugger puts breakpoints into memory while the vcpu is out */
 	if (d->control & KVM_GUESTDBG_SINGLESTEP) {

@@ -226,7 +226,8 @@ struct vcpu_debug { /* debug.c; guest-debug.md section 4 gives the names P, G, H
 	uint32_t policy;	  /* PAWL_DEBUG_* that hold in this KVM_RUN */
 	bool monitor;		  /* the exclusive monitor was set when it began */
 	bool h;			  /* host step pending: an instruction is done and not yet reported */
-	struct cpu_dbg_regs regs; /* USE_HW */
+	struct cpu_dbg_regs regs; /* USE_HW; zero with USE_LIST alone */
+	struct break_list *list;  /* USE_LIST: a reference, taken when KVM_RUN began; or NULL */
 };
 
 struct vcpu_mmio { /* mmio.c: the access a KVM_EXIT_MMIO is owed for */

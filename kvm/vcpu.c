@@ -55,6 +55,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 		vgic_vcpu_destroy(vcpu);
 	pmu_vcpu_destroy(vcpu);
 	pvtime_vcpu_destroy(vcpu);
+	debug_vcpu_destroy(vcpu);
 	dirty_ring_vcpu_destroy(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, 2 * host_page_size());

@@ -108,6 +108,8 @@ static void vm_destroy(struct vm *vm)
 	free(p->pmu_filter);
 	pthread_mutex_destroy(&p->id_lock);
 	pthread_mutex_destroy(&p->coalesced_lock);
+	debug_vm_destroy(vm);
+	pthread_mutex_destroy(&p->breaks_lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(p);
 	free(vm);
@@ -168,6 +170,7 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_init(&p->id_lock, NULL);
 	pthread_mutex_init(&p->coalesced_lock, NULL);
+	pthread_mutex_init(&p->breaks_lock, NULL);
 	vm->group = cpu_group_new();
 	if (!vm->group)
 		goto fail;
@@ -341,6 +344,7 @@ static const struct {
 	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
 	{PAWL_CAP_DEBUG, DEBUG_POLICIES},
 	{PAWL_CAP_CPU_MODEL, 1},
+	{PAWL_CAP_BREAKPOINTS, DEBUG_BREAKS_MAX},
 };
 
 static long dynamic_cap(struct vm *vm, unsigned long cap)
@@ -419,6 +423,7 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 			vm->priv->writable_impl_ids = true;
 		pthread_mutex_unlock(&vm->lock);
 		return err;
+	case PAWL_CAP_BREAKPOINTS: return debug_set_breaks(vm, cap->args[0], cap->args[1]);
 	case PAWL_CAP_CPU_MODEL: return model_enable_cap(vm, cap->args[0]);
 	default: return -EINVAL;
 	}

@@ -95,6 +95,18 @@ struct pawl_finding {
  * @return 0, or -1: EBADF, EINVAL (not a VM).
  */
 int pawl_set_lint(int vm, void (*report)(void *arg, const struct pawl_finding *finding), void *arg);
+
+/**
+ * KVM_CAP of ours: breakpoints without number. The value of KVM_CHECK_EXTENSION is how many. KVM_ENABLE_CAP on the VM takes
+ * args[1] addresses from the array of uint64_t that args[0] points to, in any order, instead of those that it took before. A vcpu whose
+ * KVM_SET_GUEST_DEBUG has PAWL_GUESTDBG_USE_LIST leaves KVM_RUN before the instruction at each of them as at a breakpoint comparator
+ * that matches at EL0 and EL1; the addresses need not be mapped, nor the MMU be on. Each vcpu goes by the list that there is when its
+ * KVM_RUN begins. EINVAL: too many, or an address that is no multiple of 4 (bits 63:56 are ignored, as by a comparator);
+ * EFAULT; ENOMEM.
+ */
+#define PAWL_CAP_BREAKPOINTS 0x7061776e
+/** In kvm_guest_debug.control, beside KVM_GUESTDBG_ENABLE. EINVAL on a VM that has never had a list. */
+#define PAWL_GUESTDBG_USE_LIST (1u << 31)
 /** @} */
 
 /** Version of the library: "0.1.0". */
