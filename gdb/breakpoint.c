@@ -5,11 +5,14 @@
  *
  * A software breakpoint is a BRK if its address is mapped now. It takes a comparator while it is not (kernel addresses before
  * the MMU is on), and also if it has conditions and a comparator is free: a vcpu steps off a comparator by itself, while a
- * BRK has to leave memory for that, and the other vcpus with it. Who needs a comparator takes it away from who does not.
+ * BRK has to leave memory for that, and the other vcpus with it. Who needs a comparator takes it away from who does not. What
+ * then is still too much for the comparators goes to a list that pawl has beside them (PAWL_CAP_BREAKPOINTS), and a kernel has not.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <pawl/pawl.h>
 
 #include "server.h"
 
@@ -127,30 +130,61 @@ bool bp_brk_is_ours(struct target *t, unsigned vcpu, uint64_t pc, uint64_t *ipa)
 
 /* ---- comparators */
 
-static int plan(struct target *t)
+/* The list that KVM has: replaced only if it has been or is to be one, as each costs a copy. */
+static int give_list(struct target *t, const uint64_t *va, unsigned n)
 {
-	struct kvm_guest_debug dbg = {0};
-	unsigned n = 0;
-	bool wide;
-	int rc;
+	struct kvm_enable_cap cap = {.cap = PAWL_CAP_BREAKPOINTS, .args = {(uintptr_t)va, n}};
+	int rc = n || t->n_list ? t->ops->vm_ioctl(t->opaque, KVM_ENABLE_CAP, &cap) : 0;
+
+	if (!rc)
+		t->n_list = n;
+	return rc;
+}
+
+/* The breakpoints into comparators, and behind those into va, which has room for all. How many are in va, or -ENOSPC. */
+static int plan_breaks(const struct target *t, struct kvm_guest_debug *dbg, uint64_t *va)
+{
+	unsigned n = 0, listed = 0;
 
 	for (unsigned i = 0; i < t->n_bps; i++) {
 		const struct bp *b = &t->bps[i];
 
-		if (bp_is_watch(b->type))
+		if (bp_is_watch(b->type) || b->place == BP_NOWHERE)
 			continue;
-		dbg.control |=
-			KVM_GUESTDBG_ENABLE | (b->place == BP_IN_MEMORY ? KVM_GUESTDBG_USE_SW_BP : KVM_GUESTDBG_USE_HW);
-		if (b->place == BP_IN_MEMORY)
-			continue;
-		if (n == t->max_bps)
+		dbg->control |= KVM_GUESTDBG_ENABLE;
+		if (b->place == BP_IN_MEMORY) {
+			dbg->control |= KVM_GUESTDBG_USE_SW_BP;
+		} else if (n < t->max_bps) {
+			dbg->control |= KVM_GUESTDBG_USE_HW;
+			dbg->arch.dbg_bvr[n] = b->addr & 0x00fffffffffffffcull;
+			if (b->addr >> 55 & 1)
+				dbg->arch.dbg_bvr[n] |= 0xff00000000000000ull;
+			dbg->arch.dbg_bcr[n++] = BCR_ALL_ELS;
+		} else if (listed < t->max_list) {
+			dbg->control |= PAWL_GUESTDBG_USE_LIST;
+			va[listed++] = b->addr;
+		} else {
 			return -ENOSPC;
-		dbg.arch.dbg_bvr[n] = b->addr & 0x00fffffffffffffcull;
-		if (b->addr >> 55 & 1)
-			dbg.arch.dbg_bvr[n] |= 0xff00000000000000ull;
-		dbg.arch.dbg_bcr[n++] = BCR_ALL_ELS;
+		}
 	}
-	rc = watch_plan(t, &dbg, &wide);
+	return (int)listed;
+}
+
+static int plan(struct target *t)
+{
+	struct kvm_guest_debug dbg = {0};
+	uint64_t *va = calloc(t->n_bps ? t->n_bps : 1, sizeof(*va));
+	bool wide;
+	int rc;
+
+	if (!va)
+		return -ENOMEM;
+	rc = plan_breaks(t, &dbg, va);
+	if (rc >= 0)
+		rc = give_list(t, va, (unsigned)rc);
+	free(va);
+	if (!rc)
+		rc = watch_plan(t, &dbg, &wide);
 	if (rc)
 		return rc;
 	t->plan = dbg;
@@ -187,7 +221,7 @@ static int place(struct target *t, unsigned vcpu, struct bp *b)
 		return -EINVAL;
 	if (b->type == BP_SOFT && !(b->n_cond && room && !b->mmu_off) && !put_brk(t, vcpu, b))
 		return 0;
-	return room || free_comparator(t, vcpu) ? 0 : -ENOSPC;
+	return room || free_comparator(t, vcpu) || comparators_used(t) < t->max_bps + t->max_list ? 0 : -ENOSPC;
 }
 
 /* ---- insert, remove */
@@ -257,6 +291,31 @@ void bp_remove_all(struct target *t)
 	while (t->n_bps)
 		take_out(t, &t->bps[t->n_bps - 1]);
 	plan(t);
+}
+
+/*
+ * One that was set with the MMU off is meant for the instruction at its address, which is there again. Any other waits for its
+ * address to be mapped.
+ */
+unsigned bp_machine_reset(struct target *t)
+{
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < t->n_bps; i++)
+		if (!bp_is_watch(t->bps[i].type) && t->bps[i].place == BP_IN_MEMORY)
+			t->bps[i].place = BP_NOWHERE;
+	for (unsigned i = 0; i < t->n_bps; i++) {
+		struct bp *b = &t->bps[i];
+
+		if (bp_is_watch(b->type) || b->place != BP_NOWHERE || (b->mmu_off && !put_brk(t, 0, b)))
+			continue;
+		if (comparators_used(t) < t->max_bps + t->max_list)
+			b->place = BP_IN_COMPARATOR;
+		else
+			lost++;
+	}
+	plan(t);
+	return lost;
 }
 
 struct bp *bp_find(struct target *t, unsigned vcpu, uint64_t pc)

@@ -41,6 +41,11 @@ enum gdb_stop_kind {
 	 * exit_reason and text say how. Running on repeats it. Without a debugger the machine would have ended.
 	 */
 	GDB_STOP_FAULT,
+	/**
+	 * The machine has been reset: its memory is that of the start, and all its vcpus have stopped before their first
+	 * instruction. Not a stop for the debugger: those that ran are to be resumed.
+	 */
+	GDB_STOP_RESET,
 };
 
 /** What next_stop() reports. */
@@ -110,6 +115,7 @@ struct gdb_target_ops {
 	/**
 	 * Fetch an event. A vcpu has one at the most. After stop() fetch until there is none left: two vcpus may
 	 * have hit something at the same time.
+	 * GDB_STOP_RESET comes alone, and also while no vcpu runs.
 	 * @return 1 with *stop filled in, 0 if no event is queued. Never blocks.
 	 */
 	int (*next_stop)(void *target, struct gdb_stop *stop);

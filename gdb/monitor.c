@@ -134,7 +134,8 @@ static void mon_breakpoints(struct gdb_server *s, char *arg, FILE *f)
 	static const char *const kind[] = {"breakpoint", "hardware breakpoint", "write watchpoint", "read watchpoint",
 					   "access watchpoint"};
 
-	fprintf(f, "%u breakpoint and %u watchpoint comparators per vcpu%s\n", s->t.max_bps, s->t.max_wps,
+	fprintf(f, "%u breakpoint and %u watchpoint comparators per vcpu%s%s\n", s->t.max_bps, s->t.max_wps,
+		s->t.max_list ? ", breakpoints beyond that by pawl's list" : "",
 		s->t.watch_wide ? ", some watch more than was asked for" : "");
 	for (unsigned i = 0; i < s->t.n_bps; i++) {
 		const struct bp *b = &s->t.bps[i];
@@ -144,6 +145,8 @@ static void mon_breakpoints(struct gdb_server *s, char *arg, FILE *f)
 			fprintf(f, " of %" PRIu64 " bytes", b->len);
 		else if (b->place == BP_IN_MEMORY)
 			fprintf(f, ", BRK at IPA %#" PRIx64, b->ipa);
+		else if (b->place == BP_NOWHERE)
+			fprintf(f, ", nowhere since the reset");
 		else
 			fprintf(f, ", comparator");
 		if (b->n_cond)
@@ -180,6 +183,21 @@ static void policy_print(struct gdb_server *s, FILE *f)
 		fprintf(f, "%-13s %s %s%s\n", policies[i].name, on ? "on " : "off",
 			on ? policies[i].on : policies[i].off, known ? "" : " (this KVM cannot do otherwise)");
 	}
+}
+
+void policy_tell(struct gdb_server *s)
+{
+	char text[300];
+	size_t len;
+
+	if (s->told_policy || s->non_stop) /* which has no packet for it */
+		return;
+	s->told_policy = true;
+	len = (size_t)snprintf(text, sizeof(text), "Steps here (monitor policy): ");
+	for (unsigned i = 0; i < N_POLICIES && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i ? "; " : "",
+					s->t.policy & policies[i].bit ? policies[i].on : policies[i].off);
+	console(s, text);
 }
 
 static void mon_policy(struct gdb_server *s, char *arg, FILE *f)

@@ -222,16 +222,52 @@ static void resume_running(struct gdb_server *s)
 	free(run);
 }
 
-static void fetch_events(struct gdb_server *s)
+/* All vcpus are at their entry, and whatever was under way on them is over. Those that ran are still to be resumed. */
+static void after_reset(struct gdb_server *s)
+{
+	unsigned lost;
+	char text[160];
+
+	s->t.ops->stop(s->t.opaque, NULL); /* those that an earlier event has let go */
+	lost = bp_machine_reset(&s->t);
+	for (unsigned i = 0; i < s->t.n; i++) {
+		struct vcpu_run *v = &s->t.vcpu[i];
+
+		v->owed |= v->lift != 0;
+		v->lift = 0;
+		v->brk_lifted = v->alone = v->has_event = v->reinjected = false;
+	}
+	s->alone = -1;
+	s->t.kernel_ttbr1 = 0;
+	s->t.kernel_look = s->t.kernel_wait = 0;
+	s->t.n_spaces = 0;
+	if (s->non_stop || !s->all_stop_running)
+		return;
+	snprintf(text, sizeof(text), "The machine has been reset.");
+	if (lost)
+		snprintf(text, sizeof(text),
+			 "The machine has been reset; %u breakpoints are not in memory until the next stop.", lost);
+	console(s, text);
+}
+
+/* True: the machine has been reset. */
+static bool fetch_events(struct gdb_server *s)
 {
 	struct gdb_stop ev;
+	bool was_reset = false;
 
 	while (s->t.ops->next_stop(s->t.opaque, &ev) > 0) {
 		struct vcpu_run *v = &s->t.vcpu[ev.vcpu];
 
+		if (ev.kind == GDB_STOP_RESET) {
+			after_reset(s);
+			was_reset = true;
+			continue;
+		}
 		v->event = ev;
 		v->has_event = v->running;
 	}
+	return was_reset;
 }
 
 static void drop_events(struct gdb_server *s)
@@ -395,7 +431,8 @@ static void handle_event(struct gdb_server *s, unsigned vcpu)
 
 void run_event(struct gdb_server *s)
 {
-	fetch_events(s);
+	if (fetch_events(s) && run_any(s))
+		resume_running(s);
 	for (unsigned i = 0; i < s->t.n && run_any(s); i++) {
 		/* while one steps alone the events of the others wait */
 		if (s->t.vcpu[i].has_event && (s->alone < 0 || s->alone == (int)i))
@@ -544,6 +581,8 @@ void cmd_resume_simple(struct gdb_server *s, const char *p)
 			set_run(&s->t.vcpu[i], step, 0, 0);
 	s->stopped = s->cur;
 	s->all_stop_running = true;
+	if (step)
+		policy_tell(s);
 	resume_running(s);
 }
 
@@ -581,7 +620,7 @@ static bool parse_vcont(struct gdb_server *s, const char *p, struct action *todo
 void cmd_vcont(struct gdb_server *s, const char *p)
 {
 	struct action *todo = calloc(s->t.n, sizeof(*todo));
-	bool any = false;
+	bool any = false, step = false;
 
 	if (!todo)
 		return reply_rc(s, -ENOMEM);
@@ -610,6 +649,7 @@ void cmd_vcont(struct gdb_server *s, const char *p)
 		if (!any || v->step || (i == s->cur && !s->t.vcpu[s->stopped].step))
 			s->stopped = i; /* whom a Ctrl-C is reported for */
 		any = true;
+		step |= v->step;
 	}
 	free(todo);
 	count_running(&s->t);
@@ -618,6 +658,8 @@ void cmd_vcont(struct gdb_server *s, const char *p)
 	if (!any)
 		return reply(s, s->t.vcpu[s->stopped].stop);
 	s->all_stop_running = true;
+	if (step)
+		policy_tell(s);
 	resume_running(s);
 }
 

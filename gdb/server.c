@@ -391,7 +391,7 @@ static bool session(struct gdb_server *s)
 {
 	bool stop = false;
 
-	s->no_ack = s->quit = s->features = s->error_texts = false;
+	s->no_ack = s->quit = s->features = s->error_texts = s->told_policy = false;
 	s->in.state = PACKET_IDLE;
 	s->inpos = s->inlen = s->frame_len = 0;
 	s->t.view = view_virtual;
@@ -404,7 +404,7 @@ static bool session(struct gdb_server *s)
 		bool full = s->inlen - s->inpos == sizeof(s->inbuf);
 		struct pollfd p[3] = {{.fd = s->conn, .events = full ? 0 : POLLIN},
 				      {.fd = s->wake, .events = POLLIN},
-				      {.fd = run_any(s) ? s->t.ops->fd(s->t.opaque) : -1, .events = POLLIN}};
+				      {.fd = s->t.ops->fd(s->t.opaque), .events = POLLIN}};
 
 		if (poll(p, 3, -1) < 0)
 			continue;

@@ -94,7 +94,8 @@ enum bp_type { BP_SOFT, BP_HARD, BP_WRITE, BP_READ, BP_ACCESS }; /* the digit of
 
 enum bp_place {
 	BP_IN_MEMORY,	  /* a BRK stands at ipa */
-	BP_IN_COMPARATOR, /* of every vcpu */
+	BP_NOWHERE,	  /* the machine has been reset, and there was no room for it */
+	BP_IN_COMPARATOR, /* of every vcpu; those that are more than there are, in the list of PAWL_CAP_BREAKPOINTS */
 };
 
 struct bp {
@@ -148,6 +149,8 @@ struct target {
 	void *opaque;
 	unsigned n;		   /* vcpus */
 	unsigned max_bps, max_wps; /* comparators per vcpu */
+	unsigned max_list;	   /* breakpoints that need none: PAWL_CAP_BREAKPOINTS; 0 on a kernel */
+	unsigned n_list;	   /* those that KVM has now */
 	unsigned policies;	   /* PAWL_DEBUG_* that this KVM knows; 0 on a kernel */
 	unsigned policy;	   /* those that hold */
 	struct bp *bps;		   /* in order of addr */
@@ -201,6 +204,8 @@ int bp_insert(struct target *t, unsigned vcpu, enum bp_type type, uint64_t addr,
 	      unsigned n_cond);
 int bp_remove(struct target *t, enum bp_type type, uint64_t addr, uint64_t len);
 void bp_remove_all(struct target *t);
+/* Memory is that of the machine's start: BRKs are put again, or what they stood for elsewhere. How many are nowhere now. */
+unsigned bp_machine_reset(struct target *t);
 /* The breakpoint that a vcpu at pc has hit, the first in the table if there are several; NULL: none. */
 struct bp *bp_find(struct target *t, unsigned vcpu, uint64_t pc);
 /* The BRK in memory at pc is one of ours: its place. False: the guest's own. */
@@ -298,6 +303,7 @@ struct gdb_server {
 	bool asked;	       /* non-stop: the next vStopped belongs to a "?" */
 	int notified;	       /* non-stop: the vcpu whose notification waits for vStopped, or -1 */
 	bool all_stop_running; /* all-stop: the last resumption has not been answered */
+	bool told_policy;      /* what a step is, at the first one */
 	int alone;	       /* vcpu that steps while the others are held back, or -1 */
 	unsigned cur;	       /* vcpu of register and memory commands */
 	unsigned stopped;      /* vcpu of the last stop reply in all-stop mode */
@@ -309,6 +315,7 @@ struct gdb_server {
 	size_t inpos, inlen;
 };
 
+void policy_tell(struct gdb_server *s); /* before the first step; monitor.c */
 void reply(struct gdb_server *s, const char *text);
 void reply_rc(struct gdb_server *s, int rc);			  /* OK or Exx */
 void reply_error(struct gdb_server *s, int rc, const char *text); /* text if the client takes it */

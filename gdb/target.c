@@ -67,6 +67,8 @@ int target_set_policy(struct target *t, unsigned policy)
 
 int target_open(struct target *t, const struct gdb_target_ops *ops, void *opaque)
 {
+	int rc;
+
 	memset(t, 0, sizeof(*t));
 	t->ops = ops;
 	t->opaque = opaque;
@@ -77,6 +79,8 @@ int target_open(struct target *t, const struct gdb_target_ops *ops, void *opaque
 	t->max_bps = check_extension(t, KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_ARM_MAX_DBG_REGS);
 	t->max_wps = check_extension(t, KVM_CAP_GUEST_DEBUG_HW_WPS, KVM_ARM_MAX_DBG_REGS);
 	init_policy(t);
+	rc = ops->vm_ioctl(opaque, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_BREAKPOINTS);
+	t->max_list = rc > 0 ? (unsigned)rc : 0;
 	return 0;
 }
 
@@ -159,8 +163,10 @@ int target_arm(struct target *t, unsigned vcpu)
 		v->owed = false;
 	}
 	dbg = t->plan;
-	if (v->lift & LIFT_BREAK)
+	if (v->lift & LIFT_BREAK) {
 		memset(dbg.arch.dbg_bcr, 0, sizeof(dbg.arch.dbg_bcr));
+		dbg.control &= ~PAWL_GUESTDBG_USE_LIST;
+	}
 	if (v->lift & LIFT_WATCH)
 		memset(dbg.arch.dbg_wcr, 0, sizeof(dbg.arch.dbg_wcr));
 	if (v->step || v->lift)

@@ -17,10 +17,29 @@ bool debug_goes_on(struct vcpu *v, const struct gdb_stop *stop)
 	return hook && hook->goes_on(hook->arg, stop);
 }
 
+static void add_event(struct machine *m, bool *event)
+{
+	uint64_t one = 1;
+
+	if (!*event && !m->n_events++ && write(m->event_fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd at 0 takes a 1 */
+	*event = true;
+}
+
+static void drop_event(struct machine *m, bool *event)
+{
+	uint64_t n;
+
+	if (!*event)
+		return;
+	*event = false;
+	if (!--m->n_events && read(m->event_fd, &n, sizeof(n)) < 0)
+		abort(); /* it was set with the first event */
+}
+
 bool debug_report(struct vcpu *v, const struct gdb_stop *stop)
 {
 	struct machine *m = v->m;
-	uint64_t one = 1;
 	bool taken;
 
 	pthread_mutex_lock(&m->lock);
@@ -35,23 +54,23 @@ bool debug_report(struct vcpu *v, const struct gdb_stop *stop)
 		} else {
 			vcpu_kick_locked(v);
 		}
-		if (!v->event && !m->n_events++ && write(m->event_fd, &one, sizeof(one)) < 0)
-			abort(); /* an eventfd at 0 takes a 1 */
-		v->event = true;
+		add_event(m, &v->event);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return taken;
 }
 
-static void drop_event(struct machine *m, struct vcpu *v)
+void debug_was_reset(struct machine *m)
 {
-	uint64_t n;
-
-	if (!v->event)
-		return;
-	v->event = false;
-	if (!--m->n_events && read(m->event_fd, &n, sizeof(n)) < 0)
-		abort(); /* it was set with the first event */
+	pthread_mutex_lock(&m->lock);
+	if (m->attached && !atomic_load(&m->quit)) {
+		for (unsigned i = 0; i < m->n_vcpus; i++) {
+			m->vcpus[i].hold = true;
+			drop_event(m, &m->vcpus[i].event); /* of the time before */
+		}
+		add_event(m, &m->reset_event);
+	}
+	pthread_mutex_unlock(&m->lock);
 }
 
 static unsigned target_n_vcpus(void *target)
@@ -100,7 +119,7 @@ static void target_resume(void *target, const bool *run)
 	pthread_mutex_lock(&m->lock);
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		if (run[i]) {
-			drop_event(m, &m->vcpus[i]);
+			drop_event(m, &m->vcpus[i].event);
 			m->vcpus[i].hold = false;
 		}
 	pthread_cond_broadcast(&m->resume_cond);
@@ -115,6 +134,7 @@ static void target_detach(void *target)
 	atomic_store(&m->hook, NULL);
 	pthread_mutex_lock(&m->lock);
 	m->attached = false;
+	drop_event(m, &m->reset_event);
 	pthread_mutex_unlock(&m->lock);
 	memset(all, true, sizeof(all));
 	target_resume(m, all);
@@ -126,10 +146,15 @@ static int target_next_stop(void *target, struct gdb_stop *stop)
 	int found = 0;
 
 	pthread_mutex_lock(&m->lock);
+	if (m->reset_event) {
+		*stop = (struct gdb_stop){.kind = GDB_STOP_RESET};
+		drop_event(m, &m->reset_event);
+		found = 1;
+	}
 	for (unsigned i = 0; i < m->n_vcpus && !found; i++)
 		if (m->vcpus[i].event) {
 			*stop = m->vcpus[i].stop;
-			drop_event(m, &m->vcpus[i]);
+			drop_event(m, &m->vcpus[i].event);
 			found = 1;
 		}
 	pthread_mutex_unlock(&m->lock);

@@ -171,8 +171,9 @@ struct machine {
 	bool ended; /* status is what the machine ended with */
 	bool hurry; /* see machine_cut() */
 	int status;
-	bool attached; /* a debugger: failures are its events */
-	unsigned n_events;
+	bool attached;	   /* a debugger: failures are its events */
+	unsigned n_events; /* of vcpus, and reset_event */
+	bool reset_event;
 	unsigned frozen;   /* FREEZE_* bits */
 	bool reset_wanted; /* the main thread is to do it */
 	uint64_t warned[MACHINE_WARNED_PAGES];
@@ -273,6 +274,8 @@ bool debug_goes_on(struct vcpu *vcpu, const struct gdb_stop *stop);
  * top of its loop. False: there is no debugger to tell.
  */
 bool debug_report(struct vcpu *vcpu, const struct gdb_stop *stop);
+/* All vcpus are frozen and at their entry again: an attached debugger holds them until it has taken that in. Main thread. */
+void debug_was_reset(struct machine *m);
 
 /* ---- file.c */
 /* *s has been zero; source_close() also after a failure. A pipe is read here, up to limit bytes. */

@@ -138,5 +138,6 @@ int machine_reset(struct machine *m, struct vmm_error *err)
 	if (vcpus_reset(m, err) || machine_load(m, err))
 		return -1;
 	m->n_resets++;
+	debug_was_reset(m);
 	return 0;
 }

@@ -69,6 +69,11 @@ static int next_stop(void *t, struct gdb_stop *stop)
 {
 	uint64_t n;
 
+	if (m.was_reset) {
+		m.was_reset = false;
+		*stop = (struct gdb_stop){.kind = GDB_STOP_RESET};
+		return read(m.fd, &n, 8) == 8 ? 1 : 1;
+	}
 	if (!m.fired)
 		return 0;
 	*stop = m.event;
@@ -120,7 +125,16 @@ static int vcpu_ioctl(void *t, unsigned vcpu, unsigned long req, void *arg)
 
 static int vm_ioctl(void *t, unsigned long req, void *arg)
 {
-	return -EINVAL;
+	const struct kvm_enable_cap *cap = arg;
+
+	if (req == KVM_CHECK_EXTENSION && (uintptr_t)arg == PAWL_CAP_BREAKPOINTS)
+		return (int)m.list_max;
+	if (req != KVM_ENABLE_CAP || cap->cap != PAWL_CAP_BREAKPOINTS || !m.list_max)
+		return -EINVAL;
+	assert_true(cap->args[1] <= m.list_max);
+	m.n_list = (unsigned)cap->args[1];
+	memcpy(m.list, (const void *)(uintptr_t)cap->args[0], m.n_list * sizeof(m.list[0]));
+	return 0;
 }
 static int dev_ioctl(void *t, unsigned long req, void *arg)
 {
@@ -246,6 +260,10 @@ const char *receive(void)
 	assert_int_equal(recv(m.conn, &c, 1, 0), 1);
 	buf[n] = '\0';
 	send(m.conn, "+", 1, MSG_NOSIGNAL); /* the server may have gone: not this test's business */
+	if (buf[0] == 'O' && buf[1] != 'K') {
+		snprintf(m.console, sizeof(m.console), "%.390s", buf + 1);
+		return receive();
+	}
 	return buf;
 }
 
@@ -255,11 +273,12 @@ const char *ask(const char *payload)
 	return receive();
 }
 
-int setup(void **state)
+static int setup_kvm(unsigned list_max)
 {
 	char error[200];
 
 	memset(&m, 0, sizeof(m));
+	m.list_max = list_max;
 	m.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	snprintf(m.path, sizeof(m.path), "/tmp/pawl-gdb-test-%d", (int)getpid());
 	m.server = gdb_server_start(m.path, &fake_ops, NULL, true, error, sizeof(error));
@@ -267,6 +286,16 @@ int setup(void **state)
 		return -1;
 	m.conn = dial();
 	return 0;
+}
+
+int setup(void **state)
+{
+	return setup_kvm(0);
+}
+
+int setup_with_list(void **state)
+{
+	return setup_kvm(sizeof(m.list) / sizeof(m.list[0]));
 }
 
 int teardown(void **state)
@@ -281,6 +310,16 @@ void stops_with(struct gdb_stop stop)
 {
 	m.event = stop;
 	m.has_event = true;
+}
+
+void resets(void)
+{
+	memset(m.ram, 0, sizeof(m.ram));
+	for (unsigned i = 0; i < VCPUS; i++)
+		m.running[i] = false;
+	m.was_reset = true;
+	if (write(m.fd, &(uint64_t){1}, 8) != 8)
+		abort();
 }
 
 void set_reg(unsigned vcpu, uint64_t id, uint64_t val)

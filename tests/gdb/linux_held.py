@@ -24,8 +24,13 @@ if os.environ["PAWL_GDB_KASLR"] == "on":
           run("info symbol $pc"))
 else:
     run("break start_kernel")
+    for i in range(1, 20):
+        run("break *((char *)&start_kernel + %d)" % (4 * i))
 run("continue")
 check("a breakpoint from before the MMU was on stops the kernel after it",
       hit() and reg("pc") == value("&start_kernel") and reg("SCTLR_EL1") & 1 == 1, hex(reg("pc")))
+if os.environ["PAWL_GDB_KASLR"] == "off":
+    run("continue")
+    check("twenty of them from before the MMU was on all work", hit() and reg("pc") == value("&start_kernel") + 4, hex(reg("pc")))
 run("kill")
 done()

@@ -75,6 +75,97 @@ static void a_breakpoint_on_an_unmapped_address_takes_a_comparator_until_they_ru
 	assert_string_equal(ask("Z4,40000001,0"), "E16"); /* nothing to watch */
 }
 
+static void breakpoints_beyond_the_comparators_go_to_the_list_of_a_kvm_that_has_one(void **state)
+{
+	char text[40];
+
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "Z0,%x,4", 0x80000000 + 4 * i);
+		assert_string_equal(ask(text), "OK");
+	}
+	assert_int_equal(m.n_list, 8); /* two are in comparators */
+	assert_int_equal(m.list[0], 0x80000008);
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022});
+	assert_string_equal(ask("vCont;s:1"), "T05thread:1;");
+	assert_int_equal(m.debug[0].control,
+			 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW | PAWL_GUESTDBG_USE_LIST);
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "z0,%x,4", 0x80000000 + 4 * i);
+		assert_string_equal(ask(text), "OK");
+	}
+	assert_int_equal(m.n_list, 0);
+}
+
+static void wait_for_resumption(int n)
+{
+	while (m.resumed < n)
+		poll(NULL, 0, 1);
+}
+
+static const char *console_text(void)
+{
+	static char text[sizeof(m.console) / 2 + 1];
+	const char *p = m.console;
+	unsigned i = 0, c;
+
+	for (; sscanf(p, "%2x", &c) == 1; p += 2)
+		text[i++] = (char)c;
+	text[i] = '\0';
+	return text;
+}
+
+static void after_a_reset_breakpoints_are_where_they_can_be_and_the_debugger_hears_of_it(void **state)
+{
+	uint32_t word;
+
+	assert_string_equal(ask("Z0,40000100,4"), "OK"); /* with the MMU off: that instruction */
+	set_reg(0, ARM64_SYS_REG(3, 0, 1, 0, 0), 1);
+	assert_string_equal(ask("Z0,80000000,4"), "OK");
+	set_reg(0, ARM64_SYS_REG(3, 0, 1, 0, 0), 0);
+	send_packet("vCont;c");
+	wait_for_resumption(1);
+	resets();
+	wait_for_resumption(2);
+	assert_true(m.running[0] && m.running[1]);
+	memcpy(&word, m.ram + 0x100, 4);
+	assert_int_equal(word, 0xd4200000);
+	send_raw("\003", 1);
+	assert_string_equal(receive(), "T02thread:1;");
+	assert_string_equal(console_text(), "The machine has been reset.\n");
+	assert_string_equal(ask("z0,40000100,4"), "OK");
+	memcpy(&word, m.ram + 0x100, 4);
+	assert_int_equal(word, 0);
+}
+
+static void a_reset_while_all_is_stopped_leaves_it_stopped(void **state)
+{
+	uint32_t word;
+
+	assert_string_equal(ask("Z0,40000100,4"), "OK");
+	resets();
+	do {
+		poll(NULL, 0, 1);
+		memcpy(&word, m.ram + 0x100, 4);
+	} while (word != 0xd4200000);
+	assert_string_equal(ask("?"), "T05thread:1;");
+	assert_false(m.running[0] || m.running[1]);
+	assert_int_equal(m.resumed, 0);
+}
+
+static void the_first_step_says_what_a_step_is(void **state)
+{
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022});
+	assert_string_equal(ask("vCont;s:1"), "T05thread:1;");
+	assert_string_equal(
+		console_text(),
+		"Steps here (monitor policy): a step may end in the handler of an interrupt; a store-exclusive "
+		"fails if it is stepped up to; a step over WFI waits for an interrupt\n");
+	m.console[0] = '\0';
+	stops_with((struct gdb_stop){.vcpu = 0, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022});
+	assert_string_equal(ask("vCont;s:1"), "T05thread:1;");
+	assert_string_equal(m.console, "");
+}
+
 static void a_step_arms_one_vcpu_and_reports_where_it_stopped(void **state)
 {
 	stops_with((struct gdb_stop){.vcpu = 1, .kind = GDB_STOP_DEBUG, .hsr = 0xcb000022});
@@ -499,6 +590,13 @@ int main(void)
 		T(registers_go_through_one_reg),
 		T(a_software_breakpoint_is_a_brk_that_memory_reads_do_not_show),
 		T(a_breakpoint_on_an_unmapped_address_takes_a_comparator_until_they_run_out),
+		cmocka_unit_test_setup_teardown(breakpoints_beyond_the_comparators_go_to_the_list_of_a_kvm_that_has_one,
+						setup_with_list, teardown),
+		cmocka_unit_test_setup_teardown(
+			after_a_reset_breakpoints_are_where_they_can_be_and_the_debugger_hears_of_it, setup_with_list,
+			teardown),
+		T(a_reset_while_all_is_stopped_leaves_it_stopped),
+		T(the_first_step_says_what_a_step_is),
 		T(a_step_arms_one_vcpu_and_reports_where_it_stopped),
 		T(a_watchpoint_is_reported_with_its_kind_and_address),
 		T(a_brk_of_the_guests_own_is_delivered_to_the_guest),
