@@ -81,11 +81,14 @@ ip route add default via 10.0.2.2
 net() { # NAME AWK-EXPRESSION ARGUMENT...
 	name=$1
 	shift
-	iperf3 -c 10.0.2.2 -p "$port" -t "$seconds" -f m "$@" >/tmp/iperf 2>&1 || { echo "FIGURE $name failed"; tail -n 3 /tmp/iperf; return; }
+	iperf3 -c 10.0.2.2 -p "$port" -t "$seconds" -f m "$@" >/tmp/iperf 2>&1 || { echo "$name failed"; tail -n 3 /tmp/iperf; return; }
 	awk -v n="$name" '/receiver/ { for (i = 1; i < NF; i++) if ($(i + 1) == "Mbits/sec") printf "FIGURE %s %.0f Mbit/s\n", n, $i }' /tmp/iperf
 }
 net "network: TCP from the guest"
 net "network: TCP to the guest" -R
+ip link set eth0 mtu 1500
+net "network: TCP from the guest, MTU 1500"
+net "network: TCP to the guest, MTU 1500" -R
 net "network: UDP from the guest, 64 bytes" -u -b 0 -l 64
 ping -c 1 10.0.2.2 >/dev/null
 ping -c 20 -i 0.1 10.0.2.2 2>/dev/null | awk '/round-trip/ { split($4, t, "/"); printf "FIGURE network: round trip of a ping %.0f us\n", t[2] * 1000 }'
@@ -105,10 +108,11 @@ END
 append="console=ttyAMA0 quiet pawl.init=run"
 
 
-# machine OUT COMMAND...: types the script when the guest is ready for it.
+# machine NAME OUT COMMAND...: types the script when the guest is ready for it.
 machine() {
-	local out=$1 pid
-	shift
+	local out=$2 pid
+	local who=$1
+	shift 2
 	rm -f "$dir/in"
 	mkfifo "$dir/in"
 	: >"$dir/console"
@@ -123,17 +127,18 @@ machine() {
 	wait "$pid"
 	exec 3>&-
 	tr -d '\r' <"$dir/console" | sed -n 's/^.*FIGURE //p' >>"$out"
+	sed -n "s/^\(.* failed\)\r*\$/$who: \1/p" "$dir/console" >&2
 }
 
 export PAWL_ENGINE=${PAWL_ENGINE:-jit}
 : >"$dir/qemu.txt"
 for ((i = 0; i < rounds; i++)); do
 	# shellcheck disable=SC2086 # words are wanted
-	machine "$dir/pawl.txt" ${BENCH_TASKSET:-} "$pawl" run --kernel "$guest/Image" --initrd "$guest/initrd.cpio.gz" --memory 1G --smp "$cpus" --append "$append" \
+	machine pawl "$dir/pawl.txt" ${BENCH_TASKSET:-} "$pawl" run --kernel "$guest/Image" --initrd "$guest/initrd.cpio.gz" --memory 1G --smp "$cpus" --append "$append" \
 		--disk "$disk" --disk "$dir/tools.img,ro,serial=tools" --net user
 	if command -v "$qemu" >/dev/null; then
 		# shellcheck disable=SC2086
-		machine "$dir/qemu.txt" ${BENCH_TASKSET:-} "$qemu" -M virt,gic-version=3 -cpu neoverse-n1 -accel tcg,thread=multi -m 1G -smp "$cpus" -display none -nodefaults -serial stdio \
+		machine QEMU "$dir/qemu.txt" ${BENCH_TASKSET:-} "$qemu" -M virt,gic-version=3 -cpu neoverse-n1 -accel tcg,thread=multi -m 1G -smp "$cpus" -display none -nodefaults -serial stdio \
 			-kernel "$guest/Image" -initrd "$guest/initrd.cpio.gz" -append "$append" -global virtio-mmio.force-legacy=false \
 			-drive "file=$disk,format=raw,if=none,id=d" -device virtio-blk-device,drive=d \
 			-drive "file=$dir/tools.img,format=raw,if=none,id=t,read-only=on" -device virtio-blk-device,drive=t,serial=tools \
@@ -154,10 +159,11 @@ function best(file, into, line, n, w, v) {
 			into[n] = v
 	}
 }
+function ratio(p, q, unit) { return p && q ? sprintf("%.1f", unit == "us" ? q / p : p / q) : "" }
 BEGIN {
 	best(p, pawl)
 	best(q, qemu)
-	printf "%-40s %12s %12s\n", "", "pawl", "QEMU"
+	printf "%-40s %12s %12s %10s\n", "", "pawl", "QEMU", "times"
 	for (i = 1; i <= names; i++)
-		printf "%-40s %12s %12s %s\n", name[i], pawl[name[i]], qemu[name[i]], unit[name[i]]
+		printf "%-40s %12s %12s %10s %s\n", name[i], pawl[name[i]], qemu[name[i]], ratio(pawl[name[i]], qemu[name[i]], unit[name[i]]), unit[name[i]]
 }'
