@@ -179,7 +179,10 @@ void vreg_load_pinned(struct jit *j); /* vregalloc.c */
 /* ---- select.c */
 
 bool select_block(struct jit *j);
-void select_save_flags(struct jit *j); /* EFLAGS are about to be lost. Clobbers rax */
+
+/* ---- flags.c */
+
+void flags_save(struct jit *j); /* EFLAGS are about to be lost. Clobbers rax */
 
 /* ---- crc.c */
 

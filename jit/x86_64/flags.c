@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flags and what is decided by them: see gen.h for the forms. Lazy values are made here, where they are used.
+ */
+#include "select.h"
+
+/* Compares an operand with zero: EFLAGS as of TEST. */
+static void zero_test(struct jit *j, uint16_t n, bool w)
+{
+	struct opnd o = opnd_of(j, n, w);
+
+	switch (o.kind) {
+	case IMM:
+		as_mov_ri(&j->as, RAX, (uint32_t)(o.v != 0));
+		as_rr(&j->as, X_TEST, RAX, RAX);
+		break;
+	case REG: as_rr(&j->as, X_TEST | X_WIDTH(w), o.reg, o.reg); break;
+	case MEM: as_alu_mi(&j->as, w, ALU_CMP, RBP, o.v, 0); break;
+	}
+}
+
+static bool is_64(unsigned op)
+{
+	return op == IR_fl_add64 || op == IR_fl_sub64 || op == IR_fl_adc64 || op == IR_fl_logic64 || op == IR_eqz64 ||
+	       op == IR_nez64;
+}
+
+static void complement_carry(struct jit *j)
+{
+	as_8(&j->as, 0xf5);
+}
+
+/* EFLAGS to ax, in the raw form. Leaves EFLAGS. */
+static void raw_from_eflags(struct jit *j)
+{
+	as_8(&j->as, 0x9f); /* lahf */
+	as_rr(&j->as, X_SET(CC_O), 0, RAX);
+}
+
+/* ... and back: adding 7f to V overflows if it is 1. */
+static void raw_to_eflags(struct jit *j)
+{
+	as_8(&j->as, 0x04); /* add al, imm8 */
+	as_8(&j->as, 0x7f);
+	as_8(&j->as, 0x9e); /* sahf */
+}
+
+static int32_t raw_loc(const struct jit *j, uint16_t n)
+{
+	return j->x[n].home == HOME_NZCV ? ENV(nzcv) : SLOT_X(n);
+}
+
+void flags_save(struct jit *j)
+{
+	struct val *v = &j->x[j->ef];
+
+	if (j->ef && v->last >= j->i && !v->slot && v->home != HOME_NZCV) {
+		raw_from_eflags(j);
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, SLOT_X(j->ef));
+		v->slot = true;
+	}
+	j->ef = 0;
+}
+
+/* The operands of an op that makes flags, where they are. */
+struct flags_opnds {
+	int a, c;
+	struct opnd b;
+};
+
+static struct flags_opnds flags_opnds(struct jit *j, const struct ir_insn *op)
+{
+	struct flags_opnds o = {.a = reg_use(j, op->a)};
+
+	if (ir_opinfo[op->op].n_arg > 1)
+		o.b = opnd_of(j, op->b, is_64(op->op));
+	if (ir_opinfo[op->op].n_arg > 2)
+		o.c = reg_use(j, op->c);
+	return o;
+}
+
+/* EFLAGS become what the op makes. Clobbers rax. */
+static void compute_flags(struct jit *j, const struct ir_insn *op, const struct flags_opnds *o)
+{
+	bool w = is_64(op->op);
+
+	switch (op->op) {
+	case IR_fl_sub64:
+	case IR_fl_sub32: opnd_alu(j, w, ALU_CMP, o->a, o->b); return;
+	case IR_fl_add64:
+	case IR_fl_add32:
+		as_mov_rr(&j->as, RAX, o->a);
+		opnd_alu(j, w, ALU_ADD, RAX, o->b);
+		break;
+	case IR_fl_logic64:
+	case IR_fl_logic32: as_rr(&j->as, X_TEST | X_WIDTH(w), o->a, o->a); break;
+	default: /* fl_adc */
+		as_mov_rr(&j->as, RAX, o->a);
+		as_bt_ri(&j->as, o->c, 0);
+		opnd_alu(j, w, ALU_ADC, RAX, o->b);
+		break;
+	}
+	complement_carry(j);
+}
+
+void flags_make(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+
+	if (j->flags_done == op->dst) {
+		if (op->op == IR_fl_add64 || op->op == IR_fl_add32)
+			complement_carry(j);
+	} else {
+		struct flags_opnds o;
+
+		flags_save(j);
+		o = flags_opnds(j, op);
+		compute_flags(j, op, &o);
+	}
+	j->ef = op->dst;
+}
+
+/*
+ * The next op is flags of the sum or difference that the op at hand makes, whose EFLAGS are just that: they need not be
+ * made again.
+ */
+bool flags_follow(struct jit *j, unsigned flags_op)
+{
+	const struct ir_insn *op = cur(j), *next = op + 1;
+
+	if (j->i + 1 >= j->blk->n_ops || next->op != flags_op || next->a != op->a || next->b != op->b ||
+	    j->x[next->dst].lazy)
+		return false;
+	flags_save(j);
+	j->flags_done = next->dst;
+	return true;
+}
+
+/* EFLAGS hold n. Clobbers rax. */
+static void need_flags(struct jit *j, uint16_t n)
+{
+	if (j->ef == n)
+		return;
+	flags_save(j);
+	as_rm(&j->as, X_MOV, RAX, RBP, raw_loc(j, n));
+	raw_to_eflags(j);
+	j->ef = n;
+}
+
+/* Raw form of n to a scratch register; its upper half means nothing. Clobbers rax, leaves EFLAGS. */
+static void need_raw(struct jit *j, uint16_t n, int scratch)
+{
+	if (j->ef == n && !j->x[n].slot && j->x[n].home != HOME_NZCV) {
+		raw_from_eflags(j);
+		as_mov_rr(&j->as, scratch, RAX);
+	} else {
+		as_rm(&j->as, X_MOV, scratch, RBP, raw_loc(j, n));
+	}
+}
+
+/* EFLAGS such that the result holds if condition cond holds for flags n. Clobbers rax. */
+static enum x86_cc condition(struct jit *j, uint16_t n, unsigned cond)
+{
+	static const uint8_t after_sub[] = {
+		[IR_EQ] = CC_E,	 [IR_NE] = CC_NE, [IR_CS] = CC_AE, [IR_CC] = CC_B, [IR_MI] = CC_S,
+		[IR_PL] = CC_NS, [IR_VS] = CC_O,  [IR_VC] = CC_NO, [IR_HI] = CC_A, [IR_LS] = CC_BE,
+		[IR_GE] = CC_GE, [IR_LT] = CC_L,  [IR_GT] = CC_G,  [IR_LE] = CC_LE};
+
+	if (cond >= IR_AL) {
+		flags_save(j);
+		as_rr(&j->as, X_CMP, RAX, RAX);
+		return CC_E;
+	}
+	need_flags(j, n);
+	return after_sub[cond];
+}
+
+/* EFLAGS such that the result holds if x value n is not zero. Clobbers rax. */
+enum x86_cc flags_test(struct jit *j, uint16_t n)
+{
+	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
+
+	if (!j->x[n].lazy) {
+		flags_save(j);
+		zero_test(j, n, true);
+		return CC_NE;
+	}
+	if (op->op == IR_cond)
+		return condition(j, op->a, op->x);
+	flags_save(j);
+	switch (op->op) {
+	case IR_tstbit: as_bt_ri(&j->as, reg_use(j, op->a), op->x & 63); return CC_B;
+	case IR_eqz64:
+	case IR_eqz32: zero_test(j, op->a, is_64(op->op)); return CC_E;
+	default: zero_test(j, op->a, is_64(op->op)); return CC_NE;
+	}
+}
+
+/* The same op where its value is wanted as a number. */
+void flags_test_value(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct val *d = &j->x[op->dst];
+	int r = reg_def(j, op->dst);
+	enum x86_cc cc;
+
+	d->lazy = true;
+	cc = flags_test(j, op->dst);
+	d->lazy = false;
+	as_rr(&j->as, X_SET(cc), 0, r);
+	as_rr(&j->as, X_MOVZX8 | X_BYTE, r, r);
+}
+
+/* EFLAGS become those of the raw form that is in rax, in either arm, so that what follows finds them there. */
+void flags_select(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	const struct ir_insn *b = &j->blk->ops[j->x[op->b].def], *c = &j->blk->ops[j->x[op->c].def];
+	struct as *a = &j->as;
+	struct flags_opnds o;
+	uint32_t other, join;
+	enum x86_cc cc;
+
+	if (j->x[op->b].lazy && c->op == IR_fl_const) {
+		o = flags_opnds(j, b); /* before the ways part */
+		cc = flags_test(j, op->a);
+		if (j->ef && j->x[j->ef].last > j->i)
+			flags_save(j); /* leaves them where they are, too */
+		other = as_jcc(a, cc ^ 1);
+		compute_flags(j, b, &o);
+		join = as_jmp(a);
+		as_land(a, other);
+		as_mov_ri(a, RAX, ir_raw_of((uint32_t)(c->imm & 15) << 28));
+		raw_to_eflags(j);
+		as_land(a, join);
+		j->ef = op->dst;
+		return;
+	}
+	if (j->x[op->b].lazy) {
+		flags_save(j);
+		o = flags_opnds(j, b);
+		compute_flags(j, b, &o);
+		raw_from_eflags(j);
+		as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->b));
+		j->x[op->b].slot = true;
+	}
+	need_raw(j, op->c, RCX);
+	need_raw(j, op->b, RDX);
+	as_rm(a, X_MOV_ST, RCX, RBP, SLOT_X(op->dst));
+	as_rm(a, X_MOV_ST, RDX, RBP, SLOT_X(op->b));
+	cc = flags_test(j, op->a);
+	other = as_jcc(a, cc ^ 1);
+	as_rm(a, X_MOV, RDX, RBP, SLOT_X(op->b));
+	as_rm(a, X_MOV_ST, RDX, RBP, SLOT_X(op->dst));
+	as_land(a, other);
+	j->x[op->dst].slot = true;
+}
+
+void flags_put(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+
+	if (j->home[HOME_NZCV] == op->a)
+		return;
+	reg_lose_home(j, HOME_NZCV);
+	if (j->ef == op->a) {
+		raw_from_eflags(j);
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	} else {
+		as_rm(&j->as, X_MOV, RAX, RBP, SLOT_X(op->a));
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	}
+	reg_is_home(j, op->a, HOME_NZCV);
+}
+
+void flags_pack(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	as_mov_rr(a, RAX, reg_use(j, op->a));
+	as_rr(a, X_MOV, RCX, RAX);
+	as_shift_ri(a, false, SH_SHR, RCX, 16);
+	as_alu_ri(a, false, ALU_AND, RCX, 0xc000);
+	as_rr(a, X_MOV, RDX, RAX);
+	as_shift_ri(a, false, SH_SHR, RDX, 28);
+	as_alu_ri(a, false, ALU_AND, RDX, 1);
+	as_rr(a, X_OR, RCX, RDX);
+	as_f7(a, false, 2, RAX);
+	as_shift_ri(a, false, SH_SHR, RAX, 21);
+	as_alu_ri(a, false, ALU_AND, RAX, 0x100);
+	as_rr(a, X_OR, RAX, RCX);
+	as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->dst));
+	j->x[op->dst].slot = true;
+}
+
+void flags_unpack(struct jit *j)
+{
+	/* N, Z, C and V to bits 31 to 28 by one multiplication */
+	enum { GOT = 0xc101, SPREAD = 1 << 16 | 1 << 21 | 1 << 28 };
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	as_rm(a, X_MOV, RAX, RBP, raw_loc(j, op->a));
+	as_alu_ri(a, false, ALU_XOR, RAX, 0x100);
+	as_alu_ri(a, false, ALU_AND, RAX, GOT);
+	as_rr(a, 0x69u, RAX, RAX);
+	as_32(a, SPREAD);
+	as_alu_ri(a, false, ALU_AND, RAX, (int32_t)0xf0000000);
+	as_rr(a, X_MOV, reg_def(j, op->dst), RAX);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ways out of a unit: to another by a link or through the jump cache, and back to C.
+ */
+#include "select.h"
+
+void leave_set_pc(struct jit *j, uint64_t pc)
+{
+	as_mov_ri(&j->as, RAX, pc);
+	as_rm(&j->as, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+}
+
+static uint32_t offset_of(const struct jit *j, const void *rx)
+{
+	return (uint32_t)((const uint8_t *)rx - j->mem.rx);
+}
+
+static void jcc_to(struct jit *j, enum x86_cc cc, const void *rx)
+{
+	as_link(&j->as, as_jcc(&j->as, cc), offset_of(j, rx));
+}
+
+void leave_jmp(struct jit *j, const void *rx)
+{
+	as_link(&j->as, as_jmp(&j->as), offset_of(j, rx));
+}
+
+void leave_call(struct jit *j, uint32_t at)
+{
+	as_8(&j->as, 0xe8);
+	as_32(&j->as, 0);
+	as_link(&j->as, as_here(&j->as), at);
+}
+
+static void count(struct jit *j, const struct ir_insn *op)
+{
+	if (j->unit->counts)
+		as_alu_mi(&j->as, true, ALU_ADD, RBP, ENV(insn_count), op->gi + 1);
+}
+
+/* ---- on to the next unit */
+
+static uint32_t new_site(struct jit *j, uint64_t pc)
+{
+	j->sites[j->n_sites] = (struct site){.pc = pc, .owner = j->unit->owner};
+	return j->n_sites++;
+}
+
+/* Where a site goes while it has no link: back, saying which one it is. */
+static void site_stub(struct jit *j, uint32_t site)
+{
+	j->sites[site].stub = as_here(&j->as);
+	leave_call(j, j->link_thunk);
+	as_32(&j->as, site);
+}
+
+static bool is_backward(const struct jit *j, const struct ir_insn *op)
+{
+	return op->imm <= op_pc(j, op);
+}
+
+static bool same_page(const struct jit *j, uint64_t pc)
+{
+	return !((pc ^ j->blk->pc) & IR_PAGE_MASK);
+}
+
+/*
+ * On to a pc known now. Backward branches look whether somebody wants the PE: no loop is without one, or without an indirect
+ * branch. In one page a link needs no test: whatever maps this unit's page there maps the target's. To another page it
+ * holds under the tag that it was made under.
+ */
+void leave_to(struct jit *j, const struct ir_insn *op)
+{
+	struct as *a = &j->as;
+	uint64_t pc = op->imm;
+	uint32_t site, stale = 0, jump;
+	bool back = is_backward(j, op);
+
+	count(j, op);
+	if (!j->unit->chain) {
+		leave_set_pc(j, pc);
+		leave_jmp(j, j->leave);
+		return;
+	}
+	site = new_site(j, pc);
+	if (!same_page(j, pc)) {
+		as_rm(a, 0x81u, ALU_CMP, RBP, ENV(tag) + (pc >> 63 ? 0 : 4));
+		as_32(a, 0); /* no tag */
+		j->sites[site].tag = as_here(a);
+		stale = as_jcc(a, CC_NE);
+	}
+	if (back) {
+		as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+		jump = as_jcc(a, CC_E);
+	} else {
+		jump = as_jmp(a);
+	}
+	j->sites[site].jump = jump;
+	as_land(a, jump);
+	if (stale)
+		as_land(a, stale);
+	site_stub(j, site);
+}
+
+#define JUMP(field) ((int32_t)offsetof(struct jit_jump, field))
+
+/* On to the pc in rax. */
+void leave_to_rax(struct jit *j, const struct ir_insn *op)
+{
+	_Static_assert(sizeof(struct jit_jump) == 32, "the scaling below");
+	struct as *a = &j->as;
+
+	count(j, op);
+	if (!j->unit->chain) {
+		as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+		leave_jmp(j, j->leave);
+		return;
+	}
+	/* rcx = slot number << 2, which times 8 is its offset */
+	as_mov_rr(a, RCX, RAX);
+	as_shift_ri(a, true, SH_SHR, RCX, j->jump_bits);
+	as_rm(a, X_MOV | X_W, RDX, RBP, ENV(jump));
+	as_rr(a, X_XOR, RCX, RAX);
+	as_alu_ri(a, false, ALU_AND, RCX, (int32_t)(((1u << j->jump_bits) - 1) << 2));
+	as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+	jcc_to(j, CC_NE, j->leave_rax);
+	as_rx8(a, X_CMP | X_W, RAX, RDX, RCX, JUMP(pc));
+	jcc_to(j, CC_NE, j->leave_rax);
+	as_rx8(a, X_LEA | X_W, RDX, RDX, RCX, 0);
+	as_mov_rr(a, RCX, RAX);
+	as_shift_ri(a, true, SH_SAR, RCX, 63);
+	as_rm(a, X_MOV, RAX, RDX, JUMP(tag));
+	as_rx4(a, X_CMP, RAX, RBP, RCX, ENV(tag) + 4);
+	jcc_to(j, CC_NE, j->leave_rdx);
+	as_rm(a, 0xffu, 4, RDX, JUMP(code));
+}
+
+void leave_if(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+	enum x86_cc cc = flags_test(j, op->a);
+	struct exit *e;
+	uint32_t skip;
+
+	if (j->unit->chain && is_backward(j, op)) {
+		skip = as_jcc(a, cc ^ 1);
+		leave_to(j, op);
+		as_land(a, skip);
+		return;
+	}
+	e = &j->exits[j->n_exits++];
+	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i};
+	if (j->unit->chain && same_page(j, op->imm) && !j->unit->counts) {
+		e->site = new_site(j, op->imm);
+		j->sites[e->site].jump = e->from;
+	}
+}
+
+void leave_by_exit(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+
+	leave_set_pc(j, op_pc(j, op));
+	as_mov_mi(a, 2, RBP, ENV(exit_reason), op->x);
+	as_mov_ri(a, RAX, op->imm);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(exit_imm));
+	count(j, op);
+	leave_jmp(j, j->leave_exit);
+}
+
+void leave_exits(struct jit *j)
+{
+	for (unsigned i = 0; i < j->n_exits; i++) {
+		const struct exit *e = &j->exits[i];
+
+		as_land(&j->as, e->from);
+		if (e->site)
+			site_stub(j, e->site);
+		else
+			leave_to(j, &j->blk->ops[e->op]);
+	}
+}

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loads and stores: extents, the ways around them, and atomics. What an access means is defined by ir/memory.h.
+ */
+#include "select.h"
+
+/* ---- memory */
+
+void mem_full_fence(struct jit *j)
+{
+	static const uint8_t lock_or[] = {0xf0, 0x83, 0x0c, 0x24, 0x00}; /* lock or dword [rsp], 0 */
+
+	for (unsigned i = 0; i < sizeof(lock_or); i++)
+		as_8(&j->as, lock_or[i]);
+}
+
+#define EXTENT(field) ((int32_t)offsetof(struct ir_extent, field))
+
+/* rax = [rax + base + disp], or base + disp alone */
+static void add_address(struct jit *j, uint16_t n, uint64_t disp)
+{
+	struct as *a = &j->as;
+	int base = reg_use(j, n);
+
+	if (is_s32((int64_t)disp)) {
+		as_rx1(a, X_LEA | X_W, RAX, base, RAX, (int32_t)disp);
+		return;
+	}
+	as_rr(a, X_ADD | X_W, RAX, base);
+	as_mov_ri(a, RCX, disp);
+	as_rr(a, X_ADD | X_W, RAX, RCX);
+}
+
+/* rax = host address of the access, or on to a stub. */
+static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes)
+{
+	const struct ir_insn *op = cur(j);
+	bool unpriv = op->aux & IR_MEM_UNPRIV;
+	unsigned set = j->unit->el1 && !unpriv, number = IR_MEM_BASE(op->aux) % IR_EXTENT_BASES;
+	struct stub *s = &j->stubs[j->n_stubs++];
+	struct as *a = &j->as;
+
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write};
+	s->extent = ENV(extent) + (int32_t)(((set * 2 + write) * IR_EXTENT_BASES + number) * sizeof(struct ir_extent));
+	reg_use(j, op->a);
+	if (!unpriv)
+		s->retry = as_here(a);
+	as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(neg));
+	add_address(j, op->a, op->imm);
+	if (aligned && bytes > 1) { /* extents begin with pages */
+		as_8(a, 0xa8);	    /* test al, imm8 */
+		as_8(a, bytes - 1);
+		s->unaligned = as_jcc(a, CC_NE);
+	}
+	as_rm(a, X_CMP | X_W, RAX, RBP, s->extent + EXTENT(len));
+	s->from = as_jcc(a, CC_AE);
+	as_rm(a, X_ADD | X_W, RAX, RBP, s->extent + EXTENT(host));
+	memcpy(s->regs, j->regs, sizeof(s->regs));
+	for (unsigned r = 0; r < 16; r++)
+		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
+	s->vsnap = vreg_snapshot(j);
+	return s;
+}
+
+static void stub_done(struct jit *j, struct stub *s)
+{
+	s->back = as_here(&j->as);
+}
+
+static ir_mem_fn *slow_function(unsigned op)
+{
+	switch (op) {
+	case IR_load: return ir_mem_load;
+	case IR_store: return ir_mem_store;
+	case IR_loadv: return ir_mem_loadv;
+	case IR_storev: return ir_mem_storev;
+	case IR_loadp: return ir_mem_loadp;
+	case IR_storep: return ir_mem_storep;
+	case IR_loadpv: return ir_mem_loadpv;
+	case IR_storepv: return ir_mem_storepv;
+	case IR_ldx:
+	case IR_ldxp: return ir_mem_ldx;
+	case IR_stx:
+	case IR_stxp: return ir_mem_stx;
+	case IR_rmw: return ir_mem_rmw;
+	case IR_cas: return ir_mem_cas;
+	default: return ir_mem_casp;
+	}
+}
+
+/* The long way. What it found out is the extent from now on: the soft TLB's entry may be gone by the next time. */
+static bool do_access(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	if (!slow_function(op->op)(env, op, x, v))
+		return false;
+	if (env->ops->extent)
+		env->ops->extent(env, x[op->a] + op->imm, op->aux);
+	return true;
+}
+
+static void emit_stub(struct jit *j, const struct stub *s)
+{
+	const struct ir_insn *op = &j->blk->ops[s->op];
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+	struct as *a = &j->as;
+
+	as_land(a, s->from);
+	if (s->retry) { /* the soft TLB: if it has the page, it becomes the extent */
+		as_rm(a, X_SUB | X_W, RAX, RBP, s->extent + EXTENT(neg));
+		as_mov_ri(a, RCX, (uint32_t)s->extent);
+		leave_call(j, j->extent_thunk[s->write]);
+		as_link(a, as_jcc(a, CC_E), s->retry);
+	}
+	if (s->unaligned)
+		as_land(a, s->unaligned);
+	for (int r = 0; r < 16; r++) {
+		uint16_t n = s->regs[r];
+
+		if (!n || s->slots >> r & 1)
+			continue;
+		if (reg_is_operand(op, IR_CLASS_X, n) || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
+			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(n));
+	}
+	for (unsigned k = 0; k < info->n_arg; k++) {
+		uint16_t n = ir_arg(op, k);
+		uint64_t imm;
+
+		if (info->arg[k] == IR_CLASS_X && n && opnd_const(j, n, &imm)) {
+			as_mov_ri(a, RAX, imm);
+			as_rm(a, X_MOV_ST | X_W, RAX, RBP, SLOT_X(n));
+		}
+	}
+	vreg_leave(j, s->vsnap, op);
+	leave_set_pc(j, op_pc(j, op));
+	if (j->unit->counts)
+		call_count_trap(j, op);
+	call_op(j, op, do_access, j->op_thunk);
+	if (j->unit->counts)
+		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
+	vreg_come_back(j, s->vsnap, op);
+	for (int r = 0; r < 16; r++) {
+		if (s->regs[r] && CALLER_SAVED >> r & 1 && j->x[s->regs[r]].last > s->op)
+			as_rm(a, X_MOV | X_W, r, RBP, SLOT_X(s->regs[r]));
+	}
+	if (info->n_res && info->res[0] == IR_CLASS_V) {
+		v2m(j, V_MOVAPS, s->dst[0], RBP, SLOT_V(op->dst));
+		if (s->dst[1] != NO_REG)
+			v2m(j, V_MOVAPS, s->dst[1], RBP, SLOT_V(op->c));
+	} else {
+		if (s->dst[0] != NO_REG)
+			as_rm(a, X_MOV | X_W, s->dst[0], RBP, SLOT_X(op->dst));
+		if (s->dst[1] != NO_REG)
+			as_rm(a, X_MOV | X_W, s->dst[1], RBP, SLOT_X(op->c));
+	}
+	as_link(a, as_jmp(a), s->back);
+}
+
+static void load_elem(struct jit *j, int d, int32_t disp, uint32_t m)
+{
+	static const uint32_t zero[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | X_W};
+	static const uint32_t sign[] = {X_MOVSX8, X_MOVSX16, X_MOV, X_MOV | X_W};
+	unsigned size = IR_MEM_SIZE(m);
+	unsigned op = !(m & IR_MEM_SSE)		   ? zero[size]
+		      : m & IR_MEM_SF && size == 2 ? X_MOVSXD
+		      : m & IR_MEM_SF		   ? sign[size] | X_W
+						   : sign[size];
+
+	as_rm(&j->as, op, d, RAX, disp);
+}
+
+static void store_elem(struct jit *j, int s, int32_t disp, unsigned size)
+{
+	static const uint32_t op[] = {X_MOV_ST8, X_MOV_ST | X_66, X_MOV_ST, X_MOV_ST | X_W};
+
+	as_rm(&j->as, op[size], s, RAX, disp);
+}
+
+/* A value to be stored: in a register, unless a constant goes into the instruction. */
+static struct opnd store_opnd(struct jit *j, uint16_t n, unsigned size)
+{
+	uint64_t imm;
+
+	if (opnd_const(j, n, &imm) && (size < 3 || is_s32((int64_t)imm)))
+		return (struct opnd){.kind = IMM, .v = (int32_t)(uint32_t)imm};
+	return (struct opnd){.kind = REG, .reg = reg_use(j, n)};
+}
+
+static void store_value(struct jit *j, struct opnd o, int32_t disp, unsigned size)
+{
+	if (o.kind == IMM)
+		as_mov_mi(&j->as, size, RAX, disp, o.v);
+	else
+		store_elem(j, o.reg, disp, size);
+}
+
+/*
+ * The register of a load's result. One of the pool is made free before the way around the access parts, which has to find
+ * the same in all registers; a pinned one may be the address until then.
+ */
+static int def_before(struct jit *j, uint16_t n)
+{
+	int d;
+
+	reg_use(j, cur(j)->a);
+	if (reg_is_wanted(j, n))
+		return NO_REG;
+	d = reg_def(j, n);
+	j->regs[d] = 0; /* not a value yet, for the stub */
+	return d;
+}
+
+static int def_behind(struct jit *j, uint16_t n, int d)
+{
+	if (d == NO_REG)
+		return reg_def_late(j, n);
+	j->regs[d] = n;
+	return d;
+}
+
+void mem_access(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	uint32_t m = op->aux;
+	unsigned size = IR_MEM_SIZE(m), bytes = 1u << size;
+	bool aligned = m & (IR_MEM_ACQREL | IR_MEM_ALIGNED);
+	bool pair = op->op == IR_loadp || op->op == IR_storep || op->op == IR_loadpv || op->op == IR_storepv;
+	struct stub *s;
+	struct opnd b, c;
+	int d, d2;
+
+	if ((pair && aligned) ||
+	    (size > 3 && (op->op == IR_load || op->op == IR_store || op->op == IR_loadp || op->op == IR_storep)) ||
+	    (m & IR_MEM_SSE && (op->op == IR_loadv || op->op == IR_loadpv))) {
+		call_by(j, slow_function(op->op));
+		return;
+	}
+	switch (op->op) {
+	case IR_load:
+		d = def_before(j, op->dst);
+		s = host_address(j, false, aligned, bytes);
+		d = def_behind(j, op->dst, d);
+		s->dst[0] = (int8_t)d;
+		load_elem(j, d, 0, m);
+		break;
+	case IR_loadp:
+		d = def_before(j, op->dst);
+		d2 = def_before(j, op->c);
+		s = host_address(j, false, false, 2 * bytes);
+		d = def_behind(j, op->dst, d);
+		d2 = def_behind(j, op->c, d2);
+		s->dst[0] = (int8_t)d;
+		s->dst[1] = (int8_t)d2;
+		load_elem(j, d, 0, m);
+		load_elem(j, d2, (int32_t)bytes, m);
+		break;
+	case IR_store:
+		reg_use(j, op->a);
+		b = store_opnd(j, op->b, size);
+		s = host_address(j, true, aligned, bytes);
+		store_value(j, b, 0, size);
+		stub_done(j, s);
+		if (m & IR_MEM_SEQCST)
+			mem_full_fence(j); /* after the stub's store too, where it is one too many */
+		return;
+	case IR_storep:
+		reg_use(j, op->a);
+		b = store_opnd(j, op->b, size);
+		c = store_opnd(j, op->c, size);
+		s = host_address(j, true, false, 2 * bytes);
+		store_value(j, b, 0, size);
+		store_value(j, c, (int32_t)bytes, size);
+		break;
+	case IR_loadv:
+		reg_use(j, op->a);
+		d = vreg_def(j, op->dst, size < 3 ? 2 : size);
+		j->vregs[d] = 0;
+		s = host_address(j, false, aligned, bytes);
+		j->vregs[d] = op->dst;
+		s->dst[0] = (int8_t)d;
+		vec_load(j, d, 0, size);
+		break;
+	case IR_loadpv:
+		reg_use(j, op->a);
+		d = vreg_def(j, op->dst, size < 3 ? 2 : size);
+		d2 = vreg_def(j, op->c, size < 3 ? 2 : size);
+		j->vregs[d] = j->vregs[d2] = 0;
+		s = host_address(j, false, false, 2 * bytes);
+		j->vregs[d] = op->dst;
+		j->vregs[d2] = op->c;
+		s->dst[0] = (int8_t)d;
+		s->dst[1] = (int8_t)d2;
+		vec_load(j, d, 0, size);
+		vec_load(j, d2, (int32_t)bytes, size);
+		break;
+	case IR_storev:
+		d = vreg_use(j, op->b);
+		s = host_address(j, true, aligned, bytes);
+		vec_store(j, d, 0, size);
+		break;
+	default: /* storepv */
+		d = vreg_use(j, op->b);
+		d2 = vreg_use(j, op->c);
+		s = host_address(j, true, false, 2 * bytes);
+		vec_store(j, d, 0, size);
+		vec_store(j, d2, (int32_t)bytes, size);
+		break;
+	}
+	stub_done(j, s);
+}
+
+/* ---- atomics: the host's are sequentially consistent, and so are enough for all orders */
+
+/* op [base], reg of 1 << size bytes; op is the form for words */
+static void atomic_op(struct jit *j, unsigned op, unsigned size, int reg, int base, bool lock)
+{
+	static const unsigned width[] = {X_BYTE, X_66, 0, X_W};
+
+	if (lock)
+		as_8(&j->as, 0xf0);
+	as_rm(&j->as, (size ? op : op - 1) | width[size], reg, base, 0);
+}
+
+/* d = the low 1 << size bytes of s */
+static void zero_extend(struct jit *j, unsigned size, int d, int s)
+{
+	static const unsigned op[] = {X_MOVZX8 | X_BYTE, X_MOVZX16, X_MOV};
+
+	if (size == 3)
+		as_mov_rr(&j->as, d, s);
+	else
+		as_rr(&j->as, op[size], d, s);
+}
+
+void mem_rmw(struct jit *j)
+{
+	static const uint8_t alu_of[] = {[IR_RMW_CLR] = ALU_AND, [IR_RMW_EOR] = ALU_XOR, [IR_RMW_SET] = ALU_OR};
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	struct stub *s;
+	uint32_t again;
+	int b, d;
+
+	if ((op->x >= IR_RMW_SMAX && op->x <= IR_RMW_UMIN) || size > 3) {
+		call_by(j, ir_mem_rmw);
+		return;
+	}
+	b = reg_use(j, op->b);
+	d = def_before(j, op->dst);
+	s = host_address(j, true, true, 1u << size);
+	switch (op->x) {
+	case IR_RMW_ADD:
+	case IR_RMW_SWP:
+		as_mov_rr(a, RDX, b);
+		atomic_op(j, op->x == IR_RMW_ADD ? 0xc1u | X_0F : 0x87u, size, RDX, RAX, op->x == IR_RMW_ADD);
+		break;
+	default:
+		as_mov_rr(a, RCX, RAX);
+		as_rm(a, size == 3 ? X_MOV | X_W : size == 2 ? X_MOV : size == 1 ? X_MOVZX16 : X_MOVZX8, RAX, RCX, 0);
+		again = as_here(a);
+		as_mov_rr(a, RDX, b);
+		if (op->x == IR_RMW_CLR)
+			as_f7(a, true, 2, RDX);
+		as_rr(a, (8u * alu_of[op->x] + 3) | X_W, RDX, RAX);
+		atomic_op(j, 0xb1u | X_0F, size, RDX, RCX, true);
+		as_link(a, as_jcc(a, CC_NE), again);
+		as_mov_rr(a, RDX, RAX);
+		break;
+	}
+	d = def_behind(j, op->dst, d);
+	s->dst[0] = (int8_t)d;
+	zero_extend(j, size, d, RDX);
+	stub_done(j, s);
+}
+
+void mem_cas(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	struct stub *s;
+	int b, c, d;
+
+	if (size > 3) {
+		call_by(j, ir_mem_cas);
+		return;
+	}
+	b = reg_use(j, op->b);
+	c = reg_use(j, op->c);
+	d = def_before(j, op->dst);
+	s = host_address(j, true, true, 1u << size);
+	as_mov_rr(a, RCX, RAX);
+	zero_extend(j, size, RAX, b);
+	atomic_op(j, 0xb1u | X_0F, size, c, RCX, true);
+	d = def_behind(j, op->dst, d);
+	s->dst[0] = (int8_t)d;
+	zero_extend(j, size, d, RAX);
+	stub_done(j, s);
+}
+
+#define EXCL(field) (ENV(excl) + (int32_t)offsetof(struct ir_excl, field))
+
+static int32_t excl_mark(unsigned size)
+{
+	return (int32_t)(size | 1u << 16);
+}
+
+void mem_ldx(struct jit *j)
+{
+	_Static_assert(offsetof(struct ir_excl, pair) == offsetof(struct ir_excl, log2size) + 1 &&
+			       offsetof(struct ir_excl, valid) == offsetof(struct ir_excl, log2size) + 2,
+		       "one word with excl_mark()");
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	struct stub *s;
+	int d;
+
+	if (op->op != IR_ldx || size > 3) {
+		call_by(j, ir_mem_ldx);
+		return;
+	}
+	d = def_before(j, op->dst);
+	s = host_address(j, false, true, 1u << size);
+	as_rm(a, X_MOV_ST | X_W, reg_use(j, op->a), RBP, EXCL(va));
+	d = def_behind(j, op->dst, d);
+	s->dst[0] = (int8_t)d;
+	load_elem(j, d, 0, IR_MEM(size, 0, 0, 0));
+	as_rm(a, X_MOV_ST | X_W, d, RBP, EXCL(val));
+	as_mov_mi(a, 3, RBP, EXCL(val) + 8, 0);
+	as_mov_mi(a, 2, RBP, EXCL(log2size), excl_mark(size));
+	as_mov_mi(a, 2, RBP, ENV(step_ex), 1);
+	stub_done(j, s);
+}
+
+/* The monitor decides first, as in ir_mem_stx(). */
+void mem_stx(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	unsigned size = IR_MEM_SIZE(op->aux);
+	struct as *a = &j->as;
+	uint32_t other_va, other_mark, done;
+	struct stub *s;
+	int b, d;
+
+	if (op->op != IR_stx || size > 3) {
+		call_by(j, ir_mem_stx);
+		return;
+	}
+	reg_use(j, op->a);
+	b = reg_use(j, op->b);
+	d = reg_def(j, op->dst);
+	j->regs[d] = 0;
+	as_rm(a, X_CMP | X_W, reg_use(j, op->a), RBP, EXCL(va));
+	other_va = as_jcc(a, CC_NE);
+	as_alu_mi(a, false, ALU_CMP, RBP, EXCL(log2size), excl_mark(size));
+	other_mark = as_jcc(a, CC_NE);
+	s = host_address(j, true, true, 1u << size);
+	as_mov_rr(a, RCX, RAX);
+	as_rm(a, X_MOV | X_W, RAX, RBP, EXCL(val));
+	atomic_op(j, 0xb1u | X_0F, size, b, RCX, true);
+	as_rr(a, X_SET(CC_NE), 0, RAX);
+	as_rr(a, X_MOVZX8 | X_BYTE, d, RAX);
+	done = as_jmp(a);
+	as_land(a, other_va);
+	as_land(a, other_mark);
+	as_mov_ri(a, d, 1);
+	as_land(a, done);
+	as_mov_mi(a, 0, RBP, EXCL(valid), 0);
+	j->regs[d] = op->dst;
+	s->dst[0] = (int8_t)d;
+	stub_done(j, s);
+}
+
+void mem_stubs(struct jit *j)
+{
+	for (unsigned i = 0; i < j->n_stubs; i++)
+		emit_stub(j, &j->stubs[i]);
+}
