@@ -342,7 +342,7 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m)
 	page &= ~e->more;
 	x->neg = -page;
 	x->len = e->more + (1u << IR_PAGE_SHIFT) - 31;
-	x->host = page + e->delta;
+	x->delta = e->delta;
 }
 
 /* Also computes the key of the blocks to run: all that a translation depends on but the code itself. */

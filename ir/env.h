@@ -27,12 +27,12 @@ struct ir_tlbe {
 
 /*
  * Where translated code looks first: the extent that accesses with one base register were in the last time, of one kind and
- * for one EL. An access of up to 32 bytes at va may go to host + (va + neg) if va + neg < len. len is 0: nowhere.
+ * for one EL. An access of up to 32 bytes at va may go to va + delta if va + neg < len. len is 0: nowhere.
  */
 struct ir_extent {
 	uint64_t neg; /* minus the first VA */
 	uint64_t len; /* bytes - 31 */
-	uint64_t host;
+	uint64_t delta;
 };
 enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
 

@@ -144,18 +144,24 @@ static inline void as_rx4(struct as *a, unsigned op, int reg, int base, int inde
 	as_32(a, (uint32_t)disp);
 }
 
+/* The bytes behind an opcode for reg and [base + index + disp]. */
+static inline void as_index(struct as *a, int reg, int base, int index, int32_t disp)
+{
+	unsigned mod = disp == 0 && (base & 7) != RBP ? 0 : is_s8(disp) ? 1 : 2;
+
+	as_8(a, mod << 6 | 4 | (unsigned)(reg & 7) << 3);
+	as_8(a, (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
+	if (mod == 1)
+		as_8(a, (uint8_t)disp);
+	else if (mod == 2)
+		as_32(a, (uint32_t)disp);
+}
+
 /* reg, [base + index + disp] */
 static inline void as_rx1(struct as *a, unsigned op, int reg, int base, int index, int32_t disp)
 {
-	bool small = is_s8(disp);
-
 	as_opcode(a, op, reg, index, base);
-	as_8(a, (small ? 0x44u : 0x84u) | (unsigned)(reg & 7) << 3);
-	as_8(a, (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
-	if (small)
-		as_8(a, (uint8_t)disp);
-	else
-		as_32(a, (uint32_t)disp);
+	as_index(a, reg, base, index, disp);
 }
 
 /* reg = a + b, leaving EFLAGS alone */
@@ -206,24 +212,32 @@ static inline void as_mov_ri(struct as *a, int d, uint64_t v)
 	}
 }
 
+static inline void as_imm(struct as *a, unsigned log2size, int32_t imm)
+{
+	if (log2size >= 2) {
+		as_32(a, (uint32_t)imm);
+		return;
+	}
+	as_8(a, (uint8_t)imm);
+	if (log2size)
+		as_8(a, (uint8_t)(imm >> 8));
+}
+
+static inline unsigned as_mov_imm(unsigned log2size)
+{
+	return log2size == 0 ? 0xc6u : log2size == 1 ? 0xc7u | X_66 : 0xc7u | X_WIDTH(log2size == 3);
+}
+
 /* 1 << log2size bytes at [base + disp] become imm, whose extension it is for 8 bytes. */
 static inline void as_mov_mi(struct as *a, unsigned log2size, int base, int32_t disp, int32_t imm)
 {
-	switch (log2size) {
-	case 0:
-		as_rm(a, 0xc6u, 0, base, disp);
-		as_8(a, (uint8_t)imm);
-		break;
-	case 1:
-		as_rm(a, 0xc7u | X_66, 0, base, disp);
-		as_8(a, (uint8_t)imm);
-		as_8(a, (uint8_t)(imm >> 8));
-		break;
-	default:
-		as_rm(a, 0xc7u | X_WIDTH(log2size == 3), 0, base, disp);
-		as_32(a, (uint32_t)imm);
-		break;
-	}
+	as_rm(a, as_mov_imm(log2size), 0, base, disp);
+	as_imm(a, log2size, imm);
+}
+static inline void as_mov_xi(struct as *a, unsigned log2size, int base, int index, int32_t disp, int32_t imm)
+{
+	as_rx1(a, as_mov_imm(log2size), 0, base, index, disp);
+	as_imm(a, log2size, imm);
 }
 
 static inline void as_shift_ri(struct as *a, bool w, unsigned sh, int reg, unsigned n)

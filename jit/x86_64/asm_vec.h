@@ -142,6 +142,30 @@ static inline void asv_mod_rm(struct as *a, unsigned op, int reg, int base, int3
 		as_32(a, (uint32_t)disp);
 }
 
+/* The prefixes for reg and [rax + index + disp], and what follows them. Not for EVEX. */
+static inline void asv_rax_index(struct as *a, unsigned op, bool vex, int reg, int index, int32_t disp)
+{
+	unsigned r = (unsigned)reg >> 3 & 1, x = (unsigned)index >> 3 & 1;
+
+	if (vex) {
+		as_8(a, 0xc4);
+		as_8(a, (r ^ 1) << 7 | (x ^ 1) << 6 | 1u << 5 | V_MAP(op));
+		as_8(a, (op & V_W ? 0x80u : 0) | 15u << 3 | V_PP(op));
+		as_8(a, op & 0xff);
+	} else {
+		static const uint8_t pp[] = {0, 0x66, 0xf3, 0xf2};
+
+		if (V_PP(op))
+			as_8(a, pp[V_PP(op)]);
+		as_8(a, 0x40u | (op & V_W ? 8u : 0) | r << 2 | x << 1);
+		as_8(a, 0x0f);
+		if (V_MAP(op) > 1)
+			as_8(a, V_MAP(op) == 2 ? 0x38 : 0x3a);
+		as_8(a, op & 0xff);
+	}
+	as_index(a, reg, RAX, index, disp);
+}
+
 /* [rip + what reaches offset at], with more bytes of the instruction to come */
 static inline void asv_mod_rip(struct as *a, int reg, uint32_t at, unsigned more)
 {

@@ -43,6 +43,9 @@ void call_by(struct jit *j, ir_mem_fn *fn)
 		reg_slot(j, ir_casp_new0(op));
 		reg_slot(j, ir_casp_new1(op));
 	}
+	flags_clean(j);
+	flags_save(j);
+	reg_clean(j);
 	if (sys) { /* may change which SP is current, and NZCV */
 		reg_lose_home(j, 31);
 		reg_lose_home(j, HOME_NZCV);

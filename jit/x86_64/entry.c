@@ -143,8 +143,7 @@ static uint32_t extent_thunk(struct jit *j, bool write)
 	as_alu_ri(a, true, ALU_ADD, RSI, REST);
 	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, len));
 	as_rm(a, X_MOV | X_W, RSI, RDX, (int32_t)offsetof(struct ir_tlbe, delta));
-	as_rr(a, X_ADD | X_W, RSI, RAX);
-	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, host));
+	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, delta));
 	as_f7(a, true, 3, RAX); /* neg */
 	as_rx1(a, X_MOV_ST | X_W, RAX, RBP, RCX, (int32_t)offsetof(struct ir_extent, neg));
 	as_opcode(a, 0x58u + RSI, 0, 0, RSI);	      /* pop */

@@ -54,12 +54,49 @@ void flags_save(struct jit *j)
 {
 	struct val *v = &j->x[j->ef];
 
-	if (j->ef && v->last >= j->i && !v->slot && v->home != HOME_NZCV) {
+	if (j->ef && v->last >= j->i && !v->slot && v->home != HOME_NZCV && !v->plain) {
 		raw_from_eflags(j);
 		as_rm(&j->as, X_MOV_ST, RAX, RBP, SLOT_X(j->ef));
 		v->slot = true;
 	}
 	j->ef = 0;
+}
+
+bool flags_survive(unsigned op)
+{
+	switch (op) {
+	case IR_nop:
+	case IR_const:
+	case IR_getx:
+	case IR_getf:
+	case IR_getv:
+	case IR_putx:
+	case IR_putf:
+	case IR_putv:
+	case IR_add64:
+	case IR_add32:
+	case IR_sub64:
+	case IR_sub32:
+	case IR_select:
+	case IR_brcond:
+	case IR_fl_add64:
+	case IR_fl_add32:
+	case IR_fl_sub64:
+	case IR_fl_sub32:
+	case IR_fl_adc64:
+	case IR_fl_adc32:
+	case IR_fl_logic64:
+	case IR_fl_logic32:
+	case IR_fl_const:
+	case IR_fl_select:
+	case IR_cond:
+	case IR_eqz64:
+	case IR_eqz32:
+	case IR_nez64:
+	case IR_nez32:
+	case IR_tstbit: return true;
+	default: return false;
+	}
 }
 
 /* The operands of an op that makes flags, where they are. */
@@ -136,26 +173,54 @@ bool flags_follow(struct jit *j, unsigned flags_op)
 	return true;
 }
 
+static void make_again(struct jit *j, uint16_t n)
+{
+	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
+	struct flags_opnds o = flags_opnds(j, op);
+
+	compute_flags(j, op, &o);
+}
+
+/* It is somewhere in its raw form. */
+static bool is_raw(const struct jit *j, uint16_t n)
+{
+	return j->x[n].slot || j->x[n].home == HOME_NZCV;
+}
+
 /* EFLAGS hold n. Clobbers rax. */
 static void need_flags(struct jit *j, uint16_t n)
 {
 	if (j->ef == n)
 		return;
 	flags_save(j);
-	as_rm(&j->as, X_MOV, RAX, RBP, raw_loc(j, n));
-	raw_to_eflags(j);
+	if (is_raw(j, n)) {
+		as_rm(&j->as, X_MOV, RAX, RBP, raw_loc(j, n));
+		raw_to_eflags(j);
+	} else {
+		make_again(j, n);
+	}
 	j->ef = n;
 }
 
-/* Raw form of n to a scratch register; its upper half means nothing. Clobbers rax, leaves EFLAGS. */
-static void need_raw(struct jit *j, uint16_t n, int scratch)
+/* rax = raw form of n; its upper half means nothing. */
+static void raw_to_rax(struct jit *j, uint16_t n)
 {
-	if (j->ef == n && !j->x[n].slot && j->x[n].home != HOME_NZCV) {
-		raw_from_eflags(j);
-		as_mov_rr(&j->as, scratch, RAX);
+	if (is_raw(j, n)) {
+		as_rm(&j->as, X_MOV, RAX, RBP, raw_loc(j, n));
 	} else {
-		as_rm(&j->as, X_MOV, scratch, RBP, raw_loc(j, n));
+		need_flags(j, n);
+		raw_from_eflags(j);
 	}
+}
+
+/* The raw form of n is in memory. Clobbers rax. */
+static void need_raw(struct jit *j, uint16_t n)
+{
+	if (is_raw(j, n))
+		return;
+	raw_to_rax(j, n);
+	as_rm(&j->as, X_MOV_ST, RAX, RBP, SLOT_X(n));
+	j->x[n].slot = true;
 }
 
 /* EFLAGS such that the result holds if condition cond holds for flags n. Clobbers rax. */
@@ -244,8 +309,10 @@ void flags_select(struct jit *j)
 		as_rm(a, X_MOV_ST, RAX, RBP, SLOT_X(op->b));
 		j->x[op->b].slot = true;
 	}
-	need_raw(j, op->c, RCX);
-	need_raw(j, op->b, RDX);
+	need_raw(j, op->c);
+	need_raw(j, op->b);
+	as_rm(a, X_MOV, RCX, RBP, raw_loc(j, op->c));
+	as_rm(a, X_MOV, RDX, RBP, raw_loc(j, op->b));
 	as_rm(a, X_MOV_ST, RCX, RBP, SLOT_X(op->dst));
 	as_rm(a, X_MOV_ST, RDX, RBP, SLOT_X(op->b));
 	cc = flags_test(j, op->a);
@@ -256,6 +323,14 @@ void flags_select(struct jit *j)
 	j->x[op->dst].slot = true;
 }
 
+static void put(struct jit *j, uint16_t n)
+{
+	raw_to_rax(j, n);
+	as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	reg_is_home(j, n, HOME_NZCV);
+	j->owed = 0;
+}
+
 void flags_put(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
@@ -263,14 +338,91 @@ void flags_put(struct jit *j)
 	if (j->home[HOME_NZCV] == op->a)
 		return;
 	reg_lose_home(j, HOME_NZCV);
-	if (j->ef == op->a) {
-		raw_from_eflags(j);
-		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
-	} else {
-		as_rm(&j->as, X_MOV, RAX, RBP, SLOT_X(op->a));
-		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	if (j->until[j->i])
+		j->owed = op->a;
+	else
+		put(j, op->a);
+}
+
+void flags_clean(struct jit *j)
+{
+	if (j->owed && j->x[j->owed].last >= j->i)
+		put(j, j->owed);
+	j->owed = 0;
+}
+
+struct debt flags_debt(const struct jit *j)
+{
+	struct debt d = {.any = false};
+	const struct ir_insn *op;
+
+	for (int r = 0; r < 16; r++) {
+		const struct val *v = &j->x[j->regs[r]];
+
+		d.home[r] = j->regs[r] && v->dirty ? v->home : NO_HOME;
+		d.any |= d.home[r] != NO_HOME;
 	}
-	reg_is_home(j, op->a, HOME_NZCV);
+	if (!j->owed || j->x[j->owed].last < j->i)
+		return d;
+	d.any = true;
+	d.flags = j->owed;
+	d.in_ef = j->ef == j->owed;
+	d.slot = is_raw(j, j->owed);
+	op = &j->blk->ops[j->x[j->owed].def];
+	for (unsigned k = 0; !d.in_ef && !d.slot && k < ir_opinfo[op->op].n_arg; k++) {
+		const struct val *v = &j->x[ir_arg(op, k)];
+
+		d.opnd[k].reg = v->cst ? NO_REG : v->reg;
+		d.opnd[k].at = v->home != NO_HOME ? ENV_X(v->home) : SLOT_X(ir_arg(op, k));
+	}
+	return d;
+}
+
+/* What opnd_of() would say of an operand then; a constant that has to be in a register goes to scratch. */
+static struct opnd opnd_then(struct jit *j, const struct debt *d, const struct ir_insn *op, unsigned k, int scratch)
+{
+	uint64_t imm;
+
+	if (opnd_const(j, ir_arg(op, k), &imm)) {
+		if (scratch == NO_REG || (is_64(op->op) && !is_s32((int64_t)imm))) {
+			scratch = scratch == NO_REG ? RAX : scratch;
+			as_mov_ri(&j->as, scratch, imm);
+			return (struct opnd){.kind = REG, .reg = scratch};
+		}
+		return (struct opnd){.kind = IMM, .v = (int32_t)(uint32_t)imm};
+	}
+	if (d->opnd[k].reg != NO_REG)
+		return (struct opnd){.kind = REG, .reg = d->opnd[k].reg};
+	return (struct opnd){.kind = MEM, .v = d->opnd[k].at};
+}
+
+void flags_pay(struct jit *j, const struct debt *d)
+{
+	const struct ir_insn *op = &j->blk->ops[j->x[d->flags].def];
+	struct flags_opnds o = {.a = RAX};
+	struct opnd first;
+
+	if (d->slot) {
+		as_rm(&j->as, X_MOV, RAX, RBP, SLOT_X(d->flags));
+	} else if (d->flags) {
+		if (!d->in_ef) {
+			if (ir_opinfo[op->op].n_arg > 1)
+				o.b = opnd_then(j, d, op, 1, RCX);
+			first = opnd_then(j, d, op, 0, NO_REG);
+			if (first.kind == MEM)
+				as_rm(&j->as, X_MOV | X_W, RAX, RBP, first.v);
+			else
+				o.a = first.reg;
+			compute_flags(j, op, &o);
+		}
+		raw_from_eflags(j);
+	}
+	if (d->flags)
+		as_rm(&j->as, X_MOV_ST, RAX, RBP, ENV(nzcv));
+	for (int r = 0; r < 16; r++) {
+		if (d->home[r] != NO_HOME)
+			as_rm(&j->as, X_MOV_ST | X_W, r, RBP, ENV_X(d->home[r]));
+	}
 }
 
 void flags_pack(struct jit *j)
@@ -301,7 +453,8 @@ void flags_unpack(struct jit *j)
 	const struct ir_insn *op = cur(j);
 	struct as *a = &j->as;
 
-	as_rm(a, X_MOV, RAX, RBP, raw_loc(j, op->a));
+	raw_to_rax(j, op->a);
+	flags_save(j);
 	as_alu_ri(a, false, ALU_XOR, RAX, 0x100);
 	as_alu_ri(a, false, ALU_AND, RAX, GOT);
 	as_rr(a, 0x69u, RAX, RAX);

@@ -6,10 +6,12 @@
  * Host registers: rbp = env + 128, so that the guest's general registers have short displacements; rax, rcx and rdx are
  * scratch within an op; rsp is aligned to 16. Some guest registers are pinned: they live in a host register of their own,
  * in all units, and their place in env is good only while C code runs. The other host registers, the pool, hold values
- * within a unit. The other guest registers live in env, and are complete there at every op that may leave the unit: a put
- * stores at once. A value's slot is its place in env->t or env->tv.
+ * within a unit. The other guest registers live in env. A put stores at once, unless a later one to the same register makes
+ * that needless for who goes on in the unit: then the value is dirty, and what may leave between the two stores it on its
+ * way out, behind the unit's code. A value's slot is its place in env->t or env->tv.
  *
- * Flags are EFLAGS as a compare sets them, CF being the inverse of C; saved, they have the form of ir_raw_of().
+ * Flags are EFLAGS as a compare sets them, CF being the inverse of C; saved, they have the form of ir_raw_of(). Flags of a
+ * plain operation need not be saved: their operands live as long as they do, and they are made again. They too may be dirty.
  */
 #ifndef PAWL_JIT_X86_64_GEN_H
 #define PAWL_JIT_X86_64_GEN_H
@@ -42,7 +44,9 @@ struct val {
 	uint16_t uses, tests; /* all uses; those as a condition */
 	int16_t reg;	      /* NO_REG */
 	uint8_t home;	      /* guest register that holds it now, NO_HOME */
+	bool dirty;	      /* in reg, and not yet stored to its home */
 	bool slot;	      /* its slot holds it */
+	bool plain;	      /* flags that can be made again from their operands */
 	bool cst;	      /* it is imm of its definition */
 	bool lazy;	      /* made where it is used: conditions for branches, flags that one fl_select takes */
 	int16_t want;	      /* pinned guest register that it is about to be put to, or -1 */
@@ -59,6 +63,24 @@ struct vval { /* a vector value; vregalloc.c */
 	uint8_t clean; /* all of its bits above 1 << clean bytes are 0 */
 };
 
+/* What has to be stored on a way out: guest registers by the host register that holds them, and flags. */
+struct debt {
+	uint8_t home[16]; /* NO_HOME */
+	bool any;
+	uint16_t flags;	  /* value, 0: none */
+	bool in_ef, slot; /* EFLAGS hold it; its slot does */
+	struct {
+		int16_t reg; /* NO_REG: at rbp + at, or a constant */
+		int32_t at;
+	} opnd[2];
+};
+
+/* The host memory of an access: [rax + index + disp]; NO_REG: [rax + disp] */
+struct place {
+	int index;
+	int32_t disp;
+};
+
 /* The way around the soft TLB, behind the block. */
 struct stub {
 	uint32_t from, back;	   /* labels */
@@ -70,6 +92,7 @@ struct stub {
 	uint16_t slots;	   /* registers whose value is also in its slot */
 	int8_t dst[2];	   /* registers that the results go to, of the class that they are */
 	uint16_t vsnap;	   /* number of its struct vsnap, 0: no xmm register holds a value */
+	struct debt debt;
 };
 
 struct vsnap { /* xmm registers where a stub leaves the unit's code */
@@ -90,6 +113,7 @@ struct exit { /* a conditional branch that is taken, to go on with behind the un
 	uint32_t from;
 	uint16_t op;
 	uint32_t site; /* the jump itself is this site's, 0: not */
+	struct debt debt;
 };
 
 /* An exit to a known pc, as code. Offsets into code memory. */
@@ -127,6 +151,7 @@ struct jit {
 	unsigned i;	     /* op */
 	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
 	uint16_t flags_done; /* flags value that the op before has made on its way */
+	uint16_t owed;	     /* flags value that is dirty, 0: none */
 	bool fp_native;	     /* FPCR allows host floating point */
 	bool uses_fp;	     /* an op is host floating point */
 	struct val x[IR_MAX_VALUES];
@@ -134,6 +159,9 @@ struct jit {
 	uint16_t regs[16]; /* value in a register, 0: free */
 	uint32_t pinned;   /* registers of the op at hand */
 	uint16_t home[33]; /* value that a guest register holds as far as known, 0 */
+	uint16_t until
+		[IR_MAX_OPS]; /* of a put that another follows: the last op between that may look or leave; else 0 */
+	uint16_t observer[IR_MAX_OPS]; /* the last such op before an op; of puts with one behind them */
 	uint16_t homev[32];
 	uint16_t vregs[14];	 /* value in an xmm register, 0: free */
 	uint32_t vpinned, vheld; /* masks: of the op at hand; that may hold values */
@@ -159,6 +187,9 @@ void reg_is_home(struct jit *j, uint16_t n, unsigned reg); /* guest register reg
 void reg_lose_home(struct jit *j, unsigned reg);	   /* guest register reg is about to change */
 void reg_before_call(struct jit *j);			   /* caller-saved registers are about to be lost */
 void reg_end_op(struct jit *j);				   /* values whose last use this was */
+void reg_is_dirty(struct jit *j, uint16_t n,
+		  unsigned reg); /* reg_is_home(), but env does not have it; n is in a register */
+void reg_clean(struct jit *j);	 /* stores what is dirty */
 static inline bool reg_is_operand(const struct ir_insn *op, unsigned cls, uint16_t n)
 {
 	const struct ir_opinfo *info = &ir_opinfo[op->op];
@@ -182,7 +213,9 @@ bool select_block(struct jit *j);
 
 /* ---- flags.c */
 
-void flags_save(struct jit *j); /* EFLAGS are about to be lost. Clobbers rax */
+bool flags_survive(unsigned op); /* EFLAGS are left alone by it, or it sees to them itself */
+void flags_save(struct jit *j);	 /* EFLAGS are about to be lost. Clobbers rax */
+void flags_clean(struct jit *j); /* env has NZCV. Clobbers rax, and may EFLAGS, if it was dirty */
 
 /* ---- crc.c */
 
@@ -197,8 +230,8 @@ void vec_put(struct jit *j);
 void vec_from_x(struct jit *j);
 void vec_to_x(struct jit *j);
 void vec_ins_x(struct jit *j);
-void vec_load(struct jit *j, int d, int32_t disp, unsigned size); /* from [rax + disp]; may change rdx */
-void vec_store(struct jit *j, int s, int32_t disp, unsigned size);
+void vec_load(struct jit *j, int d, struct place at, unsigned size); /* may change rdx */
+void vec_store(struct jit *j, int s, struct place at, unsigned size);
 void vec_stubs(struct jit *j); /* behind the block */
 
 /* ---- vec_fp.c */

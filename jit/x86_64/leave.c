@@ -135,23 +135,25 @@ void leave_to_rax(struct jit *j, const struct ir_insn *op)
 	as_rm(a, 0xffu, 4, RDX, JUMP(code));
 }
 
+/* Taken, it goes on behind the unit, where it pays what is owed; a loop of one unit goes straight to its start. */
 void leave_if(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
 	struct as *a = &j->as;
 	enum x86_cc cc = flags_test(j, op->a);
+	struct debt debt = flags_debt(j);
 	struct exit *e;
 	uint32_t skip;
 
-	if (j->unit->chain && is_backward(j, op)) {
+	if (j->unit->chain && op->imm == j->blk->pc && !debt.any) {
 		skip = as_jcc(a, cc ^ 1);
 		leave_to(j, op);
 		as_land(a, skip);
 		return;
 	}
 	e = &j->exits[j->n_exits++];
-	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i};
-	if (j->unit->chain && same_page(j, op->imm) && !j->unit->counts) {
+	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i, .debt = debt};
+	if (j->unit->chain && same_page(j, op->imm) && !is_backward(j, op) && !j->unit->counts && !debt.any) {
 		e->site = new_site(j, op->imm);
 		j->sites[e->site].jump = e->from;
 	}
@@ -176,6 +178,7 @@ void leave_exits(struct jit *j)
 		const struct exit *e = &j->exits[i];
 
 		as_land(&j->as, e->from);
+		flags_pay(j, &e->debt);
 		if (e->site)
 			site_stub(j, e->site);
 		else

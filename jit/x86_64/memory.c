@@ -16,49 +16,59 @@ void mem_full_fence(struct jit *j)
 
 #define EXTENT(field) ((int32_t)offsetof(struct ir_extent, field))
 
-/* rax = [rax + base + disp], or base + disp alone */
-static void add_address(struct jit *j, uint16_t n, uint64_t disp)
-{
-	struct as *a = &j->as;
-	int base = reg_use(j, n);
-
-	if (is_s32((int64_t)disp)) {
-		as_rx1(a, X_LEA | X_W, RAX, base, RAX, (int32_t)disp);
-		return;
-	}
-	as_rr(a, X_ADD | X_W, RAX, base);
-	as_mov_ri(a, RCX, disp);
-	as_rr(a, X_ADD | X_W, RAX, RCX);
-}
-
-/* rax = host address of the access, or on to a stub. */
-static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes)
+/*
+ * The access at the op's address: where it is in host memory, or on to a stub. rcx is the distance from the extent's start,
+ * and nothing that the access waits for depends on it.
+ */
+static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes, struct place *at)
 {
 	const struct ir_insn *op = cur(j);
 	bool unpriv = op->aux & IR_MEM_UNPRIV;
 	unsigned set = j->unit->el1 && !unpriv, number = IR_MEM_BASE(op->aux) % IR_EXTENT_BASES;
 	struct stub *s = &j->stubs[j->n_stubs++];
 	struct as *a = &j->as;
+	int base = reg_use(j, op->a);
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write};
 	s->extent = ENV(extent) + (int32_t)(((set * 2 + write) * IR_EXTENT_BASES + number) * sizeof(struct ir_extent));
-	reg_use(j, op->a);
 	if (!unpriv)
 		s->retry = as_here(a);
-	as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(neg));
-	add_address(j, op->a, op->imm);
+	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
+	if (is_s32((int64_t)op->imm) && is_s32((int64_t)op->imm + 16)) {
+		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
+		as_rx1(a, X_LEA | X_W, RCX, base, RCX, (int32_t)op->imm);
+		*at = (struct place){.index = base, .disp = (int32_t)op->imm};
+	} else {
+		as_mov_ri(a, RAX, op->imm);
+		as_rr(a, X_ADD | X_W, RAX, base);
+		as_rr(a, X_ADD | X_W, RCX, RAX);
+		as_rm(a, X_ADD | X_W, RAX, RBP, s->extent + EXTENT(delta));
+		*at = (struct place){.index = NO_REG};
+	}
 	if (aligned && bytes > 1) { /* extents begin with pages */
-		as_8(a, 0xa8);	    /* test al, imm8 */
+		as_8(a, 0xf6);	    /* test cl, imm8 */
+		as_8(a, 0xc0u | RCX);
 		as_8(a, bytes - 1);
 		s->unaligned = as_jcc(a, CC_NE);
 	}
-	as_rm(a, X_CMP | X_W, RAX, RBP, s->extent + EXTENT(len));
+	as_rm(a, X_CMP | X_W, RCX, RBP, s->extent + EXTENT(len));
 	s->from = as_jcc(a, CC_AE);
-	as_rm(a, X_ADD | X_W, RAX, RBP, s->extent + EXTENT(host));
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned r = 0; r < 16; r++)
 		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
 	s->vsnap = vreg_snapshot(j);
+	s->debt = flags_debt(j);
+	return s;
+}
+
+/* The same, with the address in rax. */
+static struct stub *host_address_rax(struct jit *j, bool write, unsigned bytes)
+{
+	struct place at;
+	struct stub *s = host_address(j, write, true, bytes, &at);
+
+	if (at.index != NO_REG)
+		as_rx1(&j->as, X_LEA | X_W, RAX, RAX, at.index, at.disp);
 	return s;
 }
 
@@ -106,6 +116,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 
 	as_land(a, s->from);
 	if (s->retry) { /* the soft TLB: if it has the page, it becomes the extent */
+		as_mov_rr(a, RAX, RCX);
 		as_rm(a, X_SUB | X_W, RAX, RBP, s->extent + EXTENT(neg));
 		as_mov_ri(a, RCX, (uint32_t)s->extent);
 		leave_call(j, j->extent_thunk[s->write]);
@@ -130,6 +141,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 			as_rm(a, X_MOV_ST | X_W, RAX, RBP, SLOT_X(n));
 		}
 	}
+	flags_pay(j, &s->debt);
 	vreg_leave(j, s->vsnap, op);
 	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
@@ -155,7 +167,21 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	as_link(a, as_jmp(a), s->back);
 }
 
-static void load_elem(struct jit *j, int d, int32_t disp, uint32_t m)
+static struct place further(struct place at, unsigned bytes)
+{
+	at.disp += (int32_t)bytes;
+	return at;
+}
+
+static void at_place(struct jit *j, unsigned op, int reg, struct place at)
+{
+	if (at.index == NO_REG)
+		as_rm(&j->as, op, reg, RAX, at.disp);
+	else
+		as_rx1(&j->as, op, reg, RAX, at.index, at.disp);
+}
+
+static void load_elem(struct jit *j, int d, struct place at, uint32_t m)
 {
 	static const uint32_t zero[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | X_W};
 	static const uint32_t sign[] = {X_MOVSX8, X_MOVSX16, X_MOV, X_MOV | X_W};
@@ -165,14 +191,14 @@ static void load_elem(struct jit *j, int d, int32_t disp, uint32_t m)
 		      : m & IR_MEM_SF		   ? sign[size] | X_W
 						   : sign[size];
 
-	as_rm(&j->as, op, d, RAX, disp);
+	at_place(j, op, d, at);
 }
 
-static void store_elem(struct jit *j, int s, int32_t disp, unsigned size)
+static void store_elem(struct jit *j, int s, struct place at, unsigned size)
 {
 	static const uint32_t op[] = {X_MOV_ST8, X_MOV_ST | X_66, X_MOV_ST, X_MOV_ST | X_W};
 
-	as_rm(&j->as, op[size], s, RAX, disp);
+	at_place(j, op[size], s, at);
 }
 
 /* A value to be stored: in a register, unless a constant goes into the instruction. */
@@ -185,12 +211,14 @@ static struct opnd store_opnd(struct jit *j, uint16_t n, unsigned size)
 	return (struct opnd){.kind = REG, .reg = reg_use(j, n)};
 }
 
-static void store_value(struct jit *j, struct opnd o, int32_t disp, unsigned size)
+static void store_value(struct jit *j, struct opnd o, struct place at, unsigned size)
 {
-	if (o.kind == IMM)
-		as_mov_mi(&j->as, size, RAX, disp, o.v);
+	if (o.kind == REG)
+		store_elem(j, o.reg, at, size);
+	else if (at.index == NO_REG)
+		as_mov_mi(&j->as, size, RAX, at.disp, o.v);
 	else
-		store_elem(j, o.reg, disp, size);
+		as_mov_xi(&j->as, size, RAX, at.index, at.disp, o.v);
 }
 
 /*
@@ -224,6 +252,7 @@ void mem_access(struct jit *j)
 	unsigned size = IR_MEM_SIZE(m), bytes = 1u << size;
 	bool aligned = m & (IR_MEM_ACQREL | IR_MEM_ALIGNED);
 	bool pair = op->op == IR_loadp || op->op == IR_storep || op->op == IR_loadpv || op->op == IR_storepv;
+	struct place at;
 	struct stub *s;
 	struct opnd b, c;
 	int d, d2;
@@ -237,27 +266,30 @@ void mem_access(struct jit *j)
 	switch (op->op) {
 	case IR_load:
 		d = def_before(j, op->dst);
-		s = host_address(j, false, aligned, bytes);
+		s = host_address(j, false, aligned, bytes, &at);
 		d = def_behind(j, op->dst, d);
 		s->dst[0] = (int8_t)d;
-		load_elem(j, d, 0, m);
+		load_elem(j, d, at, m);
 		break;
 	case IR_loadp:
 		d = def_before(j, op->dst);
 		d2 = def_before(j, op->c);
-		s = host_address(j, false, false, 2 * bytes);
+		s = host_address(j, false, false, 2 * bytes, &at);
 		d = def_behind(j, op->dst, d);
 		d2 = def_behind(j, op->c, d2);
 		s->dst[0] = (int8_t)d;
 		s->dst[1] = (int8_t)d2;
-		load_elem(j, d, 0, m);
-		load_elem(j, d2, (int32_t)bytes, m);
+		if (d != at.index)
+			load_elem(j, d, at, m);
+		load_elem(j, d2, further(at, bytes), m);
+		if (d == at.index)
+			load_elem(j, d, at, m);
 		break;
 	case IR_store:
 		reg_use(j, op->a);
 		b = store_opnd(j, op->b, size);
-		s = host_address(j, true, aligned, bytes);
-		store_value(j, b, 0, size);
+		s = host_address(j, true, aligned, bytes, &at);
+		store_value(j, b, at, size);
 		stub_done(j, s);
 		if (m & IR_MEM_SEQCST)
 			mem_full_fence(j); /* after the stub's store too, where it is one too many */
@@ -266,43 +298,43 @@ void mem_access(struct jit *j)
 		reg_use(j, op->a);
 		b = store_opnd(j, op->b, size);
 		c = store_opnd(j, op->c, size);
-		s = host_address(j, true, false, 2 * bytes);
-		store_value(j, b, 0, size);
-		store_value(j, c, (int32_t)bytes, size);
+		s = host_address(j, true, false, 2 * bytes, &at);
+		store_value(j, b, at, size);
+		store_value(j, c, further(at, bytes), size);
 		break;
 	case IR_loadv:
 		reg_use(j, op->a);
 		d = vreg_def(j, op->dst, size < 3 ? 2 : size);
 		j->vregs[d] = 0;
-		s = host_address(j, false, aligned, bytes);
+		s = host_address(j, false, aligned, bytes, &at);
 		j->vregs[d] = op->dst;
 		s->dst[0] = (int8_t)d;
-		vec_load(j, d, 0, size);
+		vec_load(j, d, at, size);
 		break;
 	case IR_loadpv:
 		reg_use(j, op->a);
 		d = vreg_def(j, op->dst, size < 3 ? 2 : size);
 		d2 = vreg_def(j, op->c, size < 3 ? 2 : size);
 		j->vregs[d] = j->vregs[d2] = 0;
-		s = host_address(j, false, false, 2 * bytes);
+		s = host_address(j, false, false, 2 * bytes, &at);
 		j->vregs[d] = op->dst;
 		j->vregs[d2] = op->c;
 		s->dst[0] = (int8_t)d;
 		s->dst[1] = (int8_t)d2;
-		vec_load(j, d, 0, size);
-		vec_load(j, d2, (int32_t)bytes, size);
+		vec_load(j, d, at, size);
+		vec_load(j, d2, further(at, bytes), size);
 		break;
 	case IR_storev:
 		d = vreg_use(j, op->b);
-		s = host_address(j, true, aligned, bytes);
-		vec_store(j, d, 0, size);
+		s = host_address(j, true, aligned, bytes, &at);
+		vec_store(j, d, at, size);
 		break;
 	default: /* storepv */
 		d = vreg_use(j, op->b);
 		d2 = vreg_use(j, op->c);
-		s = host_address(j, true, false, 2 * bytes);
-		vec_store(j, d, 0, size);
-		vec_store(j, d2, (int32_t)bytes, size);
+		s = host_address(j, true, false, 2 * bytes, &at);
+		vec_store(j, d, at, size);
+		vec_store(j, d2, further(at, bytes), size);
 		break;
 	}
 	stub_done(j, s);
@@ -347,7 +379,7 @@ void mem_rmw(struct jit *j)
 	}
 	b = reg_use(j, op->b);
 	d = def_before(j, op->dst);
-	s = host_address(j, true, true, 1u << size);
+	s = host_address_rax(j, true, 1u << size);
 	switch (op->x) {
 	case IR_RMW_ADD:
 	case IR_RMW_SWP:
@@ -388,7 +420,7 @@ void mem_cas(struct jit *j)
 	b = reg_use(j, op->b);
 	c = reg_use(j, op->c);
 	d = def_before(j, op->dst);
-	s = host_address(j, true, true, 1u << size);
+	s = host_address_rax(j, true, 1u << size);
 	as_mov_rr(a, RCX, RAX);
 	zero_extend(j, size, RAX, b);
 	atomic_op(j, 0xb1u | X_0F, size, c, RCX, true);
@@ -421,11 +453,11 @@ void mem_ldx(struct jit *j)
 		return;
 	}
 	d = def_before(j, op->dst);
-	s = host_address(j, false, true, 1u << size);
+	s = host_address_rax(j, false, 1u << size);
 	as_rm(a, X_MOV_ST | X_W, reg_use(j, op->a), RBP, EXCL(va));
 	d = def_behind(j, op->dst, d);
 	s->dst[0] = (int8_t)d;
-	load_elem(j, d, 0, IR_MEM(size, 0, 0, 0));
+	load_elem(j, d, (struct place){.index = NO_REG}, IR_MEM(size, 0, 0, 0));
 	as_rm(a, X_MOV_ST | X_W, d, RBP, EXCL(val));
 	as_mov_mi(a, 3, RBP, EXCL(val) + 8, 0);
 	as_mov_mi(a, 2, RBP, EXCL(log2size), excl_mark(size));
@@ -455,7 +487,7 @@ void mem_stx(struct jit *j)
 	other_va = as_jcc(a, CC_NE);
 	as_alu_mi(a, false, ALU_CMP, RBP, EXCL(log2size), excl_mark(size));
 	other_mark = as_jcc(a, CC_NE);
-	s = host_address(j, true, true, 1u << size);
+	s = host_address_rax(j, true, 1u << size);
 	as_mov_rr(a, RCX, RAX);
 	as_rm(a, X_MOV | X_W, RAX, RBP, EXCL(val));
 	atomic_op(j, 0xb1u | X_0F, size, b, RCX, true);

@@ -2,8 +2,8 @@
 /*
  * Registers for the integer values of one unit, in one forward walk. The value of a pinned guest register is in that
  * register; others are loaded when they are first used and stay in the pool until they are dead or something else needs
- * the register. Because guest registers that are not pinned are stored when they are put, nothing has to be written back
- * where a unit ends or traps. A value that is about to be put to a pinned register is made there, if nobody can see it
+ * the register. Guest registers that are not pinned are stored when they are put, or not at all if the next put makes that
+ * needless; gen.h says how. A value that is about to be put to a pinned register is made there, if nobody can see it
  * between the two.
  */
 #include "vgen.h"
@@ -18,6 +18,12 @@ static uint64_t imm_of(const struct jit *j, uint16_t n)
 }
 
 /* ---- uses */
+
+/* Flags that are one or two host instructions on their operands. */
+static bool is_made_again(unsigned op)
+{
+	return (op >= IR_fl_add64 && op <= IR_fl_sub32) || op == IR_fl_logic64 || op == IR_fl_logic32;
+}
 
 static bool is_plain_flags(unsigned op)
 {
@@ -72,10 +78,52 @@ static void note_barrier(const struct ir_insn *op, const struct ir_opinfo *info,
 		memset(put, 0, 32 * sizeof(*put));
 }
 
+/* Ops that may leave the unit, or look at guest registers, or be a call that does. */
+static bool is_observer(unsigned op)
+{
+	return ir_opinfo[op].flags & (IR_OPF_TRAP | IR_OPF_END | IR_OPF_SIDE) && op != IR_vop && op != IR_fl_fcmp;
+}
+
+/*
+ * In the backward pass. A put is needless for who goes on in the unit if next[] has another to the same register, and nothing
+ * reads the register from env between the two.
+ */
+struct puts {
+	uint16_t next[33];
+	unsigned seen; /* the first observer so far */
+};
+
+static void note_put(struct jit *j, unsigned i, struct puts *p)
+{
+	const struct ir_insn *op = &j->blk->ops[i];
+	unsigned r = op->op == IR_putf || op->op == IR_getf ? HOME_NZCV : op->x;
+
+	switch (op->op) {
+	case IR_putx:
+	case IR_putf:
+		j->until[i] = p->next[r] > p->seen ? j->observer[p->next[r]] : 0;
+		p->next[r] = (uint16_t)i;
+		if (op->op == IR_putf && j->x[op->a].last < j->until[i])
+			j->x[op->a].last = j->until[i];
+		return;
+	case IR_getx:
+	case IR_getf: p->next[r] = 0; return;
+	default: break;
+	}
+	if (!is_observer(op->op))
+		return;
+	while (p->seen > i)
+		j->observer[p->seen--] = (uint16_t)i;
+	if (op->op >= IR_mrs && op->op <= IR_pauth) /* flags_clean(), reg_clean() */
+		memset(p->next, 0, sizeof(p->next));
+}
+
 void reg_begin(struct jit *j)
 {
 	const struct ir_block *blk = j->blk;
 	uint16_t put[32] = {0};
+	struct puts puts = {.seen = blk->n_ops};
+	unsigned lost = blk->n_ops; /* the first op so far that changes EFLAGS */
 
 	for (unsigned n = 0; n < blk->n_x; n++)
 		j->x[n] = (struct val){.reg = NO_REG, .home = NO_HOME, .want = -1};
@@ -122,6 +170,12 @@ void reg_begin(struct jit *j)
 			use(j, ir_casp_new0(op), i, false);
 			use(j, ir_casp_new1(op), i, false);
 		}
+		if (is_made_again(op->op) && lost <= j->x[op->dst].last) {
+			j->x[op->dst].plain = true;
+			at = j->x[op->dst].last;
+		}
+		if (!flags_survive(op->op))
+			lost = i;
 		for (unsigned k = 0; k < info->n_arg; k++) {
 			uint16_t n = ir_arg(op, k);
 
@@ -134,16 +188,35 @@ void reg_begin(struct jit *j)
 			}
 		}
 		note_barrier(op, info, put);
+		note_put(j, i, &puts);
 	}
 	j->x[0].last = UINT16_MAX;
 }
 
 /* ---- registers */
 
+static void clean(struct jit *j, uint16_t n)
+{
+	struct val *v = &j->x[n];
+
+	if (v->dirty)
+		as_rm(&j->as, X_MOV_ST | X_W, v->reg, RBP, ENV_X(v->home));
+	v->dirty = false;
+}
+
+void reg_clean(struct jit *j)
+{
+	for (int r = 0; r < 16; r++) {
+		if (j->regs[r])
+			clean(j, j->regs[r]);
+	}
+}
+
 static void spill(struct jit *j, uint16_t n)
 {
 	struct val *v = &j->x[n];
 
+	clean(j, n);
 	if (v->slot || v->cst || v->home != NO_HOME)
 		return;
 	as_rm(&j->as, X_MOV_ST | X_W, v->reg, RBP, SLOT_X(n));
@@ -192,6 +265,7 @@ static int claim(struct jit *j, uint16_t n, int r)
 	uint16_t old = j->regs[r];
 
 	if (old) {
+		clean(j, old);
 		if (j->x[old].home != NO_HOME)
 			j->home[j->x[old].home] = 0;
 		j->x[old].home = NO_HOME;
@@ -343,6 +417,7 @@ void reg_is_home(struct jit *j, uint16_t n, unsigned reg)
 {
 	if (!n)
 		return;
+	clean(j, n);
 	if (j->x[n].home != NO_HOME)
 		j->home[j->x[n].home] = 0;
 	j->x[n].home = (uint8_t)reg;
@@ -352,6 +427,12 @@ void reg_is_home(struct jit *j, uint16_t n, unsigned reg)
 		j->regs[reg_pin[reg]] = n;
 		j->x[n].reg = reg_pin[reg];
 	}
+}
+
+void reg_is_dirty(struct jit *j, uint16_t n, unsigned reg)
+{
+	reg_is_home(j, n, reg);
+	j->x[n].dirty = true;
 }
 
 void reg_lose_home(struct jit *j, unsigned reg)
@@ -365,6 +446,7 @@ void reg_lose_home(struct jit *j, unsigned reg)
 		return;
 	lives = v->last > j->i && !v->slot && !v->cst && !v->lazy;
 	v->home = NO_HOME;
+	v->dirty = false;
 	j->home[reg] = 0;
 	if (pinned) {
 		r = v->reg;
@@ -400,8 +482,16 @@ void reg_before_call(struct jit *j)
 void reg_end_op(struct jit *j)
 {
 	for (int r = 0; r < 16; r++) {
-		if (j->regs[r] && reg_dies(j, j->regs[r]))
-			release(j, j->regs[r]);
+		uint16_t n = j->regs[r];
+
+		if (!n || !reg_dies(j, n))
+			continue;
+		if (j->x[n].dirty) { /* nobody looks at it before it is put again */
+			j->x[n].dirty = false;
+			j->home[j->x[n].home] = 0;
+			j->x[n].home = NO_HOME;
+		}
+		release(j, n);
 	}
 	j->pinned = 0;
 }

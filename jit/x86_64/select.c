@@ -125,18 +125,26 @@ static void bitfield(struct jit *j, bool sext)
 {
 	const struct ir_insn *op = cur(j);
 	unsigned width = op->aux < 64 ? op->aux : 64;
-	int d = reg_take(j, op->dst, op->a);
+	unsigned extend = width == 8	? (sext ? X_MOVSX8 | X_W : X_MOVZX8) | X_BYTE
+			  : width == 16 ? (sext ? X_MOVSX16 | X_W : X_MOVZX16)
+			  : width == 32 ? (sext ? X_MOVSXD : X_MOV)
+					: 0;
 	struct as *a = &j->as;
+	int d, r;
 
+	if (extend && !op->x) {
+		r = reg_use(j, op->a);
+		as_rr(a, extend, reg_def_late(j, op->dst), r);
+		return;
+	}
+	d = reg_take(j, op->dst, op->a);
 	if (op->x)
 		as_shift_ri(a, true, SH_SHR, d, op->x & 63);
 	if (width == 64)
 		return;
-	switch (width) {
-	case 8: as_rr(a, (sext ? X_MOVSX8 | X_W : X_MOVZX8) | X_BYTE, d, d); return;
-	case 16: as_rr(a, sext ? X_MOVSX16 | X_W : X_MOVZX16, d, d); return;
-	case 32: as_rr(a, sext ? X_MOVSXD : X_MOV, d, d); return;
-	default: break;
+	if (extend) {
+		as_rr(a, extend, d, d);
+		return;
 	}
 	if (!sext && width < 32) {
 		as_alu_ri(a, false, ALU_AND, d, (int32_t)((1u << width) - 1));
@@ -220,8 +228,13 @@ static void put_x(struct jit *j)
 	struct val *v = &j->x[op->a];
 	uint64_t imm;
 
-	if (op->a && j->home[op->x] == op->a)
+	if (op->a && j->home[op->x] == op->a) {
+		if (v->dirty && !j->until[j->i])
+			reg_clean(j);
+		if (v->last < j->until[j->i])
+			v->last = j->until[j->i];
 		return;
+	}
 	if (pin == NO_REG) {
 		if (opnd_const(j, op->a, &imm) && is_s32((int64_t)imm)) {
 			reg_lose_home(j, op->x);
@@ -230,6 +243,12 @@ static void put_x(struct jit *j)
 		}
 		r = reg_use(j, op->a);
 		reg_lose_home(j, op->x);
+		if (j->until[j->i] && op->a && !v->cst && v->home == NO_HOME) {
+			if (v->last < j->until[j->i])
+				v->last = j->until[j->i];
+			reg_is_dirty(j, op->a, op->x);
+			return;
+		}
 		as_rm(&j->as, X_MOV_ST | X_W, r, RBP, ENV_X(op->x));
 		if (!v->cst && !(v->home < 32 && reg_pin[v->home] != NO_REG))
 			reg_is_home(j, op->a, op->x);
@@ -257,10 +276,14 @@ static void get(struct jit *j)
 
 	switch (op->op) {
 	case IR_getx:
+		if (j->x[j->home[op->x]].dirty)
+			reg_clean(j);
 		reg_lose_home(j, op->x);
 		reg_is_home(j, op->dst, op->x);
 		break;
 	case IR_getf:
+		flags_save(j);
+		flags_clean(j);
 		reg_lose_home(j, HOME_NZCV);
 		reg_is_home(j, op->dst, HOME_NZCV);
 		break;
@@ -275,44 +298,6 @@ static void unary_64(struct jit *j, unsigned f7, bool w)
 	as_f7(&j->as, w, f7, reg_take(j, op->dst, op->a));
 }
 
-/* Ops that leave EFLAGS alone, or see to them themselves. */
-static bool keeps_flags(unsigned op)
-{
-	switch (op) {
-	case IR_nop:
-	case IR_const:
-	case IR_getx:
-	case IR_getf:
-	case IR_getv:
-	case IR_putx:
-	case IR_putf:
-	case IR_putv:
-	case IR_add64:
-	case IR_add32:
-	case IR_sub64:
-	case IR_sub32:
-	case IR_select:
-	case IR_brcond:
-	case IR_fl_add64:
-	case IR_fl_add32:
-	case IR_fl_sub64:
-	case IR_fl_sub32:
-	case IR_fl_adc64:
-	case IR_fl_adc32:
-	case IR_fl_logic64:
-	case IR_fl_logic32:
-	case IR_fl_const:
-	case IR_fl_select:
-	case IR_cond:
-	case IR_eqz64:
-	case IR_eqz32:
-	case IR_nez64:
-	case IR_nez32:
-	case IR_tstbit: return true;
-	default: return false;
-	}
-}
-
 static void select_op(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
@@ -324,7 +309,7 @@ static void select_op(struct jit *j)
 	if (info->n_res && info->res[0] != IR_CLASS_V && !(info->flags & (IR_OPF_TRAP | IR_OPF_SIDE)) &&
 	    (j->x[op->dst].lazy || !j->x[op->dst].uses))
 		return;
-	if (!keeps_flags(op->op))
+	if (!flags_survive(op->op))
 		flags_save(j);
 	switch (op->op) {
 	case IR_nop:
@@ -479,7 +464,7 @@ bool select_block(struct jit *j)
 	j->n_marks = 0;
 	j->n_stubs = j->n_exits = j->n_vstubs = 0;
 	j->pinned = 0;
-	j->ef = j->flags_done = 0;
+	j->ef = j->flags_done = j->owed = 0;
 	if (j->unit->sp_mask) {
 		as_rr(a, 0xf7u, 0, reg_pin[31]);
 		as_32(a, j->unit->sp_mask);

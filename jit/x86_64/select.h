@@ -67,6 +67,10 @@ void flags_put(struct jit *j);
 void flags_pack(struct jit *j);
 void flags_unpack(struct jit *j);
 
+/* What is dirty now, and its storing later: changes rax, rcx and EFLAGS. */
+struct debt flags_debt(const struct jit *j);
+void flags_pay(struct jit *j, const struct debt *d);
+
 /* ---- leave.c */
 
 void leave_set_pc(struct jit *j, uint64_t pc);

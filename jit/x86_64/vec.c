@@ -305,31 +305,42 @@ void vec_ins_x(struct jit *j)
 	v3xi(j, insert[op->aux & 3], d, a, x, op->x);
 }
 
-/* ---- memory at [rax + disp]. A register for the result is there before the address is looked up. */
+/* ---- memory. A register for the result is there before the address is looked up. */
 
-void vec_load(struct jit *j, int d, int32_t disp, unsigned size)
+static void at_place(struct jit *j, unsigned op, int reg, struct place at)
+{
+	if (at.index == NO_REG)
+		v2m(j, op, reg, RAX, at.disp);
+	else
+		asv_rax_index(&j->as, op, has_avx(j), reg, at.index, at.disp);
+}
+
+void vec_load(struct jit *j, int d, struct place at, unsigned size)
 {
 	static const uint32_t zx[] = {X_MOVZX8, X_MOVZX16};
 
 	switch (size) {
-	case 4: v2m(j, V_MOVUPS, d, RAX, disp); break;
-	case 3: v2m(j, V_MOVQ, d, RAX, disp); break;
-	case 2: v2m(j, V_MOVSS_LD, d, RAX, disp); break;
+	case 4: at_place(j, V_MOVUPS, d, at); break;
+	case 3: at_place(j, V_MOVQ, d, at); break;
+	case 2: at_place(j, V_MOVSS_LD, d, at); break;
 	default:
-		as_rm(&j->as, zx[size], RDX, RAX, disp);
+		if (at.index == NO_REG)
+			as_rm(&j->as, zx[size], RDX, RAX, at.disp);
+		else
+			as_rx1(&j->as, zx[size], RDX, RAX, at.index, at.disp);
 		v2(j, V_MOVD, d, RDX);
 		break;
 	}
 }
 
-void vec_store(struct jit *j, int s, int32_t disp, unsigned size)
+void vec_store(struct jit *j, int s, struct place at, unsigned size)
 {
 	switch (size) {
-	case 4: v2m(j, V_MOVUPS_ST, s, RAX, disp); break;
-	case 3: v2m(j, V_MOVQ_ST, s, RAX, disp); break;
-	case 2: v2m(j, V_MOVSS_ST, s, RAX, disp); break;
+	case 4: at_place(j, V_MOVUPS_ST, s, at); break;
+	case 3: at_place(j, V_MOVQ_ST, s, at); break;
+	case 2: at_place(j, V_MOVSS_ST, s, at); break;
 	default:
-		v2m(j, size ? V_PEXTRW : V_PEXTRB, s, RAX, disp);
+		at_place(j, size ? V_PEXTRW : V_PEXTRB, s, at);
 		as_8(&j->as, 0);
 		break;
 	}
