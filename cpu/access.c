@@ -466,15 +466,32 @@ static void fence(struct ir_env *env, enum ir_fence kind)
 	} else if (kind == IR_FENCE_ESB) {
 		exception_esb((struct cpu *)env);
 	}
+	completed((struct cpu *)env, 0);
+}
+
+/* System instructions. The op that clears BTYPE behind them does not run if the engine looks around here. */
+static int mrs(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val)
+{
+	return completed((struct cpu *)env, sysreg_read(env, enc, rt, val));
+}
+
+static int msr(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
+{
+	return completed((struct cpu *)env, sysreg_write(env, enc, rt, val));
+}
+
+static int msr_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
+{
+	return completed((struct cpu *)env, sysreg_write_imm(env, enc, imm4));
 }
 
 const struct ir_env_ops access_ops = {
 	.load = access_load,
 	.store = access_store,
 	.atomic = access_atomic,
-	.mrs = sysreg_read,
-	.msr = sysreg_write,
-	.msr_imm = sysreg_write_imm,
+	.mrs = mrs,
+	.msr = msr,
+	.msr_imm = msr_imm,
 	.place = sysreg_place,
 	.extent = tlb_extent,
 	.btype = pauth_btype,

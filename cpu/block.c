@@ -484,7 +484,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	const uint8_t *host;
 	struct block *b;
 	uint32_t key;
-	bool guarded;
+	bool guarded, alone = false;
 	ipa_t ipa;
 
 	stat_inc(cpu, CPU_STAT_LOOKUPS);
@@ -500,11 +500,9 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	if (unlikely(guarded))
 		key |= KEY_GUARDED;
 	if (unlikely(p->has_breaks) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
-		/* One instruction at a time, and never from the jump cache: each comes by here. */
 		if (debug_breakpoint(cpu, cpu->env.pc))
 			return NULL;
-		if (!(key & KEY_ILLEGAL))
-			return block_get(cpu, key | KEY_ONE, host, ipa);
+		alone = true; /* one instruction at a time, and never from the jump cache: each comes by here */
 	}
 	if (unlikely(key & KEY_ILLEGAL)) {
 		exception_sync(cpu, ESR_MAKE(EC_ILLEGAL_STATE, 0));
@@ -514,6 +512,8 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 		exception_sync(cpu, ESR_MAKE(EC_BTI, (cpu->pstate & PSR_BTYPE) >> PSR_BTYPE_SHIFT));
 		return NULL;
 	}
+	if (unlikely(alone))
+		return block_get(cpu, key | KEY_ONE, host, ipa);
 	b = block_get(cpu, key, host, ipa);
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 	e->pc = cpu->env.pc;

@@ -396,6 +396,16 @@ static inline int retire(struct cpu *cpu)
 	return 1;
 }
 
+void pauth_btype(struct ir_env *env, unsigned btype);
+
+/* Of a callback that returns `trapped`: if the instruction is complete, PSTATE.BTYPE is 0. */
+static inline int completed(struct cpu *cpu, int trapped)
+{
+	if (unlikely(cpu->pstate & PSR_BTYPE) && !trapped)
+		pauth_btype(&cpu->env, 0);
+	return trapped;
+}
+
 /* group.c */
 int group_join(struct cpu *cpu); /* 0, or -1: too many PEs */
 void group_part(struct cpu *cpu);
@@ -509,7 +519,6 @@ int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4);
 
 /* pauth.c */
-void pauth_btype(struct ir_env *env, unsigned btype);
 int pauth(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val);
 
 /* sysop.c: the SYS space, op0 = 1 */

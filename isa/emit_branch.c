@@ -81,6 +81,8 @@ bool emit_BLR(struct isa_ctx *ctx, const struct args_branch_reg *a)
 
 bool emit_RET(struct isa_ctx *ctx, const struct args_branch_reg *a)
 {
+	if (ctx->btype)
+		emit_btype(ctx, BTYPE_NONE);
 	ir_br_ind(ctx->b, get_x(ctx, a->rn), IR_BR_RET);
 	return true;
 }

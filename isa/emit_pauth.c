@@ -101,7 +101,11 @@ bool emit_BLRA(struct isa_ctx *ctx, const struct args_branch_pac *a)
 
 bool emit_RETA(struct isa_ctx *ctx, const struct args_pac_key *a)
 {
-	ir_br_ind(ctx->b, checked(ctx, a->key, ir_getx(ctx->b, 30), ir_getx(ctx->b, 31)), IR_BR_RET);
+	ir_x to = checked(ctx, a->key, ir_getx(ctx->b, 30), ir_getx(ctx->b, 31));
+
+	if (ctx->btype)
+		emit_btype(ctx, BTYPE_NONE);
+	ir_br_ind(ctx->b, to, IR_BR_RET);
 	return true;
 }
 

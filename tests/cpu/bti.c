@@ -182,6 +182,55 @@ static void btype_goes_through_spsr(void **state)
 	machine_free(&m);
 }
 
+/* RET, with and without authentication, as a landing; and what the PE does while it steps, which it leaves the block behind. */
+static void what_is_complete_has_cleared_btype(void **state)
+{
+	static const uint32_t landing[] = {RET_X0,
+					   0xd65f0bff /* retaa */,
+					   0xd508780a /* at s1e1r, x10 */,
+					   0xd51b440a /* msr fpcr, x10 */,
+					   0xd53b4200 /* mrs x0, nzcv */,
+					   0xd5384100 /* mrs x0, sp_el0 */,
+					   0xd5033f9f /* dsb sy */,
+					   0xd503221f /* esb */,
+					   NOP};
+
+	for (unsigned i = 0; i < sizeof(landing) / sizeof(landing[0]); i++) {
+		for (unsigned stepped = 0; stepped < 2; stepped++) {
+			struct machine m;
+			bool returns = i < 2;
+
+			start(&m, "max", false, false);
+			m.cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+			LOAD(&m, CODE, {landing[i], 0xf9400021 /* ldr x1, [x1] */});
+			LOAD(&m, CODE + 0x2000, {0xf9400021});
+			m.cpu->env.x[0] = m.cpu->env.x[30] = CODE + 0x2000;
+			m.cpu->env.x[1] = 0x7000000000; /* a fault saves BTYPE */
+			m.cpu->env.x[10] = DATA;
+			cpu_set_pstate(m.cpu, 0x3c5 | 3 << 10); /* D: no step is taken, but the state machine runs */
+			m.cpu->el2.mdscr = stepped;
+			expect_hvc(m.cpu, VEC_CUR_SYNC);
+			assert_int_equal(m.cpu->sys[CPU_ELR_EL1], returns ? CODE + 0x2000 : CODE + 4);
+			assert_int_equal(m.cpu->sys[CPU_SPSR_EL1] & PSR_BTYPE, 0);
+			machine_free(&m);
+		}
+	}
+}
+
+/* Breakpoint exceptions come before, BTI's before the instruction. */
+static void a_page_with_a_breakpoint_is_guarded_as_well(void **state)
+{
+	struct machine m;
+
+	start(&m, "max", true, true);
+	m.cpu->dbg.bcr[0] = 0x1e7;
+	m.cpu->dbg.bvr[0] = CODE + 0x2010;
+	m.cpu->el2.mdscr = 1 << 15; /* MDE */
+	assert_false(lands(&m, BR_X0, NOP, 3));
+	assert_true(lands(&m, BR_X0, BTI_J, 3));
+	machine_free(&m);
+}
+
 /* A landing that the PE completes by itself and that ends its block. */
 static void system_instructions_clear_btype(void **state)
 {
@@ -225,6 +274,8 @@ int main(void)
 		cmocka_unit_test(other_pages_and_models_admit_everything),
 		cmocka_unit_test(only_the_first_instruction_is_checked),
 		cmocka_unit_test(btype_goes_through_spsr),
+		cmocka_unit_test(what_is_complete_has_cleared_btype),
+		cmocka_unit_test(a_page_with_a_breakpoint_is_guarded_as_well),
 		cmocka_unit_test(system_instructions_clear_btype),
 	};
 
