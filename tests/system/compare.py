@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Runs a payload with `pawl run` and compares what it prints with what the reference (qemu-system-aarch64) printed.
 
-    compare.py PAWL ENGINE PAYLOAD EXPECTED
-    compare.py --qemu PAYLOAD                           prints what the reference says, to make EXPECTED
-    compare.py --campaign PAWL NAME SEED [TRIALS]       both engines with another seed; shows the trials that differ
+    compare.py PAWL ENGINE CPU PAYLOAD EXPECTED
+    compare.py --qemu CPU PAYLOAD                       prints what the reference says, to make EXPECTED
+    compare.py --campaign PAWL CPU NAME SEED [TRIALS]   both engines with another seed; shows the trials that differ
+
+CPU: neoverse-n1 or max, the latter without what only one of the two has.
 """
 import os
 import shlex
@@ -13,8 +15,10 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-QEMU = ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "neoverse-n1", "-m", "256", "-nic", "none", "-display", "none",
-        "-serial", "stdio", "-monitor", "none", "-kernel"]
+QEMU = ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-m", "256", "-nic", "none", "-display", "none", "-serial", "stdio",
+        "-monitor", "none"]
+REFERENCE = {"neoverse-n1": "neoverse-n1", "max": "max,sve=off,sme=off"}
+MODEL = {"neoverse-n1": "neoverse-n1", "max": "max,-epan,-lse2"}
 FLAGS = ("-O2 -ffreestanding -fPIE -fno-omit-frame-pointer -fno-stack-protector -fno-builtin -mgeneral-regs-only -mstrict-align "
          "-march=armv8.2-a+crypto -nostdlib -static "
          "-Wl,--build-id=none,-z,noexecstack,--no-dynamic-linker,--no-warn-rwx-segments").split()
@@ -25,23 +29,27 @@ def run(command):
     return p.returncode, p.stdout.decode(errors="replace").replace("\r", "").splitlines()
 
 
-def run_pawl(pawl, engine, payload):
+def run_qemu(cpu, payload):
+    return run([*QEMU, "-cpu", REFERENCE[cpu], "-kernel", payload])
+
+
+def run_pawl(pawl, engine, cpu, payload):
     wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
-    return run([*wrapper, pawl, "run", "--engine", engine, "-m", "256M", "-k", payload])
+    return run([*wrapper, pawl, "run", "--engine", engine, "--cpu", MODEL[cpu], "-m", "256M", "-k", payload])
 
 
 def build(name, out, **defines):
     subprocess.run(["aarch64-linux-gnu-gcc", *FLAGS, "-Wl,-T," + os.path.join(HERE, "payload.ld"),
                     *[f"-D{k}={v}" for k, v in defines.items()], "-o", out,
-                    *[os.path.join(HERE, f) for f in ("start.S", "console.c", name + ".c")]], check=True)
+                    *[os.path.join(HERE, f) for f in ("start.S", "console.c", "trials.c", name + ".c")]], check=True)
 
 
-def show(pawl, engine, name, seed, first):
+def show(pawl, engine, cpu, name, seed, first):
     """The trials of a chunk, one by one."""
     with tempfile.TemporaryDirectory() as d:
         elf = os.path.join(d, "payload")
         build(name, elf, SEED=seed, TRIALS=first + 100, FROM=first, TO=first + 100)
-        got, want = run_pawl(pawl, engine, elf)[1], run(QEMU + [elf])[1]
+        got, want = run_pawl(pawl, engine, cpu, elf)[1], run_qemu(cpu, elf)[1]
     trial = ""
     for g, w in zip(got, want):
         if w.startswith("trial"):
@@ -54,33 +62,33 @@ def show(pawl, engine, name, seed, first):
             print(f"    {ws[i]} {ws[i + 1]}" + ("" if gs[i + 1:i + 2] == [ws[i + 1]] else f", pawl {' '.join(gs[i + 1:i + 2])}"))
 
 
-def campaign(pawl, name, seed, trials):
+def campaign(pawl, cpu, name, seed, trials):
     failed = 0
     with tempfile.TemporaryDirectory() as d:
         elf = os.path.join(d, "payload")
         build(name, elf, SEED=seed, TRIALS=trials)
-        want = run(QEMU + [elf])[1]
+        want = run_qemu(cpu, elf)[1]
         for engine in ("interp", "jit"):
-            got = run_pawl(pawl, engine, elf)[1]
+            got = run_pawl(pawl, engine, cpu, elf)[1]
             wrong = [w for g, w in zip(got, want) if g != w]
-            print(f"{name} seed {seed}, {engine}: {trials} trials, {len(wrong)} of {len(want)} lines differ", flush=True)
+            print(f"{name} on {cpu}, seed {seed}, {engine}: {trials} trials, {len(wrong)} of {len(want)} lines differ", flush=True)
             if len(got) != len(want):
                 print(f"{len(got)} lines, the reference {len(want)}")
             failed |= bool(wrong) or len(got) != len(want)
             for w in wrong[:3]:
-                show(pawl, engine, name, seed, int(w.split()[0], 16))
+                show(pawl, engine, cpu, name, seed, int(w.split()[0], 16))
     return int(failed)
 
 
 def main():
     if sys.argv[1] == "--qemu":
-        code, lines = run(QEMU + [sys.argv[2]])
+        code, lines = run_qemu(*sys.argv[2:])
         print("\n".join(lines))
         return code
     if sys.argv[1] == "--campaign":
-        return campaign(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 20000)
-    pawl, engine, payload, expected = sys.argv[1:]
-    code, got = run_pawl(pawl, engine, payload)
+        return campaign(*sys.argv[2:5], int(sys.argv[5]), int(sys.argv[6]) if len(sys.argv) > 6 else 20000)
+    pawl, engine, cpu, payload, expected = sys.argv[1:]
+    code, got = run_pawl(pawl, engine, cpu, payload)
     with open(expected, encoding="ascii") as f:
         want = f.read().splitlines()
     if code:

@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random instructions that raise exceptions, or do not, in random states: EL, PSTATE (by ERET, legal or not), the traps and
- * enables of SCTLR_EL1, CPACR_EL1 and CNTKCTL_EL1, stack pointers, software step, breakpoints and watchpoints. A trial gives
- * the vector, ESR, FAR, ELR, SPSR, and PSTATE as the vector begins, as one digest per hundred trials.
- *
- * -DSEED=, -DTRIALS=; -DFROM= and -DTO= print each trial in that range.
+ * enables of SCTLR_EL1, CPACR_EL1 and CNTKCTL_EL1, stack pointers, software step, breakpoints and watchpoints, and guarded pages
+ * where there is BTI. A trial gives the vector, ESR, FAR, ELR, SPSR, and PSTATE as the vector begins.
  */
 #include "payload.h"
 
-#ifndef SEED
-#define SEED 1
-#endif
-#ifndef TRIALS
-#define TRIALS 10000
-#endif
-#ifndef FROM
-#define FROM 1
-#define TO 0
-#endif
-
-#define HIGH 0xffffff8000000000ul
-enum { CHUNK = 100 };
-#define PLAY 0x40600000ul /* code under test, read-only for both ELs; its upper alias is writable */
-#define DATA 0x40700000ul /* for both, to read and write */
+/* Code under test is at PLAY, read-only for both ELs; its upper alias is writable. */
+#define DATA (PLAY + 0x100000) /* for both, to read and write */
 
 static u64 low_l1[512] __attribute__((aligned(4096)));
 static u64 low_l2[512] __attribute__((aligned(4096)));
@@ -34,17 +19,12 @@ static u64 data_l3[512] __attribute__((aligned(4096)));
 
 static void tables(void)
 {
-	enum { BLOCK = 1, AF = 1 << 10, RO = 1 << 7, USER = 1 << 6, SH = 3 << 8 };
-	u64 xn = 3ul << 53;
-
-	low_l1[1] = (u64)low_l2 | 3;
-	low_l2[1] = 0x40200000 | BLOCK | AF | SH | RO | USER;
-	low_l2[2] = 0x40400000 | BLOCK | AF | SH | xn;
-	low_l2[3] = (u64)data_l3 | 3;
+	own_tables(low_l1, low_l2, (u64)data_l3 | 3);
 	for (u64 i = 0; i < 512; i++)
-		data_l3[i] = (PLAY + i * 4096) | 3 | AF | SH | USER | (i < 256 ? RO : xn);
+		data_l3[i] = (PLAY + i * 4096) | 3 | DESC_AF | DESC_SH | DESC_USER |
+			     (i < 256 ? DESC_RO | (i & 1) << 50 : DESC_XN); /* GP */
 	high_l1[1] = (u64)high_l2 | 3;
-	high_l2[3] = 0x40600000 | BLOCK | AF | SH | xn;
+	high_l2[3] = PLAY | DESC_BLOCK | DESC_AF | DESC_SH | DESC_XN;
 }
 
 /* ---- random instructions */
@@ -75,8 +55,8 @@ static u32 word_sysreg(int el0)
 	};
 	u64 w = 0xd5100000;
 
-	field(&w, 21, 1); /* MRS */
-	if (el0 && !one_in(3)) {
+	field(&w, 21, 1);		       /* MRS */
+	if (el0 && !has_bti() && !one_in(3)) { /* with it there is more than we have, too */
 		u64 crn;
 
 		w |= one_in(4) ? 0 : 1 << 19; /* op0 2 or 3 */
@@ -129,6 +109,13 @@ static u32 word_system(void)
 static u32 word_memory(void)
 {
 	static const u32 words[] = {
+		0xad400022, /* ldp q2, q0, [x1] */
+		0xad000022, /* stp q2, q0, [x1] */
+		0x0d400020, /* ld1 {v0.b}[0], [x1] */
+		0x4c402020, /* ld1 {v0.16b-v3.16b}, [x1] */
+		0x4c00a820, /* st1 {v0.4s-v1.4s}, [x1] */
+		0x29400c22, /* ldp w2, w3, [x1] */
+		0x29000c22, /* stp w2, w3, [x1] */
 		0xf9400022, /* ldr x2, [x1] */
 		0xf9000022, /* str x2, [x1] */
 		0x39400022, /* ldrb w2, [x1] */
@@ -147,7 +134,16 @@ static u32 word_memory(void)
 		0x1e602820, /* fadd d0, d1, d0 */
 		0x4e208420, /* add v0.16b, v1.16b, v0.16b */
 	};
-	return words[below(17)];
+	return words[below(sizeof(words) / sizeof(words[0]))];
+}
+
+/* What BTI lets a branch land on, or not: BTI of each kind, PACIASP, PACIBSP; and what it does not look at. */
+static u32 word_landing(void)
+{
+	static const u32 words[] = {0xd503241f, 0xd503245f, 0xd503249f, 0xd50324df, 0xd503233f,
+				    0xd503237f, 0xd503201f, 0xd503235f, 0xd4200020, 0xd4400020};
+
+	return words[below(sizeof(words) / sizeof(words[0]))];
 }
 
 static u32 word_branch(int el0)
@@ -167,13 +163,6 @@ static u32 word_branch(int el0)
 
 /* ---- a trial */
 
-static u64 result[20];
-static unsigned n_results;
-static void note(u64 v)
-{
-	result[n_results++] = v;
-}
-
 /* Two of each; the rest is never on. */
 static void debug_registers(u64 slot)
 {
@@ -184,9 +173,9 @@ static void debug_registers(u64 slot)
 		field(&bcr[i], 0, 3); /* E, PMC */
 		if (bcr[i] & 2)	      /* with others HMC is reserved */
 			field(&bcr[i], 13, 1);
-		/* the second may be linked to the sixth, which compares CONTEXTIDR_EL1 */
+		/* the second may be linked to the sixth, which compares CONTEXTIDR_EL1, or to one that does not */
 		if (i && one_in(2))
-			bcr[i] |= 1 << 20 | 5 << 16;
+			bcr[i] |= 1 << 20 | (one_in(4) ? below(16) : 5) << 16;
 		lsb = below(8);
 		len = 1 + below(8 - lsb);
 		bas = ((1ul << len) - 1) << lsb;
@@ -196,13 +185,16 @@ static void debug_registers(u64 slot)
 			field(&wcr[i], 13, 1);
 		if (one_in(4))
 			wcr[i] = (wcr[i] & ~(0xfful << 5)) | 0xff << 5 | (3 + below(6)) << 24;
+		if (i && one_in(3))
+			wcr[i] |= 1 << 20 | (one_in(4) ? below(16) : 5) << 16;
 	}
 	write_sysreg(dbgbvr0_el1, slot + 4 * below(3));
 	write_sysreg(dbgbcr0_el1, bcr[0]);
 	write_sysreg(dbgbvr1_el1, slot + 4 * below(3));
 	write_sysreg(dbgbcr1_el1, bcr[1]);
 	write_sysreg(dbgbvr5_el1, below(2));
-	write_sysreg(dbgbcr5_el1, 3 << 20 | 3 << 1 | 0xf << 5 | 1);
+	/* linked context of either name, seldom off */
+	write_sysreg(dbgbcr5_el1, (one_in(3) ? 7ul : 3ul) << 20 | 3 << 1 | 0xf << 5 | !one_in(8));
 	for (unsigned i = 0; i < 2; i++) {
 		u64 mask = wcr[i] >> 24 & 31;
 
@@ -228,7 +220,6 @@ static void trial(unsigned n)
 	u64 slot, spsr, sctlr = 0x30d00800 | 1 | 4 | 1 << 12, word, debug, el0, illegal, masks;
 
 	rng = (SEED + 0x4000ul) << 32 | n;
-	n_results = 0;
 	slot = PLAY + 0x100 + 32 * (n % 0x4000);
 
 	/* NZCV, UAO, PAN, SS, D, A, I, F; seldom IL; the mode mostly legal */
@@ -243,13 +234,16 @@ static void trial(unsigned n)
 		spsr |= 1 << 20;
 	if (one_in(4))
 		spsr |= 1 << 12; /* SSBS */
+	if (has_bti() && one_in(3))
+		field(&spsr, 10, 2);
 
-	switch (below(6)) {
+	switch (below(7)) {
 	case 0: word = word_exception(); break;
 	case 1: word = word_sysreg(el0); break;
 	case 2: word = word_pstate(); break;
 	case 3: word = word_system(); break;
 	case 4: word = word_memory(); break;
+	case 5: word = word_landing(); break;
 	default: word = word_branch(el0); break;
 	}
 	/* A, SA, SA0, UMA, DZE, UCT, nTWE, SPAN, UCI */
@@ -263,7 +257,8 @@ static void trial(unsigned n)
 	field(&sctlr, 26, 1);
 	if (one_in(4))
 		sctlr |= 1ul << 44; /* DSSBS */
-
+	if (has_bti())
+		field(&sctlr, 35, 2);
 	a.fn = slot;
 	a.va = DATA + 0x800 + below(32);
 	if (!one_in(3))
@@ -326,8 +321,8 @@ static void trial(unsigned n)
 	/* Aborts and PC alignment: of others it is UNKNOWN, and of a watchpoint any of several addresses. */
 	note(a.esr >> 26 >= 0x20 && a.esr >> 26 <= 0x25 ? a.far : 0);
 	note(a.elr - slot < 64 ? a.elr - slot : a.elr);
-	/* An illegal return restores PAN (the reference leaves it), and makes UAO and SSBS UNKNOWN. */
-	note(illegal ? a.spsr_out & ~(7ul << 21 | 1 << 12) : a.spsr_out);
+	/* An illegal return restores PAN (the reference leaves it), and makes UAO, SSBS and BTYPE UNKNOWN. */
+	note(illegal ? a.spsr_out & ~(7ul << 21 | 1 << 12 | 3 << 10) : a.spsr_out);
 	note(illegal ? 0 : a.pan);
 	note(a.uao);
 	note(read_sysreg(dbgbcr0_el1));
@@ -339,59 +334,20 @@ static void trial(unsigned n)
 	note(a.va);
 }
 
-static void mmu(int on)
+static void run(unsigned n)
 {
-	write_sysreg(mair_el1, 0xff);
-	write_sysreg(ttbr0_el1, (u64)low_l1);
-	write_sysreg(ttbr1_el1, (u64)high_l1);
-	write_sysreg(tcr_el1, 25 | 25 << 16 | 2ul << 30 | 5ul << 32);
-	dsb();
-	__asm__ volatile("tlbi vmalle1");
-	dsb();
-	isb();
-	write_sysreg(sctlr_el1, on ? 0x30d00800 | 1 | 4 | 1 << 12 | 1 << 23 : 0x30d00800);
-	isb();
+	own_mmu_on(low_l1, high_l1, 0xff, SCTLR_ON);
+	trial(n);
+	own_mmu_off();
 }
 
-static void print_trial(unsigned n)
+void main(void)
 {
 	static const char *const names[] = {"word", "spsr", "sctlr", "mdscr", "vector", "esr",
 					    "far",  "elr",  "saved", "pan",   "pstate", "bcr0",
 					    "bcr1", "wcr0", "wcr1",  "wvr0",  "wvr1",	"x1"};
 
-	put("trial ");
-	put_hex(n, 6);
-	put("\n");
-	for (unsigned i = 0; i < n_results; i++) {
-		put("  ");
-		put(names[i]);
-		put(" ");
-		put_hex(result[i], 16);
-	}
-	put("\n");
-}
-
-void main(void)
-{
-	u64 digest = 0;
-
 	tables();
 	no_debug();
-	for (unsigned n = 0; n < TRIALS; n++) {
-		mmu(1);
-		trial(n);
-		mmu(0);
-		if (n >= FROM && n < TO)
-			print_trial(n);
-		for (unsigned i = 0; i < n_results; i++)
-			mix(&digest, result[i]);
-		if (n % CHUNK == CHUNK - 1) {
-			put_hex(n + 1 - CHUNK, 6);
-			put(" ");
-			put_hex(digest, 16);
-			put("\n");
-			digest = 0;
-		}
-	}
-	put("end\n");
+	run_trials(run, names, sizeof(names) / sizeof(names[0]));
 }

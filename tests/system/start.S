@@ -191,6 +191,18 @@ stubs:
 	stub	br x1
 	stub	prfm pldl1keep, [x1]
 	stub	ldrsw x0, [x1]
+	stub	ldp q0, q2, [x1]
+	stub	stp q1, q3, [x1]
+	stub	ldnp x0, x3, [x1]
+	stub	ldpsw x0, x3, [x1]
+	stub	ld1 {v4.16b-v7.16b}, [x1]
+	stub	st1 {v4.4s-v5.4s}, [x1]
+	stub	ld3 {v4.8h-v6.8h}, [x1]
+	stub	ldxp x0, x3, [x1]
+	stub	ldtrsh x0, [x1]
+	stub	sttrb w2, [x1]
+	stub	ldarb w0, [x1]
+	stub	stllr w2, [x1]
 
 /* The same for EL0, which comes back by SVC. */
 	.macro	user insn:vararg
@@ -215,3 +227,11 @@ user_stubs:
 	user	dc zva, x1
 	user	cas w2, w4, [x1]
 	user	ldtrsw x0, [x1]
+	user	ldp q0, q2, [x1]
+	user	stp q1, q3, [x1]
+	user	ld4 {v4.4s-v7.4s}, [x1]
+	user	st2 {v4.8b-v5.8b}, [x1]
+	user	ld1r {v4.2d}, [x1]
+	user	sttr w2, [x1]
+	user	ldaxp w0, w3, [x1]
+	user	stlr w2, [x1]
