@@ -258,9 +258,10 @@ struct cpu {
 
 	/* EL2 controls: set by the hypervisor before cpu_run */
 	struct {
-		bool tde;	   /* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */
-		bool twi, twe;	   /* HCR_EL2.TWI, TWE */
-		bool hold_irqs;	   /* nothing in irq_in is taken: no control of the hardware's, a debugger's wish */
+		bool tde;	/* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */
+		bool twi, twe;	/* HCR_EL2.TWI, TWE */
+		bool hold_irqs; /* nothing in irq_in is taken: no control of the hardware's, a debugger's wish */
+		bool executed; /* the next cpu_run only: what was emulated last counts as executed by the PE, see ISV of a step */
 		bool keep_monitor; /* cpu_run leaves the exclusive monitor alone; hardware's exception return clears it */
 		uint64_t mdscr;	   /* effective MDSCR_EL1 (SS, MDE, KDE): the guest's unless the host owns debug */
 		const struct cpu_dbg_regs *dbg; /* live breakpoints and watchpoints: &cpu->dbg or the host's */

@@ -253,6 +253,7 @@ struct vcpu {
 	bool initialized; /* KVM_ARM_VCPU_INIT was done */
 	bool has_run;
 	uint32_t features; /* KVM_ARM_VCPU_* bits, without POWER_OFF */
+	bool executed;	   /* with pc_advance: hardware would have executed the instruction, not trapped it */
 	bool pc_advance; /* an emulated instruction is to be skipped: applied at entry or on the way out (vcpu_skip_instr) */
 	struct vcpu_mmio mmio;
 	struct vcpu_debug debug;

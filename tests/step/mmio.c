@@ -163,6 +163,44 @@ TEST(row_09_an_access_of_the_wrong_size_or_place_in_the_gic_reads_as_zero_and_is
 	step_skipped(ENTRY + 4);
 }
 
+static void gic_addr(int gic, uint64_t type, uint64_t addr)
+{
+	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR, .attr = type, .addr = (uintptr_t)&addr};
+
+	says(call(gic, KVM_SET_DEVICE_ATTR, &a), 0, "KVM_DEV_ARM_VGIC_GRP_ADDR");
+}
+
+TEST(row_08_the_cpu_interface_of_a_gicv2_is_mapped_and_an_access_to_it_is_executed)
+{
+	static const struct {
+		const char *text;
+		uint32_t insn;
+	} rows[] = {
+		{"GICC_CTLR read", 0xb9400120 /* ldr w0, [x9] */},
+		{"GICC_PMR write", 0xb9000523 /* str w3, [x9, #4] */},
+		{"GICC_IAR read", 0xb9400d20 /* ldr w0, [x9, #12] */},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V2};
+		struct kvm_device_attr init = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
+
+		variant(rows[i].text);
+		guest_with(WITHOUT_GIC, rows[i].insn, 0xb9400180 /* ldr w0, [x12] */, NOP);
+		if (call(m.vm, KVM_CREATE_DEVICE, &d) < 0)
+			skip("no GICv2 here");
+		gic_addr((int)d.fd, KVM_VGIC_V2_ADDR_TYPE_DIST, DIST);
+		gic_addr((int)d.fd, KVM_VGIC_V2_ADDR_TYPE_CPU, DIST + 0x10000);
+		says(call((int)d.fd, KVM_SET_DEVICE_ATTR, &init), 0, "KVM_DEV_ARM_VGIC_CTRL_INIT");
+		set_reg(X(9), DIST + 0x10000);
+		debug(STEP);
+		step_executed(ENTRY + 4);
+		step_skipped(ENTRY + 8);
+		step_executed(ENTRY + 12);
+		api_close((int)d.fd);
+	}
+}
+
 TEST(row_10_an_odd_access_to_gicv)
 {
 	skip("concerns the proxy of a GICv2 CPU interface in hardware");
