@@ -105,7 +105,7 @@ int add_vcpu(unsigned id, unsigned features, struct kvm_run **run_page)
 	return fd;
 }
 
-static void gic_attr(uint32_t group, uint64_t attr, uint64_t val)
+void gic_reg(uint32_t group, uint64_t attr, uint64_t val)
 {
 	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
 
@@ -118,10 +118,29 @@ static void add_gic(void)
 
 	expect_eq(call(m.vm, KVM_CREATE_DEVICE, &d), 0);
 	m.gic = (int)d.fd;
-	gic_attr(KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, 64);
-	gic_attr(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, DIST);
-	gic_attr(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST);
-	gic_attr(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, 64);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, DIST);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+}
+
+void enable_irq(void)
+{
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x84, 0xffffffff);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x104, 1u << 8);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x14, 0);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10080, 0xffffffff);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10100, 1u << 27 | 1u << 30 | 1);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
+}
+
+void irq_line(int level)
+{
+	struct kvm_irq_level l = {.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | 40, .level = (uint32_t)level};
+
+	expect_eq(call(m.vm, KVM_IRQ_LINE, &l), 0);
 }
 
 void machine_new(unsigned flags)
@@ -285,6 +304,19 @@ static bool is_wanted(const struct test *t, int argc, char **argv)
 }
 
 /* Runs the nth test and says what came of it: whether it is good. */
+void kick_every(unsigned us)
+{
+	const struct itimerspec interval = {{0, us * 1000l}, {0, us * 1000l}};
+	struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIG_KICK};
+	static timer_t timer;
+	static bool have_timer;
+
+	if (!have_timer && timer_create(CLOCK_MONOTONIC, &e, &timer) != 0)
+		fail("timer_create: %s", strerror(errno));
+	have_timer = true;
+	timer_settime(timer, 0, &interval, NULL);
+}
+
 static bool run_test(const struct test *t, int n)
 {
 	int outcome = setjmp(failed);

@@ -16,6 +16,8 @@
 #include <pawl/kvm.h>
 #include <pawl/pawl.h>
 
+#include "kick.h"
+
 /* ---- the machine: memory at ENTRY, nothing at DEVICE, a read-only page at READONLY */
 #define ENTRY 0x40000000ull
 #define VECTORS 0x40001000ull
@@ -61,6 +63,11 @@ void guest_words(unsigned flags, const uint32_t *words, unsigned n);
 	guest_words(flags, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
 void put_words(uint64_t ipa, const uint32_t *words, unsigned n);
 
+/* ---- its GICv3 */
+void gic_reg(uint32_t group, uint64_t attr, uint64_t val); /* KVM_SET_DEVICE_ATTR */
+void enable_irq(void);					   /* INTID 40, the timers' and SGI 0, group 1, at vcpu 0 */
+void irq_line(int level);				   /* of INTID 40 */
+
 /* ioctl that returns 0 or more, or the negative errno */
 long call(int fd, unsigned long request, void *arg);
 #define value(x) ((void *)(uintptr_t)(x))
@@ -93,6 +100,9 @@ void expect_step(uint64_t pc, uint32_t hsr); /* run(), and it is a step report h
 #define HSR_EXECUTED 0xcb000022u
 #define HSR_EXCLUSIVE 0xcb000062u
 #define HSR_PENDING 0xca000022u
+
+/* SIG_KICK to the process, again and again; 0: no more. */
+void kick_every(unsigned us);
 
 /* ---- checks */
 extern const char *test_name;

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 
 #include "harness.h"
 
@@ -206,14 +205,13 @@ static void on_signal(int sig)
 TEST(a_handler_that_interrupts_a_vcpu_may_change_memory)
 {
 	struct sigaction sa = {.sa_handler = on_signal};
-	struct itimerval tv = {{0, 2000}, {0, 2000}}, off = {{0, 0}, {0, 0}};
 
 	memory_guest(SPIN);
 	moved = NULL;
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &tv, NULL);
+	sigaction(SIG_KICK, &sa, NULL);
+	kick_every(2000);
 	expect_error(EINTR);
-	setitimer(ITIMER_REAL, &off, NULL);
+	kick_every(0);
 	expect_eq(moved == host, 1);
 	munmap(host, PAGES * 4096ul);
 }

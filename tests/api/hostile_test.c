@@ -27,6 +27,8 @@
 #include <pawl/kvm.h>
 #include <pawl/pawl.h>
 
+#include "kick.h"
+
 enum { GUARD = 64 << 10, EXITS = 60 /* of a vcpu in a round */, PATIENCE_S = 60 };
 
 /* ---- the machine */
@@ -526,7 +528,7 @@ static void *kicker(void *arg)
 				die("KVM_RUN does not come back, vcpu", i);
 			if (i == 1 && (ticks & 1))
 				__atomic_store_n(&w->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-			pthread_kill(w->thread, SIGUSR1);
+			pthread_kill(w->thread, SIG_KICK);
 		}
 	}
 	return NULL;
@@ -633,7 +635,7 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--vcpus"))
 			n_workers = val == 1 ? 1 : 2;
 	}
-	sigaction(SIGUSR1, &sa, NULL);
+	sigaction(SIG_KICK, &sa, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (round_now = 0; round_now < count; round_now++) {
 		if (round_now % ROUNDS_PER_VM == 0) {

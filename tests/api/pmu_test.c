@@ -61,13 +61,6 @@ static void count_event(unsigned n, uint64_t type, uint64_t start)
 	set_reg(PMCR, get_reg(PMCR) | 1);
 }
 
-static void gic_reg(uint32_t group, uint64_t attr_, uint64_t val)
-{
-	struct kvm_device_attr a = {.group = group, .attr = attr_, .addr = (uintptr_t)&val};
-
-	expect_eq(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0);
-}
-
 /* The PMU's PPI is enabled, and taken: its vector stores to the device. */
 static void take_interrupts(void)
 {

@@ -17,24 +17,11 @@ static long policy(uint64_t set)
 	return call(m.vm, KVM_ENABLE_CAP, &cap);
 }
 
-static void gic_reg(uint32_t group, uint64_t attr, uint64_t val)
-{
-	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
-
-	expect_eq(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0);
-}
-
 /* SPI 40 to this vcpu, its line up. */
 static void raise_irq(void)
 {
-	struct kvm_irq_level l = {.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | 40, .level = 1};
-
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x84, 0xffffffff);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x104, 1u << 8);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
-	expect_eq(call(m.vm, KVM_IRQ_LINE, &l), 0);
+	enable_irq();
+	irq_line(1);
 }
 
 TEST(the_capability_says_which_policies_there_are)

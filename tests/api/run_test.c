@@ -52,30 +52,6 @@ static void wait_data(uint32_t want)
 		sched_yield();
 }
 
-static void irq_line(int level)
-{
-	struct kvm_irq_level l = {.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | 40, .level = (uint32_t)level};
-
-	expect_eq(call(m.vm, KVM_IRQ_LINE, &l), 0);
-}
-
-static void gic_reg(uint32_t group, uint64_t attr, uint64_t val)
-{
-	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
-
-	expect_eq(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0);
-}
-
-/* INTID 40 enabled in group 1, delivered to vcpu 0. */
-static void enable_irq(void)
-{
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x84, 0xffffffff);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x104, 1u << 8);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
-}
-
 static void on_signal(int sig)
 {
 	pawl_signal_ran();
@@ -135,12 +111,12 @@ TEST(a_signal_ends_wfi_and_the_instruction_counts_as_done)
 {
 	guest(0x52800020 /* mov w0, #1 */, STR_W0_DATA, WFI, NOP, STR_X3_DEV);
 	enable_irq();
-	handle(SIGUSR1, on_signal, SA_RESTART);
+	handle(SIG_KICK, on_signal, SA_RESTART);
 	set_reg(X(0), 0);
 	run_in_thread(m.vcpu);
 	wait_data(1);
 	while (!atomic_load(&runner.done)) {
-		pthread_kill(runner.thread, SIGUSR1);
+		pthread_kill(runner.thread, SIG_KICK);
 		usleep(2000);
 	}
 	expect_eq(runner_join(), -EINTR);
@@ -152,10 +128,10 @@ TEST(a_signal_ends_wfi_and_the_instruction_counts_as_done)
 TEST(a_handler_that_stores_immediate_exit_ends_a_wait)
 {
 	guest_with(POWERED_OFF, NOP);
-	handle(SIGUSR1, on_signal_immediate, SA_RESTART);
+	handle(SIG_KICK, on_signal_immediate, SA_RESTART);
 	run_in_thread(m.vcpu);
 	while (!atomic_load(&runner.done)) {
-		pthread_kill(runner.thread, SIGUSR1);
+		pthread_kill(runner.thread, SIG_KICK);
 		usleep(2000);
 	}
 	expect_eq(runner_join(), -EINTR);
@@ -165,12 +141,12 @@ TEST(a_handler_that_stores_immediate_exit_ends_a_wait)
 TEST(a_handler_ends_a_guest_that_spins)
 {
 	guest(SPIN);
-	handle(SIGUSR1, on_signal, 0);
+	handle(SIG_KICK, on_signal, 0);
 	debug(0);
 	for (int i = 0; i < 20; i++) {
 		run_in_thread(m.vcpu);
 		while (!atomic_load(&runner.done)) {
-			pthread_kill(runner.thread, SIGUSR1);
+			pthread_kill(runner.thread, SIG_KICK);
 			usleep(2000);
 		}
 		expect_eq(runner_join(), -EINTR);

@@ -4,89 +4,30 @@
  * memory and its vcpus. Counts are bounded and nothing depends on timing; a wake-up that is lost is a test that hangs, and
  * the thread sanitizer's build (-Db_sanitize=thread) finds what is not ordered.
  */
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "smp.h"
 
-#define WFI 0xd503207fu
+enum { ROUNDS = 300, EXITS = 400, EVENT_GSI = 40, EXTRA_SLOTS = 0x60000000, BELL = 0x0b000000 };
 
-enum { VCPUS = 4, ROUNDS = 300, EXITS = 400, EVENT_GSI = 40, EXTRA_SLOTS = 0x60000000, BELL = 0x0b000000 };
-
-static struct one {
-	int fd;
-	struct kvm_run *run;
-	pthread_t thread;
-	_Atomic long result;
-	atomic_uint exits;
-	atomic_bool done;
-} one[VCPUS];
-static __thread struct one *self;
 static atomic_bool over, stop;
 static int irq_event, bell_event;
 
-static void set(int fd, uint64_t id, uint64_t val)
-{
-	struct kvm_one_reg r = {id, (uintptr_t)&val};
-
-	expect_eq(call(fd, KVM_SET_ONE_REG, &r), 0);
-}
-
-static void gic_set(uint32_t group, uint64_t attr, uint64_t val)
-{
-	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
-
-	expect_eq(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0);
-}
-
 static void make_vcpus(const uint32_t *code, unsigned words)
 {
-	struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
-
-	machine_new(WITHOUT_GIC);
-	one[0].fd = m.vcpu;
-	one[0].run = m.run;
-	for (unsigned i = 1; i < VCPUS; i++)
-		one[i].fd = add_vcpu(i, 1u << KVM_ARM_VCPU_PSCI_0_2, &one[i].run);
-	expect_eq(call(m.vm, KVM_CREATE_DEVICE, &d), 0);
-	m.gic = (int)d.fd;
-	gic_set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, DIST);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x84, 0xffffffff);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x88, 0xffffffff);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x104, 0xffffffff);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x108, 0xffffffff);
-	for (uint64_t i = 0; i < VCPUS; i++) {
-		gic_set(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x10080, 0xffffffff);
-		gic_set(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x10100, 0xffffffff);
-		gic_set(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, i << 32 | 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
-		gic_set(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, i << 32 | 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
-	}
-	put_words(ENTRY, code, words);
+	smp_new(code, words);
 	for (unsigned i = 0; i < VCPUS; i++) {
-		set(one[i].fd, X(0), DATA);
-		set(one[i].fd, X(1), 1);
-		set(one[i].fd, X(2), ROUNDS);
-		set(one[i].fd, X(3), DEVICE);
-		set(one[i].fd, X(4), VCPUS);
-		set(one[i].fd, X(5), 100);
-		set(one[i].fd, X(9), DATA + 0x800 + 64 * i);
-		set(one[i].fd, X(10), BELL);
-		set(one[i].fd, PC, ENTRY);
-	}
-}
-
-static void free_vcpus(void)
-{
-	for (unsigned i = 1; i < VCPUS; i++) {
-		munmap(one[i].run, 8192);
-		pawl_close(one[i].fd);
+		smp_set(i, X(0), DATA);
+		smp_set(i, X(1), 1);
+		smp_set(i, X(2), ROUNDS);
+		smp_set(i, X(3), DEVICE);
+		smp_set(i, X(4), VCPUS);
+		smp_set(i, X(5), 100);
+		smp_set(i, X(9), DATA + 0x800 + 64 * i);
+		smp_set(i, X(10), BELL);
 	}
 }
 
@@ -128,7 +69,7 @@ TEST(vcpus_run_at_the_same_time)
 	}
 	memcpy(&count, m.ram + (DATA - ENTRY), 8);
 	expect_eq(count, VCPUS * ROUNDS);
-	free_vcpus();
+	smp_free();
 }
 
 /* ---- everything at once */
@@ -154,17 +95,6 @@ static const uint32_t busy[] = {
 	0x17fffff2,		/* b 1b */
 };
 
-static void on_usr1(int sig)
-{
-	pawl_signal_ran();
-}
-
-static void on_usr2(int sig)
-{
-	if (self)
-		*(volatile uint8_t *)&self->run->immediate_exit = 1;
-}
-
 static void *run_busy(void *arg)
 {
 	self = arg;
@@ -187,7 +117,7 @@ static void *kick(void *arg)
 					     .level = n / 8 & 1};
 
 		call(m.vm, KVM_IRQ_LINE, &line);
-		pthread_kill(one[n % VCPUS].thread, n & 4 ? SIGUSR1 : SIGUSR2);
+		pthread_kill(one[n % VCPUS].thread, n & 4 ? SIG_KICK : SIG_KICK_TOO);
 		usleep(200);
 	}
 	return NULL;
@@ -265,21 +195,16 @@ static void *ask(void *arg)
 TEST(everything_may_happen_at_once)
 {
 	static void *(*const others[])(void *) = {kick, change_memory, change_events, ask};
-	struct sigaction usr1 = {.sa_handler = on_usr1}, usr2 = {.sa_handler = on_usr2};
 	pthread_t threads[sizeof(others) / sizeof(others[0])];
 
 	make_vcpus(busy, sizeof(busy) / 4);
 	irq_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	bell_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	sigaction(SIGUSR1, &usr1, NULL);
-	sigaction(SIGUSR2, &usr2, NULL);
+	smp_handle_signals(0);
 	atomic_store(&over, false);
 	atomic_store(&stop, false);
-	for (unsigned i = 0; i < VCPUS; i++) {
-		one[i].exits = 0;
-		one[i].done = false;
+	for (unsigned i = 0; i < VCPUS; i++)
 		pthread_create(&one[i].thread, NULL, run_busy, &one[i]);
-	}
 	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		pthread_create(&threads[i], NULL, others[i], NULL);
 	for (unsigned i = 0; i < VCPUS; i++)
@@ -291,7 +216,7 @@ TEST(everything_may_happen_at_once)
 	atomic_store(&stop, true);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		while (!atomic_load(&one[i].done)) {
-			pthread_kill(one[i].thread, SIGUSR1);
+			pthread_kill(one[i].thread, SIG_KICK);
 			usleep(1000);
 		}
 		pthread_join(one[i].thread, NULL);
@@ -299,5 +224,5 @@ TEST(everything_may_happen_at_once)
 	}
 	close(irq_event);
 	close(bell_event);
-	free_vcpus();
+	smp_free();
 }

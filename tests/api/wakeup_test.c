@@ -3,15 +3,12 @@
  * Vcpus that wait, and everything that may wake them at the same moment: interrupts from each other, the timer, signal
  * handlers, immediate_exit. Counts are bounded and nothing depends on timing; a wake-up that is lost is a test that hangs.
  */
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "smp.h"
 
-enum { VCPUS = 4, TOKENS = 3, LAPS = 400, TICKS = 1500 };
+enum { TOKENS = 3, LAPS = 400, TICKS = 1500 };
 
 /*
  * Passes on each software generated interrupt that it gets. x0 counters, x1 ICC_SGI1R_EL1 of the next in the ring, x2
@@ -54,64 +51,6 @@ static const uint32_t ticks[] = {
 	0xf9000068, /* str x8, [x3] */
 };
 
-static struct one {
-	int fd;
-	struct kvm_run *run;
-	pthread_t thread;
-	long result;
-	_Atomic bool done;
-} one[VCPUS];
-static __thread struct one *self;
-
-static void set(int fd, uint64_t id, uint64_t val)
-{
-	struct kvm_one_reg r = {id, (uintptr_t)&val};
-
-	expect_eq(call(fd, KVM_SET_ONE_REG, &r), 0);
-}
-
-static void gic_set(uint32_t group, uint64_t attr, uint64_t val)
-{
-	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
-
-	expect_eq(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0);
-}
-
-/* All SGIs and PPIs of all vcpus enabled in group 1. */
-static void make_vcpus_and_gic(void)
-{
-	struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
-
-	machine_new(WITHOUT_GIC);
-	one[0].fd = m.vcpu;
-	one[0].run = m.run;
-	for (unsigned i = 1; i < VCPUS; i++)
-		one[i].fd = add_vcpu(i, 1u << KVM_ARM_VCPU_PSCI_0_2, &one[i].run);
-	expect_eq(call(m.vm, KVM_CREATE_DEVICE, &d), 0);
-	m.gic = (int)d.fd;
-	gic_set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, DIST);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, REDIST);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
-	gic_set(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
-	for (uint64_t i = 0; i < VCPUS; i++) {
-		gic_set(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x10080, 0xffffffff);
-		gic_set(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x10100, 0xffffffff);
-		gic_set(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, i << 32 | 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
-		gic_set(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, i << 32 | 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
-	}
-}
-
-static void on_usr1(int sig)
-{
-	pawl_signal_ran();
-}
-
-static void on_usr2(int sig)
-{
-	if (self)
-		*(volatile uint8_t *)&self->run->immediate_exit = 1;
-}
-
 static void *vcpu_main(void *arg)
 {
 	self = arg;
@@ -126,23 +65,18 @@ static void *vcpu_main(void *arg)
 /* Until every vcpu has stored to the device; signals in between, as many as there is time for. */
 static void run_all(unsigned n)
 {
-	struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
-	struct sigaction usr2 = {.sa_handler = on_usr2, .sa_flags = SA_RESTART};
 	unsigned left = n;
 
-	sigaction(SIGUSR1, &usr1, NULL);
-	sigaction(SIGUSR2, &usr2, NULL);
-	for (unsigned i = 0; i < n; i++) {
-		atomic_store(&one[i].done, false);
+	smp_handle_signals(SA_RESTART);
+	for (unsigned i = 0; i < n; i++)
 		pthread_create(&one[i].thread, NULL, vcpu_main, &one[i]);
-	}
 	for (unsigned turn = 0; left; turn++) {
 		left = n;
 		for (unsigned i = 0; i < n; i++) {
 			if (atomic_load(&one[i].done))
 				left--;
 			else if ((turn + i) % 3)
-				pthread_kill(one[i].thread, turn & 1 ? SIGUSR1 : SIGUSR2);
+				pthread_kill(one[i].thread, turn & 1 ? SIG_KICK : SIG_KICK_TOO);
 		}
 		usleep(2000);
 	}
@@ -154,28 +88,18 @@ static void run_all(unsigned n)
 	}
 }
 
-static void free_vcpus(void)
-{
-	for (unsigned i = 1; i < VCPUS; i++) {
-		munmap(one[i].run, 8192);
-		pawl_close(one[i].fd);
-	}
-}
-
 TEST(interrupts_that_vcpus_send_each_other_wake_them_whatever_else_does)
 {
-	make_vcpus_and_gic();
-	put_words(ENTRY, ring, sizeof(ring) / 4);
+	smp_new(ring, sizeof(ring) / 4);
 	for (unsigned i = 0; i < VCPUS; i++) {
-		set(one[i].fd, X(0), DATA + 0x200 * i);
-		set(one[i].fd, X(1), 1u << (i + 1) % VCPUS);
-		set(one[i].fd, X(2), LAPS);
-		set(one[i].fd, X(3), DEVICE);
-		set(one[i].fd, X(4), TOKENS * (i ? LAPS - 1 : LAPS));
-		set(one[i].fd, X(5), i == 0);
-		set(one[i].fd, PC, ENTRY);
+		smp_set(i, X(0), DATA + 0x200 * i);
+		smp_set(i, X(1), 1u << (i + 1) % VCPUS);
+		smp_set(i, X(2), LAPS);
+		smp_set(i, X(3), DEVICE);
+		smp_set(i, X(4), TOKENS * (i ? LAPS - 1 : LAPS));
+		smp_set(i, X(5), i == 0);
 	}
-	gic_set(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10200, (1u << TOKENS) - 1); /* pending: the tokens start */
+	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10200, (1u << TOKENS) - 1); /* pending: the tokens start */
 	run_all(VCPUS);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		for (unsigned token = 0; token < TOKENS; token++) {
@@ -185,21 +109,19 @@ TEST(interrupts_that_vcpus_send_each_other_wake_them_whatever_else_does)
 			expect_eq(count, i ? LAPS - 1 : LAPS);
 		}
 	}
-	free_vcpus();
+	smp_free();
 }
 
 TEST(the_timer_wakes_vcpus_that_wait_for_it)
 {
-	make_vcpus_and_gic();
-	put_words(ENTRY, ticks, sizeof(ticks) / 4);
+	smp_new(ticks, sizeof(ticks) / 4);
 	for (unsigned i = 0; i < VCPUS; i++) {
-		set(one[i].fd, X(1), 300 * (i + 1));
-		set(one[i].fd, X(2), TICKS);
-		set(one[i].fd, X(3), DEVICE);
-		set(one[i].fd, X(5), 1);
-		set(one[i].fd, X(8), 0);
-		set(one[i].fd, PC, ENTRY);
+		smp_set(i, X(1), 300 * (i + 1));
+		smp_set(i, X(2), TICKS);
+		smp_set(i, X(3), DEVICE);
+		smp_set(i, X(5), 1);
+		smp_set(i, X(8), 0);
 	}
 	run_all(VCPUS);
-	free_vcpus();
+	smp_free();
 }

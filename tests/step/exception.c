@@ -2,7 +2,6 @@
 /* Rows 33 to 35, 43 to 46, 50 and 51: exceptions that the guest takes, and the way back. */
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 
 #include "step.h"
 
@@ -257,7 +256,6 @@ static void on_tick(int sig)
 
 TEST(row_46_signals_at_any_moment_neither_lose_nor_double_a_step)
 {
-	struct itimerval tv = {{0, 150}, {0, 150}}, off = {{0, 0}, {0, 0}};
 	struct sigaction sa = {.sa_handler = on_tick};
 	static const uint32_t words[] = {0x91000400 /* add x0, x0, #1 */, 0xb9400181 /* ldr w1, [x12] */,
 					 0xd5381021 /* mrs x1, actlr_el1 */, 0x17fffffd /* b .-12 */};
@@ -265,8 +263,8 @@ TEST(row_46_signals_at_any_moment_neither_lose_nor_double_a_step)
 
 	guest(words[0], words[1], words[2], words[3]);
 	debug(STEP);
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &tv, NULL);
+	sigaction(SIG_KICK, &sa, NULL);
+	kick_every(150);
 	for (unsigned n = 0; n < 20000;) {
 		long ret = run();
 		uint64_t next = pc == ENTRY + 12 ? ENTRY : pc + 4;
@@ -283,11 +281,11 @@ TEST(row_46_signals_at_any_moment_neither_lose_nor_double_a_step)
 		if (n % 4 == 1 && get_reg(X(0)) != n / 4 + 1)
 			break;
 		if (n == 20000) {
-			setitimer(ITIMER_REAL, &off, NULL);
+			kick_every(0);
 			return;
 		}
 	}
-	setitimer(ITIMER_REAL, &off, NULL);
+	kick_every(0);
 	fail("after PC %#llx comes PC %#llx with x0 = %llu: a step was lost or doubled", (unsigned long long)pc,
 	     (unsigned long long)get_reg(PC), (unsigned long long)get_reg(X(0)));
 }

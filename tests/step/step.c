@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 
 void variant(const char *text)
 {
@@ -159,32 +158,6 @@ void enter_el0(void)
 	set_reg(PSTATE, PSTATE_EL0);
 }
 
-static void gic_reg(uint32_t group, uint64_t attr, uint64_t val)
-{
-	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&val};
-
-	says(call(m.gic, KVM_SET_DEVICE_ATTR, &a), 0, "setting a register of the GIC");
-}
-
-void enable_irq(void)
-{
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x0, 0x12);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x84, 0xffffffff);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0x104, 1u << 8);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x14, 0);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10080, 0xffffffff);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10100, 1u << 27 | 1u << 30 | 1);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 4 << 7 | 6 << 3, 0xf0);
-	gic_reg(KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, 3 << 14 | 12 << 7 | 12 << 3 | 7, 1);
-}
-
-void irq_line(int level)
-{
-	struct kvm_irq_level l = {.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | 40, .level = (uint32_t)level};
-
-	says(call(m.vm, KVM_IRQ_LINE, &l), 0, "KVM_IRQ_LINE");
-}
-
 void enable_cap(uint32_t cap)
 {
 	struct kvm_enable_cap c = {.cap = cap};
@@ -201,14 +174,13 @@ static void on_signal(int sig)
 
 long run_until_signal(void)
 {
-	struct itimerval tv = {{0, 20000}, {0, 20000}}, off = {{0, 0}, {0, 0}};
 	struct sigaction sa = {.sa_handler = on_signal};
 	long ret;
 
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &tv, NULL);
+	sigaction(SIG_KICK, &sa, NULL);
+	kick_every(20000);
 	ret = run();
-	setitimer(ITIMER_REAL, &off, NULL);
+	kick_every(0);
 	return ret;
 }
 

@@ -61,10 +61,8 @@ void breakpoint(uint32_t control, uint64_t bcr, uint64_t bvr);
 void watchpoint(uint32_t control, uint64_t wcr, uint64_t wvr);
 
 /* ---- surroundings */
-void stage1_on(void);  /* identity for EL1, below 1 GiB as normal memory */
-void enter_el0(void);  /* registers so that the vcpu is in EL0 at EL0_CODE */
-void enable_irq(void); /* INTID 40, the timers' and SGI 0, group 1 */
-void irq_line(int level);
+void stage1_on(void); /* identity for EL1, below 1 GiB as normal memory */
+void enter_el0(void); /* registers so that the vcpu is in EL0 at EL0_CODE */
 void enable_cap(uint32_t cap);
 uint64_t ram_word(uint64_t ipa);
 void set_ram_word(uint64_t ipa, uint64_t val);
