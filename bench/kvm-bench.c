@@ -2,14 +2,16 @@
 /*
  * What the KVM API costs: guest speed on a hot loop, a user-space MMIO round trip, an exact step, the creation of a VM; how
  * long an irqfd, another vcpu's interrupt and the timer take to the guest's handler, of a vcpu that runs and of one that waits.
- * An ordinary KVM client on libpawl, or on a real device with --kvm PATH. Prints the median of several rounds;
- * measures, never judges. bench/README.md tells how the figures in docs/performance.md are made.
+ * An ordinary KVM client on libpawl, or on a real device with --kvm PATH. Prints the median of several rounds, or of the samples that
+ * a second has room for; measures, never judges. bench/README.md tells how the figures in docs/performance.md are made.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,10 +138,15 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double median_of(double *v, unsigned n)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	return v[n / 2];
+}
+
 static double median(double *v)
 {
-	qsort(v, ROUNDS, sizeof(*v), by_value);
-	return v[ROUNDS / 2];
+	return median_of(v, ROUNDS);
 }
 
 static void run_to_mmio(struct vm *v)
@@ -242,27 +249,35 @@ enum {
 	VECTORS = RAM + 0x8000,
 	IRQ_VECTOR = 0x280,
 	SPI = 8 /* INTID 40 */,
-	LATENCIES = 2000,
-	TICKS = 500,
+	SAMPLES = 2000, /* of a latency, or as many as there are in SAMPLE_MS */
+	SAMPLE_MS = 1000,
+	PAUSE_US = 200, /* before each: who is to wait does */
+	TICKS = 200,
 	PERIOD = 12500 /* ticks of the counter */
 };
 
-/* x10 counter */
-static const uint32_t count_irq[] = {0xd538cc06 /* mrs x6, icc_iar1_el1 */, 0xd518cc26 /* msr icc_eoir1_el1, x6 */,
+/* x10: counter, counter-timer at the handler's begin, its frequency. The handler of an interrupt that is timed */
+static const uint32_t count_irq[] = {0xd53be047 /* mrs x7, cntvct_el0 */,   0xf9000547 /* str x7, [x10, #8] */,
+				     0xd538cc06 /* mrs x6, icc_iar1_el1 */, 0xd518cc26 /* msr icc_eoir1_el1, x6 */,
 				     0xf9400147 /* ldr x7, [x10] */,	    0x910004e7 /* add x7, x7, #1 */,
 				     0xc89ffd47 /* stlr x7, [x10] */,	    0xd69f03e0 /* eret */};
-static const uint32_t spin[] = {0x14000000 /* b . */};
-static const uint32_t wait_for_irq[] = {0xd503207f /* 1: wfi */, 0x17ffffff /* b 1b */};
-/* x1 ICC_SGI1R_EL1, x2 how often, x8 = 0, x10 counter, x11 device */
+static const uint32_t spin[] = {0xd53be00c /* mrs x12, cntfrq_el0 */, 0xf900094c /* str x12, [x10, #16] */,
+				0x14000000 /* b . */};
+static const uint32_t wait_for_irq[] = {0xd53be00c /* mrs x12, cntfrq_el0 */, 0xf900094c /* str x12, [x10, #16] */,
+					0xd503207f /* 1: wfi */, 0x17ffffff /* b 1b */};
+/* x1 ICC_SGI1R_EL1, x8 = 0, x10 as above, x11 device: gets what each took. WFE lets others have the processor. */
 static const uint32_t send_ipis[] = {0x91000508 /* 1: add x8, x8, #1 */,
+				     0xd5033fdf /* isb */,
+				     0xd53be04d /* mrs x13, cntvct_el0 */,
 				     0xd518cba1 /* msr icc_sgi1r_el1, x1 */,
-				     0xc8dffd46 /* 2: ldar x6, [x10] */,
+				     0xd503205f /* 2: wfe */,
+				     0xc8dffd46 /* ldar x6, [x10] */,
 				     0xeb0800df /* cmp x6, x8 */,
-				     0x54ffffc3 /* b.lo 2b */,
-				     0xeb02011f /* cmp x8, x2 */,
-				     0x54ffff41 /* b.ne 1b */,
-				     0xf9000168 /* str x8, [x11] */,
-				     0x14000000 /* b . */};
+				     0x54ffffa3 /* b.lo 2b */,
+				     0xf940054e /* ldr x14, [x10, #8] */,
+				     0xcb0d01ce /* sub x14, x14, x13 */,
+				     0xf900016e /* str x14, [x11] */,
+				     0x17fffff5 /* b 1b */};
 /* x1 period, x2 how often, x8 sum of what it was late, x11 device */
 static const uint32_t count_ticks[] = {0xd538cc06 /* mrs x6, icc_iar1_el1 */,  0xd53be047 /* mrs x7, cntvct_el0 */,
 				       0xd53be349 /* mrs x9, cntv_cval_el0 */, 0xcb0900e9 /* sub x9, x7, x9 */,
@@ -373,49 +388,94 @@ static void runner_stop(struct runner *r)
 	pthread_join(r->thread, NULL);
 }
 
-/* From the write to an eventfd to the count that the handler makes, seen by the writer. */
+static uint64_t get_reg(struct vm *v, uint64_t id)
+{
+	uint64_t val;
+	struct kvm_one_reg r = {id, (uintptr_t)&val};
+
+	must(do_ioctl(v->vcpu, KVM_GET_ONE_REG, &r), "KVM_GET_ONE_REG");
+	return val;
+}
+
+/*
+ * When the handler began, by the guest's counter, on the clock that the client sees: nothing that happens afterwards counts, not even
+ * whether the client has a processor to look.
+ */
+struct clocks {
+	uint64_t ns, count;
+};
+
+static uint64_t counter_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(real_kvm ? CLOCK_MONOTONIC_RAW : CLOCK_MONOTONIC, &ts); /* what runs like the counter */
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static struct clocks clocks_now(struct vm *v)
+{
+	struct clocks c = {.ns = counter_ns(), .count = get_reg(v, KVM_REG_ARM_TIMER_CNT)};
+
+	return c;
+}
+
+static bool is_enough(unsigned n, uint64_t began)
+{
+	return n == SAMPLES || (n && counter_ns() - began > SAMPLE_MS * 1000000ull);
+}
+
+/* From the write to an eventfd to the handler. */
 static double irqfd_us(const char *path, const uint32_t *idle, size_t bytes)
 {
 	static struct runner r;
-	double us[ROUNDS];
+	static double us[SAMPLES];
 	int event = eventfd(0, EFD_CLOEXEC), gic;
 	struct kvm_irqfd irqfd = {.fd = (uint32_t)event, .gsi = SPI};
-	_Atomic uint64_t *counter;
-	uint64_t seen = 0;
+	_Atomic uint64_t *data;
+	struct clocks base;
+	uint64_t began;
+	unsigned n = 0;
 
 	vm_open(&r.vm, path, idle, bytes);
 	put_code(&r.vm, VECTORS + IRQ_VECTOR, count_irq, sizeof(count_irq));
 	gic = make_gic(&r.vm, 1);
 	take_irqs(&r.vm);
 	must(do_ioctl(r.vm.fd, KVM_IRQFD, &irqfd), "KVM_IRQFD");
-	counter = (_Atomic uint64_t *)(void *)(r.vm.ram + (DATA - RAM));
+	data = (_Atomic uint64_t *)(void *)(r.vm.ram + (DATA - RAM));
+	base = clocks_now(&r.vm);
 	runner_start(&r);
+	while (!atomic_load(&data[2])) /* the frequency is the last that the guest stores before it idles */
+		sched_yield();
 	usleep(10000);
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		uint64_t t = now_ns();
+	began = counter_ns();
+	for (; !is_enough(n, began); n++) {
+		uint64_t t;
 
-		for (unsigned i = 0; i < LATENCIES; i++) {
-			if (eventfd_write(event, 1) != 0)
-				die("eventfd");
-			while (atomic_load_explicit(counter, memory_order_acquire) == seen)
-				;
-			seen++;
-		}
-		us[round] = (double)(now_ns() - t) / 1e3 / LATENCIES;
+		usleep(PAUSE_US);
+		t = counter_ns();
+		if (eventfd_write(event, 1) != 0)
+			die("eventfd");
+		while (atomic_load_explicit(data, memory_order_acquire) == n)
+			sched_yield();
+		us[n] = (double)(data[1] - base.count) * 1e6 / (double)data[2] - (double)(t - base.ns) / 1e3;
 	}
 	runner_stop(&r);
 	do_close(gic);
 	vm_close(&r.vm);
 	close(event);
-	return median(us);
+	return median_of(us, n);
 }
 
-/* From one vcpu's SGI to the count that the other's handler makes, seen by the first. */
+/* From one vcpu's SGI to the other's handler, by the guest's counter. */
 static double ipi_us(const char *path, const uint32_t *idle, size_t bytes)
 {
 	static struct runner r;
+	static double us[SAMPLES];
 	enum { HANDLER_CODE = CODE + 0x1000 };
-	double us[ROUNDS];
+	const _Atomic uint64_t *data;
+	uint64_t began, count;
+	unsigned n = 0;
 	struct vm v;
 	int gic;
 
@@ -426,36 +486,25 @@ static double ipi_us(const char *path, const uint32_t *idle, size_t bytes)
 	gic = make_gic(&v, 2);
 	take_irqs(&r.vm);
 	set_reg(&r.vm, CORE(regs.pc), HANDLER_CODE);
+	data = (const _Atomic uint64_t *)(const void *)(v.ram + (DATA - RAM));
 	runner_start(&r);
+	while (!atomic_load(&data[2]))
+		sched_yield();
 	usleep(10000);
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		uint64_t t;
-
-		set_reg(&v, CORE(regs.pc), CODE);
-		set_reg(&v, CORE(regs.regs[1]), 1u << 1);
-		set_reg(&v, CORE(regs.regs[2]), LATENCIES * (round + 1ull));
-		t = now_ns();
+	set_reg(&v, CORE(regs.regs[1]), 1u << 1);
+	began = counter_ns();
+	for (; !is_enough(n, began); n++) {
+		usleep(PAUSE_US);
 		run_to_mmio(&v);
-		us[round] = (double)(now_ns() - t) / 1e3 / LATENCIES;
-		v.run->immediate_exit = 1; /* complete the store, so that PC can be set anew */
-		do_ioctl(v.vcpu, KVM_RUN, NULL);
-		v.run->immediate_exit = 0;
+		memcpy(&count, v.run->mmio.data, sizeof(count));
+		us[n] = (double)count * 1e6 / (double)data[2];
 	}
 	runner_stop(&r);
 	munmap(r.vm.run, r.vm.run_size);
 	do_close(r.vm.vcpu);
 	do_close(gic);
 	vm_close(&v);
-	return median(us);
-}
-
-static uint64_t get_reg(struct vm *v, uint64_t id)
-{
-	uint64_t val;
-	struct kvm_one_reg r = {id, (uintptr_t)&val};
-
-	must(do_ioctl(v->vcpu, KVM_GET_ONE_REG, &r), "KVM_GET_ONE_REG");
-	return val;
+	return median_of(us, n);
 }
 
 /* How late the timer's handler is, by the guest's own clock. */
