@@ -129,7 +129,9 @@ if [ -z "$quick" ]; then
 	check sysroot scripts/arm64-sysroot.sh "$sysroot" &&
 		build arm64 --cross-file scripts/aarch64-linux-gnu.ini --cross-file "$sysroot/meson.ini" -Dwerror=true --buildtype=debugoptimized &&
 		ASAN_OPTIONS=detect_leaks=0 tests arm64 --timeout-multiplier 8 && # leak detection needs ptrace
-		check selftests scripts/selftests.sh --quick --preload "$out/arm64/shim/libpawl-preload.so"
+		check selftests scripts/selftests.sh --quick --preload "$out/arm64/shim/libpawl-preload.so" &&
+		check selftests-newer scripts/selftests.sh --quick --source linux-source-6.12 --release trixie \
+			--preload "$out/arm64/shim/libpawl-preload.so"
 fi
 
 say "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
