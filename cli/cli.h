@@ -6,6 +6,8 @@
 #ifndef PAWL_CLI_H
 #define PAWL_CLI_H
 
+#include <stddef.h>
+
 enum {
 	EXIT_USAGE = 2,		 /* the command line is wrong; what was wrong has been said */
 	EXIT_NOT_RUNNABLE = 126, /* pawl exec: the program is there, and cannot be run */
@@ -21,6 +23,9 @@ int cmd_units(int argc, char **argv);
 
 /* Becomes program, with the resident in its process; x86-64 only (inject.c). Returns the exit status of what was said. */
 int inject_exec(const char *program, char **argv, const char *resident);
+
+/* What the option of QEMU or kvmtool with that name is here, or NULL; elsewhere.c. */
+const char *cli_elsewhere(const char *name, size_t len);
 
 /* "pawl COMMAND: ..." to standard error; the second also points at the help, and returns EXIT_USAGE. */
 void cli_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -47,6 +47,7 @@ enum option_id {
 	OPT_VSOCK,
 	OPT_BALLOON,
 	OPT_VIRTIO_LEGACY,
+	OPT_EMULATE_MMIO,
 	OPT_KVM,
 	OPT_CPU,
 	OPT_ENGINE,
@@ -87,6 +88,7 @@ static const struct option {
 	[OPT_VSOCK] = {"vsock", 0, "PATH[,cid=N]", "sockets between the guest and the unix sockets PATH"},
 	[OPT_BALLOON] = {"balloon", 0, "SIZE", "take that much memory from the guest"},
 	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "version 1 of virtio-mmio, for old guests"},
+	[OPT_EMULATE_MMIO] = {"emulate-mmio", 0, NULL, "take device accesses that real KVM cannot; say which"},
 	[OPT_KVM] = {"kvm", 0, "PATH", "use a kernel's KVM device, on an arm64 host"},
 	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; or help"},
 	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
@@ -178,6 +180,30 @@ static int take(struct arguments *a, int id, const char *value)
 	return 0;
 }
 
+static int option_named(const char *name, size_t len)
+{
+	int id = 0;
+
+	while (id < N_OPTIONS && (strlen(options[id].name) != len || strncmp(options[id].name, name, len) != 0))
+		id++;
+	return id;
+}
+
+/* word, with len characters behind its dashes, is no option. */
+static int unknown_option(const char *word, const char *name, size_t len)
+{
+	const char *here = cli_elsewhere(name, len);
+	int id = option_named(name, len);
+	int n = (int)(name - word) + (int)len;
+
+	if (id < N_OPTIONS)
+		return cli_usage_error("run", "unknown option '%.*s': it has two dashes, --%s", n, word,
+				       options[id].name);
+	if (here)
+		return cli_usage_error("run", "unknown option '%.*s': %s", n, word, here);
+	return cli_usage_error("run", "unknown option '%.*s'", n, word);
+}
+
 /* One option at argv[*i]; moves *i past its argument. 0 or an exit status. */
 static int parse_option(struct arguments *a, int argc, char **argv, int *i)
 {
@@ -188,19 +214,21 @@ static int parse_option(struct arguments *a, int argc, char **argv, int *i)
 	if (word[1] == '-') {
 		size_t len = strcspn(word + 2, "=");
 
-		for (id = 0; id < N_OPTIONS; id++)
-			if (strlen(options[id].name) == len && !strncmp(options[id].name, word + 2, len))
-				break;
+		id = option_named(word + 2, len);
 		if (id == N_OPTIONS)
-			return cli_usage_error("run", "unknown option '%.*s'", (int)len + 2, word);
+			return unknown_option(word, word + 2, len);
 		if (word[2 + len])
 			value = word + 2 + len + 1;
 	} else {
+		size_t len = strcspn(word + 1, "=");
+
 		for (id = 0; id < N_OPTIONS; id++)
 			if (options[id].letter && options[id].letter == word[1])
 				break;
+		if (len > 1 && (option_named(word + 1, len) < N_OPTIONS || cli_elsewhere(word + 1, len)))
+			return unknown_option(word, word + 1, len);
 		if (id == N_OPTIONS)
-			return cli_usage_error("run", "unknown option '-%c'", word[1]);
+			return unknown_option(word, word + 1, 1);
 		if (word[2])
 			value = word + 2;
 	}
@@ -310,6 +338,7 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		.smp = 1,
 		.held = a->given[OPT_GDB_WAIT],
 		.verbose = a->given[OPT_VERBOSE],
+		.emulate_mmio = a->given[OPT_EMULATE_MMIO],
 		.stats = a->given[OPT_STATS],
 		.no_reboot = a->given[OPT_NO_REBOOT],
 		.sandbox = {.on = !a->given[OPT_NO_SANDBOX] && machine_can_confine},
@@ -328,7 +357,8 @@ static int configure(struct machine_config *config, const struct arguments *a)
 			return cli_usage_error("run", "--memory: '%s' is not a size such as 512M or 2G",
 					       a->value[OPT_MEMORY]);
 		if (!config->memory || config->memory & 0xffff)
-			return cli_usage_error("run", "--memory: '%s' is not a multiple of 64K", a->value[OPT_MEMORY]);
+			return cli_usage_error("run", "--memory: '%s' is not a multiple of 64K%s", a->value[OPT_MEMORY],
+					       config->memory < 65536 ? "; it is bytes without K, M or G" : "");
 	}
 	if (a->given[OPT_SMP]) {
 		if (!parse_size(a->value[OPT_SMP], &n) || n < 1 || n > machine_max_vcpus())

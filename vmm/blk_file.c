@@ -186,7 +186,8 @@ struct blk_store *blk_file_open(const char *path, bool read_only, struct vmm_err
 		vmm_fail(err, "%.300s: %s%s", path, strerror(errno),
 			 !read_only && (errno == EACCES || errno == EROFS)
 				 ? " (for writing: ,ro or ,snapshot does without)"
-				 : "");
+			 : errno == ENOENT && strchr(path, ',') ? " (a disk's options are ro, snapshot, serial=TEXT)"
+								: "");
 		return NULL;
 	}
 	if (fstat(fd, &st)) {

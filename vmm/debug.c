@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <pawl/pawl.h>
+
 bool debug_goes_on(struct vcpu *v, const struct gdb_stop *stop)
 {
 	const struct gdb_hook *hook = atomic_load(&v->m->hook);
@@ -182,6 +184,16 @@ static int target_vcpu_ioctl(void *target, unsigned vcpu, unsigned long request,
 
 static int target_vm_ioctl(void *target, unsigned long request, void *arg)
 {
+	const struct machine *m = target;
+	struct kvm_enable_cap cap;
+
+	/* A debugger's choice of policies replaces the one before: what the machine has chosen stays. */
+	if (request == KVM_ENABLE_CAP && m->config.emulate_mmio) {
+		memcpy(&cap, arg, sizeof(cap));
+		if (cap.cap == PAWL_CAP_DEBUG)
+			cap.args[0] |= MACHINE_DEBUG_POLICY;
+		arg = &cap;
+	}
 	return on_fd(target, ((struct machine *)target)->vm_fd, request, arg);
 }
 

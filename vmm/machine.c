@@ -294,6 +294,19 @@ static int choose_cpu(struct machine *m, struct vmm_error *err)
 	return 0;
 }
 
+/* An extension of libpawl's, too. A debugger's policies come beside it: debug.c. */
+static int emulate_mmio(struct machine *m, struct vmm_error *err)
+{
+	struct kvm_enable_cap cap = {.cap = PAWL_CAP_DEBUG, .args = {MACHINE_DEBUG_POLICY}};
+	int known = m->sys->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_DEBUG);
+
+	if (known < 0 || MACHINE_DEBUG_POLICY & ~(unsigned)known)
+		return vmm_fail(err, "%s cannot do --emulate-mmio", m->sys->name);
+	if (m->sys->ioctl(m->vm_fd, KVM_ENABLE_CAP, &cap))
+		return vmm_fail(err, "--emulate-mmio: %s", strerror(errno));
+	return 0;
+}
+
 static int create_vm(struct machine *m, struct vmm_error *err)
 {
 	const struct kvm_sys *sys = m->sys;
@@ -326,6 +339,8 @@ static int create_vm(struct machine *m, struct vmm_error *err)
 	if (m->vm_fd < 0)
 		return kvm_error("cannot create a VM", err);
 	if (m->config.cpu && choose_cpu(m, err))
+		return -1;
+	if (m->config.emulate_mmio && emulate_mmio(m, err))
 		return -1;
 	max_vcpus = sys->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)KVM_CAP_MAX_VCPUS);
 	if (max_vcpus > 0 && m->config.smp > (unsigned)max_vcpus)

@@ -200,6 +200,8 @@ struct machine {
 	struct timespec started;
 };
 
+#define MACHINE_DEBUG_POLICY (PAWL_DEBUG_EMULATE_MMIO | PAWL_DEBUG_LINT) /* of config.emulate_mmio */
+
 /* ---- machine.c */
 /* Answer a KVM_EXIT_MMIO, any size and address. vcpu thread. */
 void machine_mmio(struct machine *m, uint64_t ipa, uint8_t *data, unsigned len, bool is_write);

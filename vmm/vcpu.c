@@ -164,10 +164,13 @@ static const char *exit_name(uint32_t reason)
 	}
 }
 
-static const char *errno_hint(int error)
+static const char *errno_hint(const struct machine *m, int error)
 {
 	switch (error) {
-	case ENOSYS: return " (no RAM there, and the instruction is none that KVM emulates)";
+	case ENOSYS:
+		return !m->config.kvm_path
+			       ? " (no RAM there, and the instruction is none that KVM emulates: --emulate-mmio does)"
+			       : " (no RAM there, and the instruction is none that KVM emulates)";
 	case EFAULT: return " (the host has no memory there)";
 	case ENOEXEC: return " (the vcpu is not initialised)";
 	default: return "";
@@ -191,7 +194,7 @@ static void fault(struct vcpu *v, int error)
 	}
 	if (error)
 		snprintf(stop.text, sizeof(stop.text), "vcpu %u: %s at %s%s%s", v->index, strerror(error), where, what,
-			 errno_hint(error));
+			 errno_hint(v->m, error));
 	else
 		snprintf(stop.text, sizeof(stop.text), "vcpu %u: %s (exit reason %u) at %s%s", v->index,
 			 exit_name(stop.exit_reason), stop.exit_reason, where, what);

@@ -81,6 +81,7 @@ struct machine_config {
 	unsigned smp;		/**< vcpus, 1..machine_max_vcpus() */
 	bool held;		/**< the vcpus wait for the debugger's resume() */
 	bool verbose;
+	bool emulate_mmio;		  /**< PAWL_DEBUG_EMULATE_MMIO and PAWL_DEBUG_LINT hold */
 	const struct virtio_spec *virtio; /**< used by machine_create() only */
 	unsigned n_virtio;		  /**< at most MACHINE_MAX_VIRTIO */
 	bool virtio_legacy;		  /**< version 1 of the transport */

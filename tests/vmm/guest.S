@@ -75,6 +75,7 @@ begin:
 	mov	w0, #'!'
 	str	w0, [x19]
 	ldp	x0, x1, [x19]
+	call	SYSTEM_OFF
 #elif defined(GUEST_ECHO)			/* echoes by polling until a 'q' */
 	mov	w0, #0x301
 	str	w0, [x19, #0x30]

@@ -51,6 +51,9 @@ guest 124 hello "" --timeout 0.3 "$dir/LOOP"
 grep -q 'not ended in 0.300 seconds' "$dir/err" || { echo "not ok: the timeout's message:"; cat "$dir/err"; failed=1; }
 guest 4 "!" "" "$dir/PAIR"
 grep -q 'PC 0x401000.*, instruction a9400660' "$dir/err" || { echo "not ok: the fault's message:"; cat "$dir/err"; failed=1; }
+grep -q 'emulate-mmio does' "$dir/err" || { echo "not ok: the fault's way out:"; cat "$dir/err"; failed=1; }
+guest 0 "!" "" --emulate-mmio "$dir/PAIR"
+[ "$(grep -c 'real KVM would fail here.*LDP' "$dir/err")" -eq 1 ] || { echo "not ok: what --emulate-mmio says:"; cat "$dir/err"; failed=1; }
 guest 0 "what is typed early comes back, all of it, q" "what is typed early comes back, all of it, q" "$dir/ECHO"
 guest 0 hello "" -v "$dir/HOLES"
 [ "$(grep -c 'where there is no device' "$dir/err")" -eq 64 ] || { echo "not ok: a line per page, 64 at most"; failed=1; }

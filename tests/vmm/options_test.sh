@@ -42,6 +42,14 @@ kernel=$dir/Image
 refused 2 "a kernel is missing"
 refused 2 "unknown option '--frobnicate'" --frobnicate=3 --kernel x
 refused 2 "unknown option '-z'" -z
+refused 2 "unknown option '-kernel': it has two dashes, --kernel" -kernel x
+refused 2 "unknown option '-smp': it has two dashes, --smp" -smp 2 --kernel x
+refused 2 "unknown option '-drive': it is --disk FILE" -drive file=x --kernel x
+refused 2 "unknown option '--drive': it is --disk FILE" --drive=x --kernel x
+refused 2 "unknown option '-hda': it is --disk FILE" -hda x
+refused 2 "unknown option '-S': it is --gdb-wait" -S
+refused 2 "unknown option '-p': it is --append" -p x
+refused 2 "--memory: '1024' is not a multiple of 64K; it is bytes without K, M or G" --kernel x --memory 1024
 refused 2 "--kernel needs an argument" --kernel
 refused 2 "--smp is given twice" --smp 1 --kernel x --smp 2
 refused 2 "--kernel is given twice" -k x --kernel=y
