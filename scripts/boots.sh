@@ -4,7 +4,8 @@
 # boots.sh WHAT...: what pawl run boots, beyond what the tests boot in seconds. Needs the network, for Debian's packages; no root.
 # Each line is "ok" or "not ok"; the consoles are kept in the cache directory.
 #
-#   kernels     Debian's kernels of four releases, as they are, gzipped, as EFI zboot images with gzip and zstd
+#   kernels     Debian's kernels of four releases, as they are, gzipped, as EFI zboot images with gzip and zstd; one with pages of
+#               16 KiB, on 2 to 16 vcpus
 #   grub        GRUB from a disk to Linux, started by EDK2 and by U-Boot
 #   installer   Debian's installer to its first screen, with the network
 #   debian      a Debian system: made (scripts/make-debian.sh), logged in to, a package installed through the user network,
@@ -53,13 +54,13 @@ boot() {
 	return $status
 }
 
-# A Debian release's kernel in $cache/RELEASE/Image; prints what it is.
+# kernel_of RELEASE [FLAVOUR]: a Debian release's kernel in $cache/RELEASE[-FLAVOUR]/Image; prints what it is.
 kernel_of() (
-	local suite=$1 name
+	local release=$1 suite=$1${2:+-$2} name
 	arm64_host_sources=$(arm64_sources | grep -v -e -updates -e -security | head -n 1)
-	arm64_sources() { echo "${arm64_host_sources% * main} $suite main"; }
+	arm64_sources() { echo "${arm64_host_sources% * main} $release main"; }
 	if [ ! -e "$cache/$suite/Image" ]; then
-		name=$(arm64_apt "$cache/$suite/apt" apt-cache depends linux-image-arm64 2>/dev/null |
+		name=$(arm64_apt "$cache/$suite/apt" apt-cache depends "linux-image-arm64${2:+-$2}" 2>/dev/null |
 			sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\)/\1/p' | head -n 1)
 		[ -n "$name" ]
 		arm64_extract "$cache/$suite/apt" "$cache/$suite/kernel" "$name" 2>/dev/null
@@ -93,7 +94,7 @@ zboot() { # METHOD FROM TO
 }
 
 kernels() {
-	local suite release image form
+	local suite release image form options
 	need_packages zstd
 	"$here/fetch-guest.sh" "$guest" >/dev/null
 	for suite in bullseye bookworm trixie sid; do
@@ -114,6 +115,16 @@ kernels() {
 		done
 		rm -f "$cache/form"
 	done
+	# Pages of 16 KiB; pointer authentication and BTI in use; more vcpus than hosts have.
+	if release=$(kernel_of trixie 16k); then
+		for options in "--smp 2" "--smp 8 --cpu max" "--smp 16 --cpu max,+qarma5"; do
+			# shellcheck disable=SC2086 # words are wanted
+			boot "$cache/trixie-16k.log" PAWL-HELLO 300 --kernel "$cache/trixie-16k/Image" --initrd "$guest/initrd.cpio.gz" --memory 1G $options && status=0 || status=1
+			say $status "$release, $options"
+		done
+	else
+		say 1 "the kernel of trixie with pages of 16 KiB cannot be fetched"
+	fi
 }
 
 # A disk with a FAT file system in its only partition, GRUB where firmware looks for it, kernel and initrd.
@@ -165,7 +176,7 @@ debian() {
 	python3 "$here/boots_login.py" "$cache/debian" "$cache/debian.log" "${pawl_options[@]}" || failed=1
 }
 
-[ $# -gt 0 ] || { sed -n '4,15s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '4,16s/^# \{0,1\}//p' "$0"; exit 2; }
 for what; do
 	case $what in
 	kernels | grub | installer | debian) $what ;;
