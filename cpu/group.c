@@ -8,6 +8,7 @@
  * allows; so one round trip serves a whole batch. Each TLB and code cache is written by its own PE alone.
  */
 #include "internal.h"
+#include "order.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -200,6 +201,7 @@ void guest_enter(struct cpu *cpu)
 	if (cpu->priv->in_guest++)
 		return;
 	atomic_store(&s->running, 1);
+	order_store_load();
 	if (unlikely(atomic_load(&s->req)))
 		enter_slow(cpu);
 }
@@ -213,6 +215,7 @@ void guest_leave(struct cpu *cpu)
 	if (unlikely(!inval_empty(&cpu->priv->deferred))) /* a PE that leaves between TLBI and DSB */
 		group_sync(cpu);
 	atomic_store(&cpu->priv->slot->running, 0);
+	order_store_load();
 	if (unlikely(atomic_load(&g->waiters))) {
 		pthread_mutex_lock(&g->lock);
 		wake_locked(g);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core.h"
+#include "order.h"
 
 enum { IOBUS_MAX_DEVICES = 1000 };
 
@@ -177,6 +178,7 @@ int iobus_read(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t *val)
 	unsigned i;
 
 	atomic_store(&vcpu->on_bus, true); /* before the map is loaded; pairs with publish_locked */
+	order_store_load();
 	map = atomic_load(&vcpu->vm->iobus->map);
 	i = first_entry(map, ipa);
 	while (err == -EOPNOTSUPP && (dev = next_device(map, &i, ipa, len)))
@@ -194,6 +196,7 @@ int iobus_write(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t val)
 	unsigned i;
 
 	atomic_store(&vcpu->on_bus, true);
+	order_store_load();
 	map = atomic_load(&vcpu->vm->iobus->map);
 	i = first_entry(map, ipa);
 	while (err == -EOPNOTSUPP && (dev = next_device(map, &i, ipa, len)))

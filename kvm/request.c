@@ -26,6 +26,7 @@
 #include <pawl/pawl.h>
 
 #include "core.h"
+#include "order.h"
 #include "vgic.h"
 
 enum { TICK_NS = 1000000, LONG_WAIT_S = 3600 };
@@ -54,6 +55,7 @@ void vcpu_kick(struct vcpu *vcpu)
 {
 	cpu_kick(vcpu->cpu);
 	atomic_store(wake_byte(vcpu), 1);
+	order_store_load();
 	if (atomic_load(&vcpu->sleeping))
 		syscall(SYS_futex, wait_word(vcpu), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
@@ -167,6 +169,7 @@ static void wait_until(struct vcpu *vcpu, bool (*done)(struct vcpu *))
 		uint32_t word;
 
 		atomic_store(wake_byte(vcpu), 0);
+		order_store_load();
 		if (done(vcpu) || is_interrupted(vcpu))
 			break;
 		word = atomic_load(wait_word(vcpu));
