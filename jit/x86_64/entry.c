@@ -30,7 +30,8 @@ static void host_features(struct jit *j)
 	j->has_clmul = __builtin_cpu_supports("pclmul");
 	j->has_sse42 = __builtin_cpu_supports("sse4.2");
 	j->has_sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
-	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !j->has_sse42)
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !j->has_sse42 ||
+	    !(__get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C))
 		return;
 	j->level = JIT_AVX2;
 	if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
@@ -162,7 +163,7 @@ static void trampolines(struct jit *j)
 {
 	struct as *a = &j->as;
 
-	*a = (struct as){.begin = j->mem.rw, .at = j->mem.rw, .end = j->mem.rw + 4096};
+	*a = (struct as){.begin = j->mem.rw, .at = j->mem.rw, .end = j->mem.rw + 8192};
 	j->enter = rx(j, a->at);
 	for (unsigned i = 0; i < sizeof(callee_saved); i++)
 		as_opcode(a, 0x50u + (unsigned)(callee_saved[i] & 7), 0, 0, callee_saved[i]);

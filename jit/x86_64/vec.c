@@ -51,7 +51,34 @@ static const uint64_t constants[VC_COUNT][2] = {
 	[VC_SHA1_K0] = TWICE(ALL_S(UINT64_C(0x5a827999))),
 	[VC_SHA1_K1] = TWICE(ALL_S(UINT64_C(0x6ed9eba1))),
 	[VC_SHA1_K2] = TWICE(ALL_S(UINT64_C(0x8f1bbcdc))),
+	[VC_HALF_LESS_S] = TWICE(ALL_S(0x3effffff)),
+	[VC_HALF_LESS_D] = TWICE(0x3fdfffffffffffff),
+	[VC_WHOLE_S] = TWICE(ALL_S(0x4affffff)),
+	[VC_WHOLE_D] = TWICE(0x432fffffffffffff),
+	[VC_1_S] = TWICE(ALL_S(0x3f800000)),
+	[VC_1_D] = TWICE(0x3ff0000000000000),
+	[VC_ABS_H] = TWICE(ALL_H(0x7fff)),
+	[VC_MIN_NORMAL_H] = TWICE(ALL_H(0x0400)),
+	[VC_INF_H] = TWICE(ALL_H(0x7c00)),
+	[VC_ROUND_S] = TWICE(0x40000000),
 };
+
+/* For byte k of the result its place in operand `from`, or bit 7: another operand has it. */
+static uint8_t three_of(bool interleave, bool q, unsigned s, unsigned imm, unsigned from, unsigned k)
+{
+	unsigned n = (q ? 16u : 8u) >> s, i = k >> s, at = interleave ? imm * n + i : 3 * i + imm;
+	unsigned reg = interleave ? at % 3 : at / n, element = interleave ? at / 3 : at % n;
+
+	return i < n && reg == from ? (uint8_t)(element << s | (k & ((1u << s) - 1))) : 0x80;
+}
+
+static void threes(struct as *a)
+{
+	for (unsigned n = 0; n < 2 * 2 * 4 * 3 * 3; n++) {
+		for (unsigned k = 0; k < 16; k++)
+			as_8(a, three_of(n / 72, n / 36 & 1, n / 9 & 3, n / 3 % 3, n % 3, k));
+	}
+}
 
 _Static_assert((int)IR_VOP_COUNT < (int)VSTUB_THUNK, "what_of() has eight bits for the operation");
 
@@ -101,6 +128,7 @@ void vec_shared(struct jit *j)
 		as_64(&j->as, constants[i][0]);
 		as_64(&j->as, constants[i][1]);
 	}
+	threes(&j->as);
 	j->vop_thunk = as_here(&j->as);
 	thunk(j);
 	j->fp_thunk = as_here(&j->as);

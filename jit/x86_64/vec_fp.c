@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Floating point in single and double precision on host instructions, with the results and FPSR of ir/fp.c bit for bit.
- * Half precision, FMULX, estimates, rounding to nearest with ties away, complex numbers and FPCR.FZ call their definitions.
+ * Arithmetic in half precision, FMULX, estimates, complex numbers and FPCR.FZ call their definitions.
  *
  * From the first unit that uses it until code is left, MXCSR holds the guest's rounding mode, and its sticky bits are those
  * of FPSR that have not been merged yet: such a unit begins by looking at env->host_fp. The host computes the same but for
@@ -393,6 +393,42 @@ static uint32_t round_op(unsigned s, bool scalar)
 	return VO3A(8u + (s == 3) + 2u * scalar);
 }
 
+/*
+ * x->d = x->a rounded to nearest, ties away from zero, in bits that are the result's: towards zero, and one more if what was
+ * cut off is a half or more. Sums and differences are exact, comparisons are of integers: no flag is raised. Numbers that
+ * are integers by their size, and NaNs, go the slow way.
+ */
+static bool round_away(struct jit *j, const struct fx *x)
+{
+	bool d = x->s == 3;
+	uint32_t greater = d ? V_PCMPGTQ : V_PCMPGTD;
+	int a = twice(j, x, x->a, x->ca, x->d);
+
+	v3c(j, V_PAND, T0, a, d ? VC_ABS_D : VC_ABS_S);
+	v3c(j, greater, T0, T0, d ? VC_WHOLE_D : VC_WHOLE_S);
+	v2(j, V_MOVMSKPS | (d ? V_66 : 0), RAX, T0);
+	as_alu_ri(&j->as, false, ALU_AND, RAX, x->scalar ? 1 : 15);
+	vec_slow_if(j, CC_NE, x->d);
+	if (x->scalar)
+		v3i(j, round_op(x->s, true), T1, a, a, 3 | ROUND_QUIETLY);
+	else
+		v2i(j, round_op(x->s, false), T1, a, 3 | ROUND_QUIETLY);
+	v3(j, op_of(x, SUB), T0, a, T1);
+	v3c(j, V_PAND, T0, T0, d ? VC_ABS_D : VC_ABS_S);
+	v3c(j, greater, T0, T0, d ? VC_HALF_LESS_D : VC_HALF_LESS_S);
+	v3c(j, V_PAND, T0, T0, d ? VC_1_D : VC_1_S);
+	v3c(j, V_PAND, T1, T1, d ? VC_ABS_D : VC_ABS_S);
+	v3(j, op_of(x, ADD), T1, T1, T0);
+	v3c(j, V_PAND, T0, a, d ? VC_SIGN_D : VC_SIGN_S);
+	v3(j, V_POR, x->d, T1, T0);
+	return true;
+}
+
+static bool can_round_away(const struct jit *j, unsigned s, unsigned rm)
+{
+	return rm == IR_RM_TIEAWAY && (s == 2 || j->has_sse42);
+}
+
 static bool round_to_integral(struct jit *j)
 {
 	uint32_t desc = vop_at(j)->aux;
@@ -400,8 +436,15 @@ static bool round_to_integral(struct jit *j)
 	unsigned imm = (unsigned)mode | (desc & IR_VD_EXACT ? 0 : ROUND_QUIETLY);
 	struct fx x;
 
-	if (mode < 0)
-		return false;
+	if (mode < 0) {
+		if (desc & IR_VD_EXACT || !can_round_away(j, ir_vd_size(desc), ir_vd_rm(desc)))
+			return false;
+		x = start(j);
+		round_away(j, &x);
+		clear(j, &x, false);
+		vec_rejoin(j);
+		return true;
+	}
 	x = start(j);
 	if (x.scalar) {
 		v_zero(j, x.d);
@@ -420,12 +463,12 @@ static bool to_integer(struct jit *j, unsigned to)
 {
 	uint32_t desc = vop_at(j)->aux, cvtt;
 	int mode = round_mode(ir_vd_rm(desc));
-	bool u = desc & IR_VD_U, w = to == 3, direct;
+	bool u = desc & IR_VD_U, w = to == 3, direct, away = can_round_away(j, ir_vd_size(desc), ir_vd_rm(desc));
 	struct as *a = &j->as;
 	struct fx x;
 	int from;
 
-	if (mode < 0 || mode == 4 || ir_vd_imm(desc))
+	if ((mode < 0 && !away) || mode == 4 || ir_vd_imm(desc))
 		return false;
 	x = start(j);
 	j->v[vop_at(j)->dst].clean = (uint8_t)to;
@@ -438,7 +481,11 @@ static bool to_integer(struct jit *j, unsigned to)
 		vec_slow_if(j, CC_E, x.d);
 		direct = true;
 	} else {
-		if (!direct) { /* no flags from a number that does not fit */
+		if (away) {
+			round_away(j, &x);
+			from = x.d;
+			mode = 3;     /* as exact as any other */
+		} else if (!direct) { /* no flags from a number that does not fit */
 			v3i(j, round_op(x.s, true), T0, x.a, x.a, (unsigned)mode | ROUND_QUIETLY);
 			from = T0;
 		}
@@ -549,6 +596,103 @@ static bool from_integers(struct jit *j)
 	return true;
 }
 
+/* ---- half precision: conversions. Those of FPCR.AHP go the slow way. */
+
+#define V_PH2PS VO38(0x13)
+#define V_PS2PH VO3A(0x1d) /* the result is in the second register */
+
+static void slow_if_alternative(struct jit *j, const struct fx *x)
+{
+	as_rm(&j->as, X_MOV, RAX, RBP, ENV(fpcr));
+	as_alu_ri(&j->as, false, ALU_AND, RAX, IR_FPCR_AHP);
+	vec_slow_if(j, CC_NE, x->d);
+}
+
+/* Halfwords of d, of which those above the lower four are zero: NaNs and the smallest normal number. */
+static void slow_if_half_nan_or_min_normal(struct jit *j, const struct fx *x)
+{
+	v3c(j, V_PAND, T0, x->d, VC_ABS_H);
+	v3c(j, VO(0x75), T1, T0, VC_MIN_NORMAL_H); /* pcmpeqw */
+	v3c(j, VO(0x65), T0, T0, VC_INF_H);	   /* pcmpgtw */
+	v3(j, V_POR, T0, T0, T1);
+	v2(j, V_PMOVMSKB, RAX, T0);
+	as_rr(&j->as, X_TEST, RAX, RAX);
+	vec_slow_if(j, CC_NE, x->d);
+}
+
+static bool convert_half(struct jit *j, unsigned from, unsigned to)
+{
+	struct fx x;
+
+	if (!has_avx(j) || from == 3)
+		return false;
+	x = start(j);
+	x.s = to;
+	j->v[vop_at(j)->dst].clean = 2;
+	slow_if_alternative(j, &x);
+	if (from == 1) {
+		v2i(j, V_PEXTRW, x.a, RAX, 0);
+		v2(j, V_MOVD, T0, RAX);
+		if (to == 2) {
+			v2(j, V_PH2PS, x.d, T0);
+		} else {
+			j->v[vop_at(j)->dst].clean = 3;
+			v2(j, V_PH2PS, T0, T0);
+			scalar_unary(j, 0x5au | V_F3 | V_0F, x.d, T0);
+		}
+		slow_if_nan(j, &x);
+	} else {
+		v3i(j, V_INSERTPS, T0, x.a, x.a, 0x0e);
+		v2i(j, V_PS2PH, T0, x.d, 4);
+		slow_if_half_nan_or_min_normal(j, &x);
+	}
+	vec_rejoin(j);
+	return true;
+}
+
+static bool lengthen_half(struct jit *j)
+{
+	struct fx x = {.s = 2, .q = true};
+	int from;
+
+	if (!has_avx(j))
+		return false;
+	from = x.a = vreg_use(j, vop_at(j)->a);
+	x.d = vreg_def(j, vop_at(j)->dst, 4);
+	slow_if_alternative(j, &x);
+	if (vop_at(j)->aux & IR_VD_HI) {
+		v2i(j, V_PSHUFD, T0, x.a, 0xee);
+		from = T0;
+	}
+	v2(j, V_PH2PS, x.d, from);
+	slow_if_nan(j, &x);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool narrow_half(struct jit *j)
+{
+	uint32_t desc = vop_at(j)->aux;
+	bool hi = desc & IR_VD_HI;
+	struct fx x = {.s = 1, .q = true};
+
+	if (!has_avx(j) || desc & IR_VD_SCALAR || ir_vd_rm(desc) != IR_RM_FPCR)
+		return false;
+	x.a = vreg_use(j, vop_at(j)->a);
+	if (hi)
+		x.c = vreg_use(j, vop_at(j)->c);
+	x.d = vreg_def(j, vop_at(j)->dst, hi ? 4 : 3);
+	slow_if_alternative(j, &x);
+	v2i(j, V_PS2PH, x.a, x.d, 4);
+	slow_if_half_nan_or_min_normal(j, &x);
+	if (hi) {
+		v_mov(j, T0, x.d);
+		v3(j, V_PUNPCKLQDQ, x.d, x.c, T0);
+	}
+	vec_rejoin(j);
+	return true;
+}
+
 static bool convert(struct jit *j)
 {
 	uint32_t desc = vop_at(j)->aux;
@@ -556,7 +700,7 @@ static bool convert(struct jit *j)
 	struct fx x;
 
 	if (from < 2 || to < 2)
-		return false;
+		return convert_half(j, from, to);
 	x = start(j);
 	scalar_unary(j, op_of(&x, 0x5a), x.d, x.a);
 	x.s = to;
@@ -575,8 +719,8 @@ static bool lengthen(struct jit *j)
 	struct fx x = {.s = 3, .q = true};
 	int from;
 
-	if (ir_vd_size(desc) != 2)
-		return false;
+	if (ir_vd_size(desc) == 1)
+		return lengthen_half(j);
 	from = x.a = vreg_use(j, vop_at(j)->a);
 	x.d = vreg_def(j, vop_at(j)->dst, 4);
 	if (desc & IR_VD_HI) {
@@ -595,7 +739,9 @@ static bool narrow(struct jit *j)
 	bool hi = desc & IR_VD_HI;
 	struct fx x = {.s = 2, .q = true};
 
-	if (ir_vd_size(desc) != 2 || desc & IR_VD_SCALAR || ir_vd_rm(desc) != IR_RM_FPCR)
+	if (ir_vd_size(desc) == 1)
+		return narrow_half(j);
+	if (desc & IR_VD_SCALAR || ir_vd_rm(desc) != IR_RM_FPCR)
 		return false;
 	x.a = vreg_use(j, vop_at(j)->a);
 	if (hi)
@@ -621,7 +767,14 @@ bool vec_fp_op(struct jit *j)
 		return false;
 	if (op->imm == IR_VOP_fabs || op->imm == IR_VOP_fneg)
 		return sign(j, op->imm == IR_VOP_fneg);
-	if (!j->fp_native || ir_vd_size(op->aux) < 2)
+	if (!j->fp_native)
+		return false;
+	switch (op->imm) { /* what has halves in it */
+	case IR_VOP_fcvt: return convert(j);
+	case IR_VOP_fcvtl: return lengthen(j);
+	case IR_VOP_fcvtn: return narrow(j);
+	}
+	if (ir_vd_size(op->aux) < 2)
 		return false;
 	switch (op->imm) {
 	case IR_VOP_fadd: return arithmetic(j, ADD);
@@ -645,9 +798,6 @@ bool vec_fp_op(struct jit *j)
 	case IR_VOP_fcvtz_x: return to_integer(j, ir_vd_to(op->aux));
 	case IR_VOP_scvtf: return from_integers(j);
 	case IR_VOP_scvtf_x: return from_integer(j, ir_vd_size(op->aux), ir_vd_to(op->aux));
-	case IR_VOP_fcvt: return convert(j);
-	case IR_VOP_fcvtl: return lengthen(j);
-	case IR_VOP_fcvtn: return narrow(j);
 	default: return false;
 	}
 }

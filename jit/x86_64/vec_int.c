@@ -321,6 +321,36 @@ static bool halving_add(struct jit *j)
 	return done(j, &x, true);
 }
 
+/* Words and doublewords: what overflows goes the slow way. */
+static bool saturating_words(struct jit *j, bool sub)
+{
+	struct vx x;
+
+	if (ir_vd_size(vop_at(j)->aux) == 3 && vop_at(j)->aux & IR_VD_U)
+		return false;
+	x = start_same(j);
+	v3(j, (sub ? psub : padd)[x.s], x.d, x.a, x.b);
+	if (x.u) { /* a sum that is less than an operand; a difference of one that is less than the other */
+		v3(j, pmaxu[x.s], T0, x.a, sub ? x.b : x.d);
+		v3(j, V_PXOR, T0, T0, sub ? x.a : x.d);
+		if (!x.q)
+			v_clear_above(j, 3, T0);
+		v2(j, V_PTEST, T0, T0);
+	} else { /* the sign is neither operand's; or operands differ and it is not the first one's */
+		v3(j, V_PXOR, T0, x.a, sub ? x.b : x.d);
+		v3(j, V_PXOR, T1, sub ? x.a : x.b, x.d);
+		v3(j, V_PAND, T0, T0, T1);
+		if (!x.q)
+			v_clear_above(j, 3, T0);
+		v2(j, V_MOVMSKPS | (x.s == 3 ? V_66 : 0), RAX, T0);
+		as_rr(&j->as, X_TEST, RAX, RAX);
+	}
+	done(j, &x, true);
+	vec_slow_if(j, CC_NE, x.d);
+	vec_rejoin(j);
+	return true;
+}
+
 /* Where the saturated result is not the plain one, FPSR.QC is set. */
 static bool saturating(struct jit *j, bool sub)
 {
@@ -329,8 +359,10 @@ static bool saturating(struct jit *j, bool sub)
 	const struct ir_insn *op = vop_at(j);
 	struct vx x;
 
-	if (ir_vd_size(op->aux) > 1 || op->aux & IR_VD_SCALAR)
+	if (op->aux & IR_VD_SCALAR)
 		return false;
+	if (ir_vd_size(op->aux) > 1)
+		return saturating_words(j, sub);
 	x = start_same(j);
 	v3(j, host[sub][x.u][x.s], x.d, x.a, x.b);
 	v3(j, (sub ? psub : padd)[x.s], T0, x.a, x.b);
@@ -343,19 +375,47 @@ static bool saturating(struct jit *j, bool sub)
 	return done(j, &x, true);
 }
 
-/* SQRDMULH of halfwords; the only sum that saturates gives what no other gives. */
+/* High halves of doubled products of words: even ones in even places, odd ones in odd ones. */
+static void doubled_words(struct jit *j, const struct vx *x, bool rnd)
+{
+	v3(j, V_PMULDQ, T0, x->a, x->b);
+	v_shift(j, V_SHIFT_Q, VSH_SRL, x->d, x->a, 32);
+	v_shift(j, V_SHIFT_Q, VSH_SRL, T1, x->b, 32);
+	v3(j, V_PMULDQ, T1, x->d, T1);
+	if (rnd) {
+		v3c(j, padd[3], T0, T0, VC_ROUND_S);
+		v3c(j, padd[3], T1, T1, VC_ROUND_S);
+	}
+	v_shift(j, V_SHIFT_Q, VSH_SRL, T0, T0, 31);
+	v_shift(j, V_SHIFT_Q, VSH_SLL, T1, T1, 1);
+	v3i(j, V_PBLENDW, x->d, T0, T1, 0xcc);
+}
+
+/* SQDMULH, SQRDMULH. The only product that saturates gives what no other gives. */
 static bool doubling_mul_high(struct jit *j)
 {
 	const struct ir_insn *op = vop_at(j);
+	unsigned s = ir_vd_size(op->aux);
+	bool rnd = op->aux & IR_VD_RND;
 	struct vx x;
 
-	if (ir_vd_size(op->aux) != 1 || op->aux & IR_VD_SCALAR || !(op->aux & IR_VD_RND))
+	if (s < 1 || s > 2 || op->aux & IR_VD_SCALAR)
 		return false;
 	x = start_same(j);
-	v3(j, VO38(0x0b), x.d, x.a, x.b);
-	v3c(j, pcmpeq[1], T0, x.d, VC_SIGN_H);
-	v2(j, V_PTEST, T0, T0);
+	if (s == 2) {
+		doubled_words(j, &x, rnd);
+	} else if (rnd) {
+		v3(j, VO38(0x0b), x.d, x.a, x.b);
+	} else {
+		v3(j, V_PMULLW, T0, x.a, x.b);
+		v3(j, VO(0xe5), x.d, x.a, x.b); /* pmulhw */
+		v_shift(j, V_SHIFT_W, VSH_SRL, T0, T0, 15);
+		v_shift(j, V_SHIFT_W, VSH_SLL, x.d, x.d, 1);
+		v3(j, V_POR, x.d, x.d, T0);
+	}
 	done(j, &x, true);
+	v3c(j, pcmpeq[s], T0, x.d, s == 2 ? VC_SIGN_S : VC_SIGN_H);
+	v2(j, V_PTEST, T0, T0);
 	vec_slow_if(j, CC_NE, x.d);
 	vec_rejoin(j);
 	return true;
@@ -639,10 +699,15 @@ static bool saturating_narrow(struct jit *j, bool to_unsigned)
 	bool hi = op->aux & IR_VD_HI;
 	struct vx x;
 
-	if (ir_vd_size(op->aux) > 1 || op->aux & IR_VD_SCALAR || (op->aux & IR_VD_RND && ir_vd_imm(op->aux)))
+	if (ir_vd_size(op->aux) > 1 || op->aux & IR_VD_SCALAR)
 		return false;
 	x = start_narrow(j);
 	v_shift(j, shift_op[x.s + 1], x.u ? VSH_SRL : VSH_SRA, T0, x.a, x.imm);
+	if (op->aux & IR_VD_RND && x.imm) { /* the last bit that is shifted out; there is room for the sum */
+		v_shift(j, shift_op[x.s + 1], VSH_SLL, T1, x.a, 2 * x.bits - x.imm);
+		v_shift(j, shift_op[x.s + 1], VSH_SRL, T1, T1, 2 * x.bits - 1);
+		v3(j, padd[x.s + 1], T0, T0, T1);
+	}
 	if (x.u) {
 		broadcast(j, T1, in_all(x.s + 1, ir_vmask(x.s)));
 		v3(j, min_unsigned[x.s], T1, T1, T0);

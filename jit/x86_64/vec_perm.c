@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations that move elements about. Structures of three (deint3, int3) call their definitions in ir/vec.c.
+ * Operations that move elements about.
  *
  * On 64-bit vectors the two operands are first put into one register where that makes it the 128-bit operation.
  */
@@ -248,6 +248,20 @@ static bool lookup(struct jit *j)
 	return done(j, &x);
 }
 
+/* A structure of three: what each of the operands has of the result. */
+static bool structure(struct jit *j, bool interleave)
+{
+	struct px x = start(j);
+	enum vconst how = vec_threes(interleave, x.q, x.s, x.imm);
+
+	v3c(j, V_PSHUFB, x.d, x.a, how);
+	v3c(j, V_PSHUFB, T0, x.b, how + 1);
+	v3(j, V_POR, x.d, x.d, T0);
+	v3c(j, V_PSHUFB, T0, x.c, how + 2);
+	v3(j, V_POR, x.d, x.d, T0);
+	return true;
+}
+
 bool vec_perm_op(struct jit *j)
 {
 	switch (vop_at(j)->imm) {
@@ -262,6 +276,8 @@ bool vec_perm_op(struct jit *j)
 	case IR_VOP_trn1: return transpose(j, false);
 	case IR_VOP_trn2: return transpose(j, true);
 	case IR_VOP_tbx: return lookup(j);
+	case IR_VOP_deint3: return structure(j, false);
+	case IR_VOP_int3: return structure(j, true);
 	default: return false;
 	}
 }

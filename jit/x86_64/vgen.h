@@ -48,8 +48,27 @@ enum vconst {
 	VC_SHA1_K0, /* the round constants of SHA-1's functions */
 	VC_SHA1_K1,
 	VC_SHA1_K2,
+	VC_HALF_LESS_S, /* the number before 0.5, as an integer */
+	VC_HALF_LESS_D,
+	VC_WHOLE_S, /* the number before the first one of those that are all integers, as an integer */
+	VC_WHOLE_D,
+	VC_1_S, /* 1.0 */
+	VC_1_D,
+	VC_ABS_H,
+	VC_MIN_NORMAL_H,
+	VC_INF_H,
+	VC_ROUND_S, /* 2 to the power of 30, in doublewords */
 	VC_COUNT
 };
+
+/*
+ * Behind them what PSHUFB wants to make each result of deint3 and int3 from its three operands: three in a row.
+ * Returns the first.
+ */
+static inline enum vconst vec_threes(bool interleave, bool q, unsigned s, unsigned imm)
+{
+	return (enum vconst)(VC_COUNT + 3 * (((interleave * 2u + q) * 4u + s) * 3u + imm));
+}
 
 static inline bool has_avx(const struct jit *j)
 {
