@@ -286,7 +286,14 @@ static int tore(const struct access *a)
 	return (a->va & 0xfff) > 0xfc0 && a->esr;
 }
 
-#define TCO (1ul << 25) /* of memory tags, which the reference has with -cpu max */
+/*
+ * SPSR_EL1 without TCO, of memory tags, which the reference has with -cpu max; and without BTYPE where an instruction raises an
+ * exception of its own, since it is open then whether it is saved.
+ */
+static u64 saved(const struct access *a)
+{
+	return a->spsr_out & ~(1ul << 25 | (a->esr >> 26 ? 0 : 3 << 10));
+}
 
 static void note_access(const struct config *c, const struct access *a)
 {
@@ -297,7 +304,7 @@ static void note_access(const struct config *c, const struct access *a)
 	note(a->far);
 	/* where the stubs are is the compiler's choice */
 	note(a->elr - (u64)stubs < 4096 ? a->elr - (u64)stubs : a->elr);
-	note(a->spsr_out & ~TCO);
+	note(saved(a));
 	note(a->x0);
 	note_par(a);
 	note_descriptors(c, a);
