@@ -156,6 +156,8 @@ static int fp_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 {
 	if (fp_trapped(cpu))
 		return exception_fp(cpu);
+	if (!r->arg && !cpu_has(cpu, ISA_FP16))
+		val &= ~(uint64_t)IR_FPCR_FZ16;
 	if (!r->arg && (cpu->env.fpcr ^ val) & IR_FPCR_FZ)
 		attend(cpu, ATTN_REGIME); /* FZ is in the key of blocks */
 	*(r->arg ? &cpu->env.fpsr : &cpu->env.fpcr) = (uint32_t)(val & r->mask);
@@ -516,7 +518,15 @@ static int effect(struct cpu *cpu, enum effect e)
 static uint64_t sctlr_bits(const struct cpu *cpu)
 {
 	return ~((cpu_has(cpu, ISA_PAUTH) ? 0 : SCTLR_PAUTH) | (cpu_has(cpu, ISA_BTI) ? 0 : SCTLR_BT0 | SCTLR_BT1) |
-		 (cpu_has(cpu, ISA_EPAN) ? 0 : SCTLR_EPAN) | (cpu_has(cpu, ISA_LSE2) ? 0 : SCTLR_NAA));
+		 (cpu_has(cpu, ISA_EPAN) ? 0 : SCTLR_EPAN) | (cpu_has(cpu, ISA_LSE2) ? 0 : SCTLR_NAA) |
+		 (cpu_has(cpu, ISA_SSBS) ? 0 : SCTLR_DSSBS));
+}
+
+static uint64_t tcr_bits(const struct cpu *cpu)
+{
+	return ~((cpu_has(cpu, ISA_HAF) ? 0 : TCR_HA) | (cpu_has(cpu, ISA_HDBS) ? 0 : TCR_HD) |
+		 (cpu_has(cpu, ISA_HPDS) ? 0 : TCR_HPD0 | TCR_HPD1) |
+		 (cpu_has(cpu, ISA_PAUTH) ? 0 : TCR_TBID0 | TCR_TBID1));
 }
 
 int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
@@ -545,6 +555,8 @@ int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val)
 	val &= r->mask;
 	if (r->sys == CPU_SCTLR_EL1)
 		val &= sctlr_bits(cpu);
+	if (r->sys == CPU_TCR_EL1)
+		val &= tcr_bits(cpu);
 	if (r->effect == FLUSH && cpu->sys[r->sys] == val)
 		return 0;
 	cpu->sys[r->sys] = val;

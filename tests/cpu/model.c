@@ -171,6 +171,48 @@ static void a_cortex_a72_has_no_armv8_1(void **state)
 	machine_free(&m);
 }
 
+/* What a write of all ones leaves of the bits that features have in a control register. */
+static void bits_of_features_that_are_not_there_are_res0(void **state)
+{
+	static const struct {
+		const char *model;
+		uint64_t fpcr, tcr, sctlr;
+	} cases[] = {
+		{"cortex-a72", 0, 0, 0},
+		{"neoverse-n1", 1 << 19, 0xful << 39, 1ul << 44},
+		{"max", 1 << 19, 0xful << 39 | 3ul << 51,
+		 1ul << 44 | 1ul << 57 | 3ul << 35 | 1ul << 31 | 1 << 30 | 1 << 27 | 1 << 13 | 1 << 6},
+		{"max,-fp16,-hdbs,-bti,-epan,-pauth", 0, 0xdul << 39, 1ul << 44 | 1 << 6},
+	};
+	const uint64_t fpcr = 1 << 19, tcr = 0xful << 39 | 3ul << 51,
+		       sctlr = 1ul << 44 | 1ul << 57 | 3ul << 35 | 1ul << 31 | 1 << 30 | 1 << 27 | 1 << 13 | 1 << 6;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct machine m;
+
+		machine_new(&m, 1);
+		use(&m, cases[i].model);
+		m.cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+		LOAD(&m, CODE,
+		     {
+			     0x92800000, /* mov x0, #-1 */
+			     0xd51b4400, /* msr fpcr, x0 */
+			     0xd5182040, /* msr tcr_el1, x0 */
+			     0x92800021, /* mov x1, #-2 */
+			     0xd5181001, /* msr sctlr_el1, x1: no M, as there are no tables */
+			     0xd53b4402, /* mrs x2, fpcr */
+			     0xd5382043, /* mrs x3, tcr_el1 */
+			     0xd5381004, /* mrs x4, sctlr_el1 */
+			     0xd4000002, /* hvc #0 */
+		     });
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[2] & fpcr, cases[i].fpcr);
+		assert_int_equal(m.cpu->env.x[3] & tcr, cases[i].tcr);
+		assert_int_equal(m.cpu->env.x[4] & sctlr, cases[i].sctlr);
+		machine_free(&m);
+	}
+}
+
 static void what_names_no_model_is_refused_with_the_reason(void **state)
 {
 	static const struct {
@@ -280,6 +322,7 @@ int main(void)
 		cmocka_unit_test(wfit_and_wfet_trap_with_their_register),
 		cmocka_unit_test(the_default_is_a_neoverse_n1),
 		cmocka_unit_test(a_cortex_a72_has_no_armv8_1),
+		cmocka_unit_test(bits_of_features_that_are_not_there_are_res0),
 		cmocka_unit_test(what_names_no_model_is_refused_with_the_reason),
 	};
 
