@@ -379,6 +379,68 @@ static void dc_ivac_asks_for_write_permission_and_makes_nothing_dirty(void **sta
 	machine_free(&m);
 }
 
+/* The trap of SCTLR_EL1.UCI and DZE comes before any fault. CM is for what maintains caches, which DC ZVA does not. */
+static void cache_maintenance_at_el0_asks_for_el0s_rights(void **state)
+{
+	enum { UCI = 1 << 26, DZE = 1 << 14, CM = ISS_DABT_CM | ISS_DABT_WNR, NOTHING = -1, TRAP = -2 };
+	static const struct {
+		uint32_t insn, enc;
+		int unmapped, el1s, read_only; /* ISS of the abort */
+	} cases[] = {
+#define DC(crm) SYSREG(1, 3, 7, crm, 1)
+		{0xd50b7a2a /* dc cvac, x10 */, DC(10), CM | FSC_TRANSLATION | 2, CM | FSC_PERMISSION | 3, NOTHING},
+		{0xd50b7b2a /* dc cvau, x10 */, DC(11), CM | FSC_TRANSLATION | 2, CM | FSC_PERMISSION | 3, NOTHING},
+		{0xd50b7e2a /* dc civac, x10 */, DC(14), CM | FSC_TRANSLATION | 2, CM | FSC_PERMISSION | 3, NOTHING},
+		{0xd50b7c2a /* dc cvap, x10 */, DC(12), CM | FSC_TRANSLATION | 2, CM | FSC_PERMISSION | 3, NOTHING},
+		{0xd50b752a /* ic ivau, x10 */, DC(5), CM | FSC_TRANSLATION | 2, CM | FSC_PERMISSION | 3, NOTHING},
+		{0xd50b742a /* dc zva, x10 */, DC(4), ISS_DABT_WNR | FSC_TRANSLATION | 2,
+		 ISS_DABT_WNR | FSC_PERMISSION | 3, ISS_DABT_WNR | FSC_PERMISSION | 3},
+#undef DC
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned how = 0; how < 5; how++) {
+			const uint64_t va = PAGE + 24;
+			struct machine m;
+			uint64_t root;
+			int iss = NOTHING;
+
+			machine_new(&m, 1);
+			root = machine_mmu(&m, m.cpu);
+			m.cpu->sys[CPU_SCTLR_EL1] |= UCI | DZE;
+			LOAD(&m, USER, {cases[i].insn, 0xd4000fe1 /* svc #0x7f */});
+			switch (how) {
+			case 0:
+				m.cpu->sys[CPU_SCTLR_EL1] &= ~(uint64_t)(UCI | DZE);
+				iss = TRAP;
+				break;
+			case 1: iss = cases[i].unmapped; break;
+			case 2:
+				machine_map(&m, root, PAGE, DATA, PTE_AF);
+				iss = cases[i].el1s;
+				break;
+			case 3:
+				machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_EL0 | PTE_RO);
+				iss = cases[i].read_only;
+				break;
+			default: machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_EL0);
+			}
+			m.cpu->env.x[10] = va;
+			m.cpu->env.pc = USER;
+			cpu_set_pstate(m.cpu, PSR_EL0T);
+			if (iss == NOTHING) {
+				expect_el1(m.cpu, VEC_LOW_SYNC, ESR_MAKE(EC_SVC64, 0x7f), USER + 8);
+			} else if (iss == TRAP) {
+				expect_el1(m.cpu, VEC_LOW_SYNC, ESR_MAKE(EC_SYS64, iss_sys(cases[i].enc, 10, 0)), USER);
+			} else {
+				expect_el1(m.cpu, VEC_LOW_SYNC, ESR_MAKE(EC_DABT_LOWER, (unsigned)iss), USER);
+				assert_int_equal(m.cpu->sys[CPU_FAR_EL1], va);
+			}
+			machine_free(&m);
+		}
+	}
+}
+
 /* ESR_EL2.WnR is 1 for cache maintenance and address translation, whatever they do. */
 static void at_of_a_table_outside_of_memory_is_reported_with_cm_and_wnr(void **state)
 {
@@ -416,6 +478,7 @@ int main(void)
 		cmocka_unit_test(cache_maintenance_is_not_subject_to_pan),
 		cmocka_unit_test(device_memory_must_be_aligned_even_where_the_access_is_not_permitted),
 		cmocka_unit_test(dc_ivac_asks_for_write_permission_and_makes_nothing_dirty),
+		cmocka_unit_test(cache_maintenance_at_el0_asks_for_el0s_rights),
 		cmocka_unit_test(at_of_a_table_outside_of_memory_is_reported_with_cm_and_wnr),
 		cmocka_unit_test(par_says_outer_shareable_for_device_and_non_cacheable_memory),
 	};
