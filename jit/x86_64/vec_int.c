@@ -189,9 +189,22 @@ static bool shift_insert(struct jit *j, bool left)
 	return done(j, &x, true);
 }
 
+/* T1 shifted to the right by one and rounded: its last bit is added. Changes d. */
+static void shift_last(struct jit *j, const struct vx *x)
+{
+	if (x->u || x->s < 3)
+		v_shift(j, shift_op[x->s], x->u ? VSH_SRL : VSH_SRA, x->d, T1, 1);
+	else
+		v_shift(j, V_SHIFT_D | V_W | V_EVEX, VSH_SRA, x->d, T1, 1);
+	v_shift(j, shift_op[x->s], VSH_SLL, T1, T1, x->bits - 1);
+	v_shift(j, shift_op[x->s], VSH_SRL, T1, T1, x->bits - 1);
+	v3(j, padd[x->s], T1, T1, x->d);
+}
+
 /*
  * Shifts by a register: the low byte of each element of b, signed, negative to the right. Each way by its own amount
- * modulo 256, which shifts everything out if it is the other way that is meant; an amount of 0 is good for both.
+ * modulo 256, which shifts everything out if it is the other way that is meant; an amount of 0 is good for both. Rounding, by
+ * one less to the right, which everything is shifted out by for an amount of 0, and then by one with the bit that goes.
  */
 static bool shift_reg(struct jit *j)
 {
@@ -200,24 +213,39 @@ static bool shift_reg(struct jit *j)
 	static const uint32_t arithmetic[] = {0, VO38(0x11) | V_W | V_EVEX, VO38(0x46), VO38(0x46) | V_W | V_EVEX};
 	const struct ir_insn *op = vop_at(j);
 	unsigned s = ir_vd_size(op->aux);
-	bool u = op->aux & IR_VD_U;
+	bool u = op->aux & IR_VD_U, rnd = op->aux & IR_VD_RND;
 	struct vx x;
 
-	if (op->aux & IR_VD_RND || s == 0 || !has_avx(j) || ((s == 1 || (s == 3 && !u)) && !has_avx512(j)))
+	if (s == 0 || !has_avx(j) || ((s == 1 || (s == 3 && !u)) && !has_avx512(j)))
 		return false;
 	x = start_same(j);
 	v_shift(j, shift_op[s], VSH_SLL, T0, x.b, x.bits - 8);
-	v_zero(j, T1);
-	v3(j, psub[s], T1, T1, T0);
+	if (rnd) {
+		v_ones(j, T1);
+		v3(j, V_PXOR, T1, T1, T0);
+	} else {
+		v_zero(j, T1);
+		v3(j, psub[s], T1, T1, T0);
+	}
 	v_shift(j, shift_op[s], VSH_SRL, T1, T1, x.bits - 8);
-	if (u) {
+	if (rnd) {
+		v3(j, (u ? logical : arithmetic)[s], T1, x.a, T1);
+		shift_last(j, &x);
+		if (u) {
+			v_shift(j, shift_op[s], VSH_SRL, T0, T0, x.bits - 8);
+			v3(j, left[s], x.d, x.a, T0);
+			v3(j, V_POR, x.d, x.d, T1);
+			return done(j, &x, true);
+		}
+	} else if (u) {
 		v_shift(j, shift_op[s], VSH_SRL, T0, T0, x.bits - 8);
 		v3(j, left[s], x.d, x.a, T0);
 		v3(j, logical[s], T1, x.a, T1);
 		v3(j, V_POR, x.d, x.d, T1);
 		return done(j, &x, true);
 	}
-	v3(j, arithmetic[s], T1, x.a, T1);
+	if (!rnd)
+		v3(j, arithmetic[s], T1, x.a, T1);
 	v_shift(j, shift_op[s], VSH_SRL, x.d, T0, x.bits - 8);
 	v3(j, left[s], x.d, x.a, x.d);
 	shift_right(j, s, false, T0, T0, x.bits - 1);
