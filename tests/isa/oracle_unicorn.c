@@ -47,18 +47,41 @@ static void list_registers(void)
 		add_register(&n, UC_ARM64_REG_Q0 + i, &now.v[i]);
 }
 
-static bool unicorn_start(struct oracle *o)
+static bool engine_open(struct oracle *o)
 {
 	uc_hook hook;
 
-	o->data = aligned_alloc(4096, DATA_SIZE);
-	o->code = aligned_alloc(4096, CODE_SIZE);
-	list_registers();
-	return o->data && o->code && uc_open(UC_ARCH_ARM64, UC_MODE_LITTLE_ENDIAN, &uc) == UC_ERR_OK &&
+	return uc_open(UC_ARCH_ARM64, UC_MODE_LITTLE_ENDIAN, &uc) == UC_ERR_OK &&
 	       uc_ctl_set_cpu_model(uc, UC_CPU_ARM64_MAX) == UC_ERR_OK &&
 	       uc_mem_map_ptr(uc, CODE, CODE_SIZE, UC_PROT_ALL, o->code) == UC_ERR_OK &&
 	       uc_mem_map_ptr(uc, DATA, DATA_SIZE, UC_PROT_READ | UC_PROT_WRITE, o->data) == UC_ERR_OK &&
 	       uc_hook_add(uc, &hook, UC_HOOK_INTR, (void *)on_interrupt, NULL, 1, 0) == UC_ERR_OK;
+}
+
+static bool unicorn_start(struct oracle *o)
+{
+	o->data = aligned_alloc(4096, DATA_SIZE);
+	o->code = aligned_alloc(4096, CODE_SIZE);
+	list_registers();
+	return o->data && o->code && engine_open(o);
+}
+
+/*
+ * When its buffer for translated code is full, some three million instructions later, Unicorn 2.0 runs old code or follows wild
+ * pointers in uc_ctl_remove_cache(). It gets a new engine before that.
+ */
+static void renew(struct oracle *o)
+{
+	enum { RUNS = 1 << 20 };
+	static unsigned runs;
+
+	if (++runs % RUNS)
+		return;
+	uc_close(uc);
+	if (!engine_open(o)) {
+		fprintf(stderr, "fuzz: unicorn does not start again\n");
+		exit(1);
+	}
 }
 
 static void run(struct oracle *o, struct trial *t)
@@ -68,6 +91,7 @@ static void run(struct oracle *o, struct trial *t)
 	const uint32_t end = SLOT_END;
 	uc_err err;
 
+	renew(o);
 	now = *s;
 	pstate = s->nzcv | PSTATE_EL1H;
 	fpcr = s->fpcr;
