@@ -182,15 +182,10 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa)
 	if (!c || !c->fresh)
 		return; /* nothing was translated from it, or nothing of it is trusted already */
 	c->fresh = false;
-	c->epoch++;
+	for (struct block *b = c->blocks; b; b = b->page_next)
+		b->changed = true;
 	page_unlink(cpu->priv, c);
 	tlb_new_generation(cpu);
-}
-
-/* What a block has to have been checked under. */
-static uint64_t epoch_now(const struct cpu_priv *p, const struct code_page *c)
-{
-	return (uint64_t)p->epoch << 32 | c->epoch;
 }
 
 /* ---- SP alignment */
@@ -285,6 +280,7 @@ static void translate(struct cpu_priv *p, struct block *blk)
 		.el1 = blk->key & KEY_EL1,
 		.chain = !(blk->key & KEY_ONE),
 		.counts = blk->key & KEY_COUNT,
+		.alone = blk->key & KEY_ALONE,
 		.owner = blk,
 	};
 
@@ -344,7 +340,6 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	if (!page) {
 		page = code_alloc(p, sizeof(*page));
 		page->ipa = ipa & IR_PAGE_MASK;
-		page->epoch = 0;
 		page->linked = page->listed = page->fresh = false;
 		page->blocks = NULL;
 		page->next = p->pages[page_bucket(page->ipa)];
@@ -364,7 +359,8 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->ipa = ipa;
 	blk->key = key;
 	blk->page = page;
-	blk->epoch = epoch_now(p, page);
+	blk->epoch = p->epoch;
+	blk->changed = false;
 	page->fresh = true;
 	blk->page_next = page->blocks;
 	page->blocks = blk;
@@ -429,10 +425,11 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 
 		if (b->pc != pc || b->ipa != ipa || b->key != key)
 			continue;
-		if (likely(b->epoch == epoch_now(p, b->page)))
+		if (likely(b->epoch == p->epoch && !b->changed))
 			return b;
 		if (same_words(b, host)) {
-			b->epoch = epoch_now(p, b->page);
+			b->epoch = p->epoch;
+			b->changed = false;
 			b->page->fresh = true;
 			return b;
 		}

@@ -50,6 +50,7 @@ void cpu_group_free(struct cpu_group *g)
 int group_join(struct cpu *cpu)
 {
 	struct cpu_group *g = cpu->group;
+	bool second = false;
 	int err = -1;
 
 	pthread_mutex_lock(&g->lock);
@@ -63,12 +64,15 @@ int group_join(struct cpu *cpu)
 		s->queue.overflow = false;
 		atomic_fetch_or(&s->req, REQ_INVAL); /* the first entry is a slow one: a stop may be under way */
 		cpu->priv->slot = s;
+		second = i == 1 && atomic_load(&g->n_slots) == 1;
 		if (i >= atomic_load(&g->n_slots))
 			atomic_store(&g->n_slots, i + 1);
 		err = 0;
 		break;
 	}
 	pthread_mutex_unlock(&g->lock);
+	if (second) /* the first may be in code for a PE that is alone */
+		cpu_group_flush_tlbs(g);
 	return err;
 }
 

@@ -206,20 +206,20 @@ enum {
 	KEY_BTYPE_SHIFT = 4,
 	KEY_BTYPE = 3 << KEY_BTYPE_SHIFT, /* PSTATE.BTYPE */
 	KEY_GUARDED = 1 << 6,
-	KEY_FZ = 1 << 7,    /* FPCR.FZ: translated code has no host floating point */
-	KEY_COUNT = 1 << 8, /* env.insn_count is kept */
-	KEY_SP0 = 1 << 9,   /* PSTATE.SP is 0 at EL1 */
-	KEY_BITS = 10
+	KEY_FZ = 1 << 7,     /* FPCR.FZ: translated code has no host floating point */
+	KEY_COUNT = 1 << 8,  /* env.insn_count is kept */
+	KEY_SP0 = 1 << 9,    /* PSTATE.SP is 0 at EL1 */
+	KEY_ALONE = 1 << 10, /* no other PE in the group: atomics need no lock */
+	KEY_BITS = 11
 };
 #define PSR_BTYPE_SHIFT 10
 
 struct code_page { /* a guest page that code was translated from */
 	struct code_page *next;
 	ipa_t ipa;
-	uint32_t epoch; /* half of what block->epoch is compared with; cpu_priv.epoch is the other */
-	bool fresh;	/* some block was found good since the last change */
-	bool linked;	/* its blocks may have links to each other */
-	bool listed;	/* in cpu_priv.linked, as it is or was linked */
+	bool fresh;  /* some block was found good since the last change */
+	bool linked; /* its blocks may have links to each other */
+	bool listed; /* in cpu_priv.linked, as it is or was linked */
 	struct code_page *next_linked;
 	struct block *blocks;
 };
@@ -229,7 +229,8 @@ struct block {
 	struct block *next;
 	uint64_t pc;
 	ipa_t ipa;
-	uint64_t epoch; /* the words were last compared under */
+	uint32_t epoch; /* of cpu_priv, that the words were last compared under */
+	bool changed;	/* the page has, since then */
 	struct code_page *page;
 	const void *code; /* NULL: interpreted */
 	uint32_t key;

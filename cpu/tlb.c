@@ -374,6 +374,8 @@ void tlb_select(struct cpu *cpu)
 		key |= KEY_COUNT;
 	if ((cpu->pstate & PSR_MODE) == PSR_EL1T)
 		key |= KEY_SP0;
+	if (atomic_load_explicit(&cpu->group->n_slots, memory_order_relaxed) == 1)
+		key |= KEY_ALONE;
 	cpu->env.tag[0] = code_space(p->bank, HI)->gen << KEY_BITS | key;
 	cpu->env.tag[1] = code_space(p->bank, 0)->gen << KEY_BITS | key;
 }

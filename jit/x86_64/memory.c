@@ -291,7 +291,7 @@ void mem_access(struct jit *j)
 		s = host_address(j, true, aligned, bytes, &at);
 		store_value(j, b, at, size);
 		stub_done(j, s);
-		if (m & IR_MEM_SEQCST)
+		if (m & IR_MEM_SEQCST && !j->unit->alone)
 			mem_full_fence(j); /* after the stub's store too, where it is one too many */
 		return;
 	case IR_storep:
@@ -340,14 +340,17 @@ void mem_access(struct jit *j)
 	stub_done(j, s);
 }
 
-/* ---- atomics: the host's are sequentially consistent, and so are enough for all orders */
+/*
+ * ---- atomics: the host's are sequentially consistent, and so are enough for all orders. While a VM has one PE they are not
+ * locked: what else has its memory, devices, does not count on atomicity with the PE.
+ */
 
 /* op [base], reg of 1 << size bytes; op is the form for words */
 static void atomic_op(struct jit *j, unsigned op, unsigned size, int reg, int base, bool lock)
 {
 	static const unsigned width[] = {X_BYTE, X_66, 0, X_W};
 
-	if (lock)
+	if (lock && !j->unit->alone)
 		as_8(&j->as, 0xf0);
 	as_rm(&j->as, (size ? op : op - 1) | width[size], reg, base, 0);
 }
@@ -383,6 +386,11 @@ void mem_rmw(struct jit *j)
 	switch (op->x) {
 	case IR_RMW_ADD:
 	case IR_RMW_SWP:
+		if (op->x == IR_RMW_SWP && j->unit->alone) { /* XCHG is always locked */
+			atomic_op(j, 0x8bu, size, RDX, RAX, false);
+			atomic_op(j, 0x89u, size, b, RAX, false);
+			break;
+		}
 		as_mov_rr(a, RDX, b);
 		atomic_op(j, op->x == IR_RMW_ADD ? 0xc1u | X_0F : 0x87u, size, RDX, RAX, op->x == IR_RMW_ADD);
 		break;
