@@ -437,7 +437,6 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded)
 
 	if (likely(t->va == (pc & IR_PAGE_MASK))) {
 		stat_inc(cpu, CPU_STAT_FETCH_HIT);
-		tlb_code_seen(b, pc);
 		*ipa = t->ipa | (pc & ~IR_PAGE_MASK);
 		*guarded = t->guarded;
 		return t->host + (pc & ~IR_PAGE_MASK);

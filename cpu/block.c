@@ -99,16 +99,30 @@ void block_recycle(struct cpu *cpu)
 	memset(p->pages, 0, sizeof(p->pages));
 	p->linked = NULL;
 	p->code_used = 0;
+	cpu->env.site = 0; /* it is gone, too */
 	if (p->jit)
 		jit_reset(p->jit);
-	tlb_new_generation(cpu);
+	tlb_code_forget_all(cpu);
 }
 
 /* ---- invalidation */
 
+/* Who knows the page's blocks by its views has to ask again. */
+static void page_renumber(struct cpu *cpu, struct code_page *c)
+{
+	for (struct code_view *v = c->views; v; v = v->next)
+		v->id = tlb_new_view(cpu);
+}
+
 void block_changed_all(struct cpu *cpu)
 {
-	cpu->priv->epoch++;
+	struct cpu_priv *p = cpu->priv;
+
+	p->epoch++;
+	for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
+		for (struct code_page *c = p->pages[i]; c; c = c->next)
+			page_renumber(cpu, c);
+	}
 	block_unlink_all(cpu);
 }
 
@@ -146,7 +160,7 @@ void block_unlink_all(struct cpu *cpu)
 		c->listed = false;
 	}
 	p->linked = NULL;
-	tlb_new_generation(cpu);
+	tlb_code_forget_all(cpu);
 }
 
 void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
@@ -163,7 +177,7 @@ void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
 		page_link(p, from->page);
 	}
 	stat_inc(cpu, CPU_STAT_LINKS);
-	jit_link(p->jit, site, to->code, cpu->env.tag[s.pc >> 63 ? 0 : 1]);
+	jit_link(p->jit, site, to->code, to->view->id);
 }
 
 static struct code_page *page_find(struct cpu_priv *p, ipa_t page)
@@ -185,7 +199,9 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa)
 	for (struct block *b = c->blocks; b; b = b->page_next)
 		b->changed = true;
 	page_unlink(cpu->priv, c);
-	tlb_new_generation(cpu);
+	for (struct code_view *v = c->views; v; v = v->next)
+		tlb_code_forget(cpu, v->va);
+	page_renumber(cpu, c);
 }
 
 /* ---- SP alignment */
@@ -291,6 +307,21 @@ static void translate(struct cpu_priv *p, struct block *blk)
 	blk->n_sites = u.n_sites;
 }
 
+static struct code_view *view_of(struct cpu *cpu, struct code_page *page, uint64_t pc, uint32_t key)
+{
+	uint64_t va = pc & IR_PAGE_MASK;
+	struct code_view *v = page->views;
+
+	while (v && (v->va != va || v->key != key))
+		v = v->next;
+	if (v)
+		return v;
+	v = code_alloc(cpu->priv, sizeof(*v));
+	*v = (struct code_view){.next = page->views, .va = va, .key = key, .id = tlb_new_view(cpu)};
+	page->views = v;
+	return v;
+}
+
 static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -342,6 +373,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		page->ipa = ipa & IR_PAGE_MASK;
 		page->linked = page->listed = page->fresh = false;
 		page->blocks = NULL;
+		page->views = NULL;
 		page->next = p->pages[page_bucket(page->ipa)];
 		p->pages[page_bucket(page->ipa)] = page;
 	}
@@ -359,6 +391,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->ipa = ipa;
 	blk->key = key;
 	blk->page = page;
+	blk->view = view_of(cpu, page, pc, key);
 	blk->epoch = p->epoch;
 	blk->changed = false;
 	page->fresh = true;
@@ -402,8 +435,8 @@ static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uin
 
 /* The most that block_make() takes from the arena */
 enum {
-	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + IR_MAX_OPS * sizeof(struct ir_insn) +
-		     IR_MAX_INSNS * 4 + 256
+	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + sizeof(struct code_view) +
+		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
 };
 
 static bool same_words(const struct block *blk, const uint8_t *host)
@@ -448,11 +481,6 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 
 /* ---- look-up that missed the jump cache */
 
-static uint32_t tag_of(const struct cpu *cpu, uint64_t pc)
-{
-	return cpu->env.tag[pc >> 63 ? 0 : 1];
-}
-
 /*
  * BTypeCompatible: whether an instruction in a guarded page may be reached with this PSTATE.BTYPE. The answer stays
  * with the jump cache's entry: what it depends on (SCTLR_EL1.BTn, the page, the word) ends the entry when it changes.
@@ -493,7 +521,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	host = access_fetch(cpu, &ipa, &guarded);
 	if (unlikely(!host))
 		return NULL;
-	key = cpu->env.tag[0] & ((1u << KEY_BITS) - 1);
+	key = p->key;
 	if (unlikely(guarded))
 		key |= KEY_GUARDED;
 	if (unlikely(p->has_breaks) && debug_page_has_breakpoint(cpu, cpu->env.pc)) {
@@ -514,7 +542,9 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	b = block_get(cpu, key, host, ipa);
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 	e->pc = cpu->env.pc;
-	e->tag = tag_of(cpu, cpu->env.pc);
+	e->view = b->view->id;
+	e->at = 4 * jit_code_slot(cpu->env.pc);
+	tlb_code_may_run(cpu, cpu->env.pc, e->view);
 	e->block = b;
 	e->code = p->jit && !b->code ? jit_leave(p->jit) : b->code;
 	return b;
@@ -525,7 +555,9 @@ struct block *block_find(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 	struct jit_jump *e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 
-	if (likely(e->pc == cpu->env.pc && e->tag == tag_of(cpu, cpu->env.pc)))
+	const uint32_t *map = cpu->env.code_map[cpu->env.pc >> 63 ? 0 : 1];
+
+	if (likely(e->pc == cpu->env.pc && e->view == map[jit_code_slot(e->pc)]))
 		return e->block;
 	return find_slow(cpu);
 }

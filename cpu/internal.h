@@ -21,7 +21,7 @@ enum {
 	TLB_BANKS = 16,
 	FETCH_BITS = 6,
 	FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
-	JUMP_BITS = 12,
+	JUMP_BITS = 13,
 	JUMP_SIZE = 1 << JUMP_BITS,
 	BLOCK_BITS = 17,
 	BLOCK_BUCKETS = 1 << BLOCK_BITS,
@@ -33,8 +33,7 @@ enum {
 	SHARED_SPACES = 4,
 	SHARED_BITS = 10,
 	SHARED_SIZE = 1 << SHARED_BITS, /* data entries of a shared space */
-	LARGE_BITS = 12,
-	SEEN_BITS = 12 /* of a page number: the filter of code pages */
+	LARGE_BITS = 12
 };
 
 /* SCTLR_EL1 */
@@ -145,12 +144,15 @@ struct large_set {
 	uint64_t seen[(1 << LARGE_BITS) / 64]; /* by low bits of the number of the 2 MiB */
 };
 
-/* Jump cache entries of one half of the address space are dead if they were made under another generation. */
+/*
+ * The pages of code of one half of an address space that may be run under key without a look at a TLB: numbers of views
+ * (jit.h), for each PSTATE.BTYPE.
+ */
 struct code_space {
-	uint32_t gen;
-	uint64_t lo, hi;		      /* hull of the pages it may hold entries of; lo > hi: none */
-	uint64_t seen[(1 << SEEN_BITS) / 64]; /* by low bits of the page number: pages it may hold entries of */
-	struct large_set large;		      /* of code */
+	uint32_t key; /* without BTYPE */
+	uint8_t used; /* maps that are not empty */
+	struct large_set large;
+	uint32_t map[4][JIT_CODE_SLOTS];
 };
 
 struct shared_entry {
@@ -202,15 +204,14 @@ enum {
 	KEY_FP_TRAPS = 2,
 	KEY_ONE = 4 /* one instruction */,
 	KEY_ILLEGAL = 8 /* PSTATE.IL: no block runs under it */,
-	/* Both stay 0 without BTI. The page decides about GUARDED, so it is in keys of blocks but not in tags. */
+	/* Both stay 0 without BTI. The page decides about GUARDED, so it is in keys of blocks but not in the PE's. */
 	KEY_BTYPE_SHIFT = 4,
 	KEY_BTYPE = 3 << KEY_BTYPE_SHIFT, /* PSTATE.BTYPE */
 	KEY_GUARDED = 1 << 6,
-	KEY_FZ = 1 << 7,     /* FPCR.FZ: translated code has no host floating point */
-	KEY_COUNT = 1 << 8,  /* env.insn_count is kept */
-	KEY_SP0 = 1 << 9,    /* PSTATE.SP is 0 at EL1 */
-	KEY_ALONE = 1 << 10, /* no other PE in the group: atomics need no lock */
-	KEY_BITS = 11
+	KEY_FZ = 1 << 7,    /* FPCR.FZ: translated code has no host floating point */
+	KEY_COUNT = 1 << 8, /* env.insn_count is kept */
+	KEY_SP0 = 1 << 9,   /* PSTATE.SP is 0 at EL1 */
+	KEY_ALONE = 1 << 10 /* no other PE in the group: atomics need no lock */
 };
 #define PSR_BTYPE_SHIFT 10
 
@@ -222,6 +223,14 @@ struct code_page { /* a guest page that code was translated from */
 	bool listed; /* in cpu_priv.linked, as it is or was linked */
 	struct code_page *next_linked;
 	struct block *blocks;
+	struct code_view *views;
+};
+
+/* ... as it is at one VA, under one key: struct jit_jump has more about it. */
+struct code_view {
+	struct code_view *next;
+	uint64_t va;
+	uint32_t key, id; /* another id when the page changes */
 };
 
 struct block {
@@ -231,13 +240,14 @@ struct block {
 	ipa_t ipa;
 	uint32_t epoch; /* of cpu_priv, that the words were last compared under */
 	bool changed;	/* the page has, since then */
-	struct code_page *page;
+	struct code_view *view;
 	const void *code; /* NULL: interpreted */
 	uint32_t key;
 	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
 
 	struct ir_block ir;
 	uint32_t sites, n_sites; /* exits of the code */
+	struct code_page *page;
 	struct block *page_next;
 	unsigned n_words;
 	uint32_t *words; /* source */
@@ -330,12 +340,13 @@ struct window {
 struct cpu_priv {
 	uint32_t *attn; /* env.attn: ATTN_* */
 	enum outcome outcome;
-	struct jit_jump jump[JUMP_SIZE]; /* block: struct block; tag: generation << KEY_BITS | key, as in env.tag */
+	struct jit_jump jump[JUMP_SIZE]; /* block: struct block */
+	uint32_t key;			 /* of the blocks to run, but for KEY_GUARDED */
 
 	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
-	uint32_t gen_next;			  /* 32 - KEY_BITS bits; never 0 */
-	bool gen_wrapped;
+	uint32_t view_next;			  /* never 0 */
+	bool views_wrapped;
 	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
 	struct shared_space shared[SHARED_SPACES];
@@ -453,11 +464,14 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool write);
 void tlb_extents_drop(struct cpu *cpu);
 void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m);
-void tlb_code_seen(struct tlb_bank *b, uint64_t va);
+uint32_t tlb_new_view(struct cpu *cpu); /* a number that no view has had */
+void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view);
+void tlb_code_forget(struct cpu *cpu, uint64_t va); /* that page, in all address spaces */
+void tlb_btype_changed(struct cpu *cpu);
 void tlb_flush_all(struct cpu *cpu);
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
 void tlb_flush_va(struct cpu *cpu, uint64_t va);
-void tlb_new_generation(struct cpu *cpu);	 /* every jump cache entry is dead */
+void tlb_code_forget_all(struct cpu *cpu);	 /* every jump cache entry is dead, and every link to another page */
 void tlb_address_space_changed(struct cpu *cpu); /* TTBRn written */
 
 /* access.c */

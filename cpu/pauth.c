@@ -220,8 +220,8 @@ void pauth_btype(struct ir_env *env, unsigned btype)
 	struct cpu *cpu = (struct cpu *)env;
 
 	cpu->pstate = (cpu->pstate & ~PSR_BTYPE) | btype << PSR_BTYPE_SHIFT;
-	for (unsigned half = 0; half < 2; half++)
-		cpu->env.tag[half] = (cpu->env.tag[half] & ~(uint32_t)KEY_BTYPE) | btype << KEY_BTYPE_SHIFT;
+	cpu->priv->key = (cpu->priv->key & ~(uint32_t)KEY_BTYPE) | btype << KEY_BTYPE_SHIFT;
+	tlb_btype_changed(cpu);
 }
 
 static bool enabled(const struct cpu *cpu, unsigned kind)

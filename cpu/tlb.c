@@ -80,58 +80,128 @@ static bool large_may_be(const struct large_set *l, uint64_t va)
 	return l->any && ((page >= l->lo && page <= l->hi) || l->seen[large_bit(va) / 64] >> large_bit(va) % 64 & 1);
 }
 
-/* ---- code: generations of the jump cache */
-
-static unsigned seen_bit(uint64_t va)
-{
-	return va >> IR_PAGE_SHIFT & ((1u << SEEN_BITS) - 1);
-}
+/* ---- code: what may run without another look */
 
 static struct code_space *code_space(struct tlb_bank *b, unsigned half)
 {
 	return half == HI && b->shared && !b->own_hi ? &b->shared->code : &b->code[half];
 }
 
-static void new_generation(struct cpu_priv *p, struct code_space *c)
+enum { NO_VIEW = UINT32_MAX };
+
+/* No entry matches: an empty place in a map is 0. */
+static void jump_clear(struct cpu_priv *p)
 {
-	c->gen = p->gen_next;
-	p->gen_next = (p->gen_next + 1) & (UINT32_MAX >> KEY_BITS);
-	if (unlikely(!p->gen_next)) {
-		p->gen_next = 1;
-		p->gen_wrapped = true; /* tlb_select() sees to it before code runs again */
+	for (unsigned i = 0; i < JUMP_SIZE; i++)
+		p->jump[i] = (struct jit_jump){.view = NO_VIEW};
+}
+
+uint32_t tlb_new_view(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint32_t view = p->view_next++;
+
+	if (unlikely(p->view_next == NO_VIEW)) {
+		p->view_next = 1;
+		p->views_wrapped = true; /* tlb_select() sees to it before code runs again */
 		*p->attn |= ATTN_REGIME;
 	}
-	if (p->bank && (c == code_space(p->bank, 0) || c == code_space(p->bank, HI)))
-		*p->attn |= ATTN_REGIME;
+	return view;
+}
+
+static bool is_current(struct cpu_priv *p, const struct code_space *c)
+{
+	return p->bank && (c == code_space(p->bank, 0) || c == code_space(p->bank, HI));
+}
+
+static void maps_clear(struct cpu_priv *p, struct code_space *c)
+{
+	if (!c->used)
+		return;
+	for (unsigned t = 0; t < 4; t++) {
+		if (c->used >> t & 1)
+			memset(c->map[t], 0, sizeof(c->map[t]));
+	}
+	c->used = 0;
+	if (is_current(p, c))
+		*p->attn |= ATTN_REGIME; /* code that runs comes back */
 }
 
 /* Nothing that it holds can be found through the fetch TLB either. */
 static void forget_code(struct cpu_priv *p, struct code_space *c)
 {
-	new_generation(p, c);
-	memset(c->seen, 0, sizeof(c->seen));
-	c->lo = UINT64_MAX;
-	c->hi = 0;
+	maps_clear(p, c);
 	large_clear(&c->large);
 }
 
-static bool code_was_seen(const struct code_space *c, uint64_t va)
+static void forget_page(struct cpu_priv *p, struct code_space *c, uint64_t va)
 {
-	unsigned bit = seen_bit(va);
-	uint64_t page = va & IR_PAGE_MASK;
+	unsigned slot = jit_code_slot(va);
+	uint32_t was = 0;
 
-	return large_may_be(&c->large, va) || (page >= c->lo && page <= c->hi && c->seen[bit / 64] >> bit % 64 & 1);
+	for (unsigned t = 0; t < 4; t++) {
+		if (c->used >> t & 1) {
+			was |= c->map[t][slot];
+			c->map[t][slot] = 0;
+		}
+	}
+	if (was && is_current(p, c))
+		*p->attn |= ATTN_REGIME;
 }
 
-void tlb_code_seen(struct tlb_bank *b, uint64_t va)
+void tlb_code_forget(struct cpu *cpu, uint64_t va)
 {
-	struct code_space *c = code_space(b, half_of(va));
-	unsigned bit = seen_bit(va);
-	uint64_t page = va & IR_PAGE_MASK;
+	struct cpu_priv *p = cpu->priv;
 
-	c->seen[bit / 64] |= 1ull << bit % 64;
-	c->lo = page < c->lo ? page : c->lo;
-	c->hi = page > c->hi ? page : c->hi;
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		forget_page(p, &p->banks[i].code[half_of(va)], va);
+	for (unsigned i = 0; half_of(va) == HI && i < SHARED_SPACES; i++)
+		forget_page(p, &p->shared[i].code, va);
+}
+
+void tlb_code_forget_all(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		maps_clear(p, &p->banks[i].code[0]);
+		maps_clear(p, &p->banks[i].code[HI]);
+	}
+	for (unsigned i = 0; i < SHARED_SPACES; i++)
+		maps_clear(p, &p->shared[i].code);
+}
+
+static unsigned btype_of(const struct cpu_priv *p)
+{
+	return (p->key & KEY_BTYPE) >> KEY_BTYPE_SHIFT;
+}
+
+void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct code_space *c = code_space(p->bank, va >> 63);
+
+	c->used |= (uint8_t)(1u << btype_of(p));
+	c->map[btype_of(p)][jit_code_slot(va)] = view;
+}
+
+void tlb_btype_changed(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	cpu->env.code_map[0] = code_space(p->bank, HI)->map[btype_of(p)];
+	cpu->env.code_map[1] = code_space(p->bank, 0)->map[btype_of(p)];
+}
+
+/* Under another key other blocks are to run. */
+static void code_key(struct cpu_priv *p, struct code_space *c)
+{
+	uint32_t key = p->key & ~(uint32_t)KEY_BTYPE;
+
+	if (unlikely(c->key != key)) {
+		maps_clear(p, c);
+		c->key = key;
+	}
 }
 
 /* ---- banks */
@@ -171,7 +241,8 @@ void tlb_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	p->gen_next = 1;
+	p->view_next = 1;
+	jump_clear(p);
 	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
 		p->no_tlb[i].r = p->no_tlb[i].w = IR_TLB_NONE;
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
@@ -352,9 +423,9 @@ void tlb_select(struct cpu *cpu)
 	uint32_t key = cpu_is_el0(cpu) ? 0 : KEY_EL1;
 
 	p->bank = tlb_bank(cpu, tlb_regime(cpu));
-	if (unlikely(p->gen_wrapped)) { /* numbers come again: nothing may be left from the first time */
-		p->gen_wrapped = false;
-		memset(p->jump, 0, sizeof(p->jump));
+	if (unlikely(p->views_wrapped)) { /* numbers come again: nothing may be left from the first time */
+		p->views_wrapped = false;
+		jump_clear(p);
 		block_recycle(cpu);
 	}
 	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
@@ -376,8 +447,11 @@ void tlb_select(struct cpu *cpu)
 		key |= KEY_SP0;
 	if (atomic_load_explicit(&cpu->group->n_slots, memory_order_relaxed) == 1)
 		key |= KEY_ALONE;
-	cpu->env.tag[0] = code_space(p->bank, HI)->gen << KEY_BITS | key;
-	cpu->env.tag[1] = code_space(p->bank, 0)->gen << KEY_BITS | key;
+	p->key = key;
+	code_key(p, code_space(p->bank, HI));
+	code_key(p, code_space(p->bank, 0));
+	tlb_btype_changed(cpu);
+	*p->attn &= ~(uint32_t)ATTN_REGIME;
 }
 
 /* ---- filling */
@@ -475,7 +549,6 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	b->n_fetched += b->n_fetched <= FILLED_MAX;
 	large_note(&b->large[half], untag(va), x->size);
 	large_note(&code_space(b, half)->large, untag(va), x->size);
-	tlb_code_seen(b, va);
 	f->va = va & IR_PAGE_MASK;
 	f->host = host - (va & ~IR_PAGE_MASK);
 	f->ipa = x->ipa & IR_PAGE_MASK;
@@ -547,8 +620,10 @@ static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
 	f->va = IR_TLB_NONE;
 	if (large_may_be(&b->large[half], va))
 		bank_flush_leaf(b, va);
-	if (code_was_seen(&b->code[half], va))
-		new_generation(p, &b->code[half]);
+	if (large_may_be(&b->code[half].large, va))
+		maps_clear(p, &b->code[half]);
+	else
+		forget_page(p, &b->code[half], va);
 }
 
 static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t va)
@@ -560,8 +635,10 @@ static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t
 		if (same_leaf(s->data[i].page, va, s->data[i].leaf))
 			s->data[i].version = 0;
 	}
-	if (code_was_seen(&s->code, va))
-		new_generation(p, &s->code);
+	if (large_may_be(&s->code.large, va))
+		maps_clear(p, &s->code);
+	else
+		forget_page(p, &s->code, va);
 }
 
 void tlb_flush_va(struct cpu *cpu, uint64_t va)
@@ -578,21 +655,6 @@ void tlb_flush_va(struct cpu *cpu, uint64_t va)
 		if (p->shared[i].valid)
 			shared_flush_va(p, &p->shared[i], va);
 	}
-}
-
-void tlb_new_generation(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-
-	/* What was seen stays: the fetch entries do, and blocks may be found through them without a new walk. */
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		if (!p->banks[i].valid) /* it will be cleared before it is used */
-			continue;
-		new_generation(p, &p->banks[i].code[0]);
-		new_generation(p, &p->banks[i].code[HI]);
-	}
-	for (unsigned i = 0; i < SHARED_SPACES; i++)
-		new_generation(p, &p->shared[i].code);
 }
 
 void tlb_address_space_changed(struct cpu *cpu)

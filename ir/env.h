@@ -98,9 +98,10 @@ struct ir_env {
 	uint64_t insn_count; /* guest instructions begun; translated code counts only if asked to (jit_set_counting) */
 
 	/* Translated code only; jit.h. */
-	bool nzcv_raw;	 /* nzcv is in the form of ir_raw_of(): while code runs */
-	uint32_t site;	 /* exit that code came back from, 0: another way */
-	uint32_t tag[2]; /* what jump cache entries have to match: [0] upper, [1] lower half of the address space */
+	bool nzcv_raw; /* nzcv is in the form of ir_raw_of(): while code runs */
+	uint32_t site; /* exit that code came back from, 0: another way */
+	/* What is known of the PE's pages of code, see jit.h: [0] upper, [1] lower half of the address space. */
+	const uint32_t *code_map[2];
 	struct jit_jump *jump;	  /* the jump cache */
 	uint64_t tlb_hits;	  /* misses of extents that the soft TLB settled without C */
 	uint32_t attn;		  /* PE thread only. Not 0: come back behind an op that may have set it */

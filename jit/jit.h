@@ -13,14 +13,24 @@
 struct jit;
 
 /*
- * An entry of the PE's jump cache, env->jump: while pc and tag are those of the PE, code is where to go. The entry of a
- * pc is number (pc ^ pc >> jump_bits) >> 2 modulo 1 << jump_bits.
+ * A view is a page of code at a VA, translated under one key; it has a number, neither 0 nor UINT32_MAX. env->code_map[] has the
+ * numbers of the views that may be run now, without asking anybody: that of a page is at jit_code_slot() of its VA.
+ */
+enum { JIT_CODE_BITS = 12, JIT_CODE_SLOTS = 1 << JIT_CODE_BITS };
+static inline unsigned jit_code_slot(uint64_t pc)
+{
+	return (pc >> 12 ^ pc >> (12 + JIT_CODE_BITS)) & (JIT_CODE_SLOTS - 1);
+}
+
+/*
+ * An entry of the PE's jump cache, env->jump: while view may be run, code is where to go for pc. UINT32_MAX: no entry. The entry
+ * of a pc is number (pc ^ pc >> jump_bits) >> 2 modulo 1 << jump_bits.
  */
 struct jit_jump {
 	uint64_t pc;
-	uint32_t tag;
-	const void *code; /* never NULL in an entry that can match: jit_leave() if the block has no code */
-	void *block;	  /* the PE's own */
+	uint32_t view, at; /* at: four times jit_code_slot(pc) */
+	const void *code;  /* never NULL in an entry that can match: jit_leave() if the block has no code */
+	void *block;	   /* the PE's own */
 };
 
 static inline unsigned jit_jump_slot(uint64_t pc, unsigned jump_bits)
@@ -72,14 +82,14 @@ size_t jit_used(const struct jit *j);  /* bytes of code since the last reset */
  */
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code);
 
-/* What is known of a site. In one page with its unit, a link holds until jit_unlink; else as long as the tag does. */
+/* What is known of a site. In one page with its unit, a link holds until jit_unlink; else while the target's view may be run. */
 struct jit_site {
 	uint64_t pc; /* the target */
 	void *owner; /* of the unit */
 	bool same_page;
 };
 struct jit_site jit_site(const struct jit *j, uint32_t site);
-void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t tag); /* tag: if not same_page */
+void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view); /* view: if not same_page */
 void jit_unlink(struct jit *j, uint32_t first, uint32_t n);
 
 /*

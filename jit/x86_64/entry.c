@@ -313,15 +313,15 @@ struct jit_site jit_site(const struct jit *j, uint32_t site)
 {
 	const struct site *s = &j->sites[site];
 
-	return (struct jit_site){.pc = s->pc, .owner = s->owner, .same_page = !s->tag};
+	return (struct jit_site){.pc = s->pc, .owner = s->owner, .same_page = !s->view};
 }
 
-void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t tag)
+void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view)
 {
 	const struct site *s = &j->sites[site];
 
-	if (s->tag)
-		memcpy(j->mem.rw + s->tag - 4, &tag, 4);
+	if (s->view)
+		memcpy(j->mem.rw + s->view - 4, &view, 4);
 	as_link(&j->as, s->jump, (uint32_t)((const uint8_t *)code - j->mem.rx));
 }
 

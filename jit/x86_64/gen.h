@@ -122,7 +122,7 @@ struct site {
 	void *owner;
 	uint32_t jump; /* behind the displacement of the jump to the target */
 	uint32_t stub; /* where the jump goes while there is no link */
-	uint32_t tag;  /* behind the immediate that the tag is compared with; 0: same page */
+	uint32_t view; /* behind the immediate that the view is compared with; 0: same page */
 	uint32_t unused;
 };
 enum { SITES_MAX = 1 << 20 };

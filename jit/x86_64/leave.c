@@ -67,7 +67,7 @@ static bool same_page(const struct jit *j, uint64_t pc)
 /*
  * On to a pc known now. Backward branches look whether somebody wants the PE: no loop is without one, or without an indirect
  * branch. In one page a link needs no test: whatever maps this unit's page there maps the target's. To another page it
- * holds under the tag that it was made under.
+ * holds while the target's view may be run.
  */
 void leave_to(struct jit *j, const struct ir_insn *op)
 {
@@ -84,9 +84,10 @@ void leave_to(struct jit *j, const struct ir_insn *op)
 	}
 	site = new_site(j, pc);
 	if (!same_page(j, pc)) {
-		as_rm(a, 0x81u, ALU_CMP, RBP, ENV(tag) + (pc >> 63 ? 0 : 4));
-		as_32(a, 0); /* no tag */
-		j->sites[site].tag = as_here(a);
+		as_rm(a, X_MOV | X_W, RCX, RBP, ENV(code_map) + (pc >> 63 ? 0 : 8));
+		as_rm(a, 0x81u, ALU_CMP, RCX, 4 * (int32_t)jit_code_slot(pc));
+		as_32(a, 0); /* no view */
+		j->sites[site].view = as_here(a);
 		stale = as_jcc(a, CC_NE);
 	}
 	if (back) {
@@ -127,10 +128,11 @@ void leave_to_rax(struct jit *j, const struct ir_insn *op)
 	as_rx8(a, X_CMP | X_W, RAX, RDX, RCX, JUMP(pc));
 	jcc_to(j, CC_NE, j->leave_rax);
 	as_rx8(a, X_LEA | X_W, RDX, RDX, RCX, 0);
-	as_mov_rr(a, RCX, RAX);
-	as_shift_ri(a, true, SH_SAR, RCX, 63);
-	as_rm(a, X_MOV, RAX, RDX, JUMP(tag));
-	as_rx4(a, X_CMP, RAX, RBP, RCX, ENV(tag) + 4);
+	as_shift_ri(a, true, SH_SAR, RAX, 63);
+	as_rx8(a, X_MOV | X_W, RAX, RBP, RAX, ENV(code_map) + 8);
+	as_rm(a, X_MOV, RCX, RDX, JUMP(at));
+	as_rx1(a, X_MOV, RAX, RAX, RCX, 0);
+	as_rm(a, X_CMP, RAX, RDX, JUMP(view));
 	jcc_to(j, CC_NE, j->leave_rdx);
 	as_rm(a, 0xffu, 4, RDX, JUMP(code));
 }

@@ -537,6 +537,7 @@ static void in_a_loop(uint64_t seed)
 	enum { SECOND = PC + 0x200, END = PC + 0x400, TURNS = 5 };
 	unsigned rounds = getenv("ROUNDS") ? (unsigned)atoi(getenv("ROUNDS")) * 8 : 2000, turns = 0;
 	static struct jit_jump jump[16];
+	static const uint32_t map[JIT_CODE_SLOTS];
 	static struct hand first;
 	const char *why;
 	enum jit_level level = jit_level(jit);
@@ -569,7 +570,7 @@ static void in_a_loop(uint64_t seed)
 		fp_state(&got, st);
 		want.env.x[20] = got.env.x[20] = TURNS;
 		got.env.jump = jump;
-		got.env.tag[0] = got.env.tag[1] = 1;
+		got.env.code_map[0] = got.env.code_map[1] = map;
 		for (want.env.pc = PC; ret == IR_RET_BR && (want.env.pc == PC || want.env.pc == SECOND); turns++)
 			ret = ir_interp(&want.env, want.env.pc == PC ? &first.blk : &h.blk);
 		if (jit_is_full(jit))
