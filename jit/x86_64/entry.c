@@ -30,6 +30,7 @@ static void host_features(struct jit *j)
 	j->has_clmul = __builtin_cpu_supports("pclmul");
 	j->has_sse42 = __builtin_cpu_supports("sse4.2");
 	j->has_sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+	j->has_bmi2 = __builtin_cpu_supports("bmi2");
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !j->has_sse42 ||
 	    !(__get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C))
 		return;
@@ -239,7 +240,7 @@ void jit_set_level(struct jit *j, enum jit_level level)
 	if (level < j->level)
 		j->level = level;
 	if (level == JIT_SSE41)
-		j->has_aes = j->has_clmul = j->has_sha = j->has_sse42 = false;
+		j->has_aes = j->has_clmul = j->has_sha = j->has_sse42 = j->has_bmi2 = false;
 	trampolines(j);
 	jit_reset(j);
 }

@@ -30,6 +30,14 @@ static void complement_carry(struct jit *j)
 	as_8(&j->as, 0xf5);
 }
 
+/* EFLAGS become those of a compare, if they are those of an addition. */
+static void as_of_compare(struct jit *j)
+{
+	if (j->ef_add)
+		complement_carry(j);
+	j->ef_add = false;
+}
+
 /* EFLAGS to ax, in the raw form. Leaves EFLAGS. */
 static void raw_from_eflags(struct jit *j)
 {
@@ -55,14 +63,16 @@ void flags_save(struct jit *j)
 	struct val *v = &j->x[j->ef];
 
 	if (j->ef && v->last >= j->i && !v->slot && v->home != HOME_NZCV && !v->plain) {
+		as_of_compare(j);
 		raw_from_eflags(j);
 		as_rm(&j->as, X_MOV_ST, RAX, RBP, SLOT_X(j->ef));
 		v->slot = true;
 	}
 	j->ef = 0;
+	j->ef_add = false;
 }
 
-bool flags_survive(unsigned op)
+bool flags_survive(const struct jit *j, unsigned op)
 {
 	switch (op) {
 	case IR_nop:
@@ -77,6 +87,10 @@ bool flags_survive(unsigned op)
 	case IR_add32:
 	case IR_sub64:
 	case IR_sub32:
+	case IR_adc64:
+	case IR_adc32:
+	case IR_not64:
+	case IR_not32:
 	case IR_select:
 	case IR_brcond:
 	case IR_fl_add64:
@@ -95,13 +109,15 @@ bool flags_survive(unsigned op)
 	case IR_nez64:
 	case IR_nez32:
 	case IR_tstbit: return true;
+	case IR_mul64:
+	case IR_mulhu: return j->has_bmi2;
 	default: return false;
 	}
 }
 
 /* The operands of an op that makes flags, where they are. */
 struct flags_opnds {
-	int a, c;
+	int a;
 	struct opnd b;
 };
 
@@ -111,33 +127,73 @@ static struct flags_opnds flags_opnds(struct jit *j, const struct ir_insn *op)
 
 	if (ir_opinfo[op->op].n_arg > 1)
 		o.b = opnd_of(j, op->b, is_64(op->op));
-	if (ir_opinfo[op->op].n_arg > 2)
-		o.c = reg_use(j, op->c);
 	return o;
 }
 
-/* EFLAGS become what the op makes. Clobbers rax. */
-static void compute_flags(struct jit *j, const struct ir_insn *op, const struct flags_opnds *o)
+/*
+ * CF becomes the carry c. EFLAGS may be those of a flags value that lives on: they are saved then. Only moves may come between
+ * this and the op that takes it.
+ */
+static void carry_to_cf(struct jit *j, uint16_t c, bool lives)
+{
+	enum x86_cc cc;
+
+	if (lives && !j->x[j->ef].plain) {
+		uint16_t n = j->ef;
+
+		flags_save(j);
+		j->ef = n; /* still, as of a compare */
+	}
+	if (!j->x[c].lazy) {
+		j->ef = 0;
+		as_bt_ri(&j->as, reg_use(j, c), 0);
+		return;
+	}
+	cc = flags_test(j, c);
+	if (cc == CC_AE) {
+		complement_carry(j);
+	} else if (cc != CC_B) {
+		as_rr(&j->as, X_SET(cc), 0, RAX);
+		as_8(&j->as, 0x04); /* add al, ff */
+		as_8(&j->as, 0xff);
+	}
+	j->ef = 0;
+	j->ef_add = false;
+}
+
+/* EFLAGS become what the op makes, for additions with CF as it is. Clobbers rax. */
+static bool compute_flags_add(struct jit *j, const struct ir_insn *op, const struct flags_opnds *o)
 {
 	bool w = is_64(op->op);
 
 	switch (op->op) {
 	case IR_fl_sub64:
-	case IR_fl_sub32: opnd_alu(j, w, ALU_CMP, o->a, o->b); return;
+	case IR_fl_sub32: opnd_alu(j, w, ALU_CMP, o->a, o->b); return false;
 	case IR_fl_add64:
 	case IR_fl_add32:
 		as_mov_rr(&j->as, RAX, o->a);
 		opnd_alu(j, w, ALU_ADD, RAX, o->b);
-		break;
-	case IR_fl_logic64:
-	case IR_fl_logic32: as_rr(&j->as, X_TEST | X_WIDTH(w), o->a, o->a); break;
-	default: /* fl_adc */
-		as_mov_rr(&j->as, RAX, o->a);
-		as_bt_ri(&j->as, o->c, 0);
-		opnd_alu(j, w, ALU_ADC, RAX, o->b);
-		break;
+		return true;
+	default: /* fl_logic */ as_rr(&j->as, X_TEST | X_WIDTH(w), o->a, o->a); return true;
 	}
-	complement_carry(j);
+}
+
+/* ... as a compare leaves them */
+static void compute_flags(struct jit *j, const struct ir_insn *op, const struct flags_opnds *o)
+{
+	if (compute_flags_add(j, op, o))
+		complement_carry(j);
+}
+
+static bool is_adc(unsigned op)
+{
+	return op == IR_fl_adc64 || op == IR_fl_adc32;
+}
+
+/* Of a carry's flags: they are wanted behind op i. */
+static bool ef_lives_behind(const struct jit *j, unsigned i)
+{
+	return j->ef && j->x[j->ef].last > i;
 }
 
 void flags_make(struct jit *j)
@@ -145,14 +201,21 @@ void flags_make(struct jit *j)
 	const struct ir_insn *op = cur(j);
 
 	if (j->flags_done == op->dst) {
-		if (op->op == IR_fl_add64 || op->op == IR_fl_add32)
-			complement_carry(j);
+		j->ef_add = op->op != IR_fl_sub64 && op->op != IR_fl_sub32;
+	} else if (is_adc(op->op)) {
+		struct flags_opnds o;
+
+		carry_to_cf(j, op->c, ef_lives_behind(j, j->i));
+		o = flags_opnds(j, op);
+		as_mov_rr(&j->as, RCX, o.a);
+		opnd_alu(j, is_64(op->op), ALU_ADC, RCX, o.b);
+		j->ef_add = true;
 	} else {
 		struct flags_opnds o;
 
 		flags_save(j);
 		o = flags_opnds(j, op);
-		compute_flags(j, op, &o);
+		j->ef_add = compute_flags_add(j, op, &o);
 	}
 	j->ef = op->dst;
 }
@@ -166,9 +229,10 @@ bool flags_follow(struct jit *j, unsigned flags_op)
 	const struct ir_insn *op = cur(j), *next = op + 1;
 
 	if (j->i + 1 >= j->blk->n_ops || next->op != flags_op || next->a != op->a || next->b != op->b ||
-	    j->x[next->dst].lazy)
+	    next->c != op->c || j->x[next->dst].lazy)
 		return false;
-	flags_save(j);
+	if (!is_adc(flags_op))
+		flags_save(j);
 	j->flags_done = next->dst;
 	return true;
 }
@@ -176,9 +240,24 @@ bool flags_follow(struct jit *j, unsigned flags_op)
 static void make_again(struct jit *j, uint16_t n)
 {
 	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
+	uint32_t pinned = j->pinned;
 	struct flags_opnds o = flags_opnds(j, op);
 
 	compute_flags(j, op, &o);
+	j->pinned = pinned; /* the op at hand may need more registers */
+}
+
+void flags_adc(struct jit *j, bool w)
+{
+	const struct ir_insn *op = cur(j);
+	bool follow = flags_follow(j, w ? IR_fl_adc64 : IR_fl_adc32);
+	struct opnd b;
+	int d;
+
+	carry_to_cf(j, op->c, ef_lives_behind(j, j->i + follow));
+	b = opnd_of(j, op->b, w);
+	d = reg_copy(j, op->dst, op->a);
+	opnd_alu(j, w, ALU_ADC, d, b);
 }
 
 /* It is somewhere in its raw form. */
@@ -190,8 +269,10 @@ static bool is_raw(const struct jit *j, uint16_t n)
 /* EFLAGS hold n. Clobbers rax. */
 static void need_flags(struct jit *j, uint16_t n)
 {
-	if (j->ef == n)
+	if (j->ef == n) {
+		as_of_compare(j);
 		return;
+	}
 	flags_save(j);
 	if (is_raw(j, n)) {
 		as_rm(&j->as, X_MOV, RAX, RBP, raw_loc(j, n));
@@ -236,7 +317,10 @@ static enum x86_cc condition(struct jit *j, uint16_t n, unsigned cond)
 		as_rr(&j->as, X_CMP, RAX, RAX);
 		return CC_E;
 	}
-	need_flags(j, n);
+	if (j->ef == n && j->ef_add && (cond == IR_CS || cond == IR_CC))
+		return cond == IR_CS ? CC_B : CC_AE;
+	if (j->ef != n || cond == IR_HI || cond == IR_LS)
+		need_flags(j, n);
 	return after_sub[cond];
 }
 
@@ -288,6 +372,7 @@ void flags_select(struct jit *j)
 
 	if (j->x[op->b].lazy && c->op == IR_fl_const) {
 		o = flags_opnds(j, b); /* before the ways part */
+		as_of_compare(j);
 		cc = flags_test(j, op->a);
 		if (j->ef && j->x[j->ef].last > j->i)
 			flags_save(j); /* leaves them where they are, too */
@@ -367,6 +452,7 @@ struct debt flags_debt(const struct jit *j)
 	d.any = true;
 	d.flags = j->owed;
 	d.in_ef = j->ef == j->owed;
+	d.add = d.in_ef && j->ef_add;
 	d.slot = is_raw(j, j->owed);
 	op = &j->blk->ops[j->x[j->owed].def];
 	for (unsigned k = 0; !d.in_ef && !d.slot && k < ir_opinfo[op->op].n_arg; k++) {
@@ -415,6 +501,8 @@ void flags_pay(struct jit *j, const struct debt *d)
 				o.a = first.reg;
 			compute_flags(j, op, &o);
 		}
+		if (d->add)
+			complement_carry(j);
 		raw_from_eflags(j);
 	}
 	if (d->flags)

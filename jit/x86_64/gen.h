@@ -69,6 +69,7 @@ struct debt {
 	bool any;
 	uint16_t flags;	  /* value, 0: none */
 	bool in_ef, slot; /* EFLAGS hold it; its slot does */
+	bool add;	  /* EFLAGS: jit.ef_add */
 	struct {
 		int16_t reg; /* NO_REG: at rbp + at, or a constant */
 		int32_t at;
@@ -142,7 +143,7 @@ struct jit {
 	unsigned n_marks;
 	uint32_t consts, vop_thunk, fp_thunk; /* vec.c */
 	enum jit_level level;
-	bool has_aes, has_clmul, has_sha, has_sse42;
+	bool has_aes, has_clmul, has_sha, has_sse42, has_bmi2;
 
 	/* the compilation at hand */
 	struct as as;
@@ -150,6 +151,7 @@ struct jit {
 	const struct jit_unit *unit;
 	unsigned i;	     /* op */
 	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
+	bool ef_add;	     /* ... with CF as C is, after an addition */
 	uint16_t flags_done; /* flags value that the op before has made on its way */
 	uint16_t owed;	     /* flags value that is dirty, 0: none */
 	bool fp_native;	     /* FPCR allows host floating point */
@@ -213,9 +215,9 @@ bool select_block(struct jit *j);
 
 /* ---- flags.c */
 
-bool flags_survive(unsigned op); /* EFLAGS are left alone by it, or it sees to them itself */
-void flags_save(struct jit *j);	 /* EFLAGS are about to be lost. Clobbers rax */
-void flags_clean(struct jit *j); /* env has NZCV. Clobbers rax, and may EFLAGS, if it was dirty */
+bool flags_survive(const struct jit *j, unsigned op); /* EFLAGS are left alone by it, or it sees to them itself */
+void flags_save(struct jit *j);			      /* EFLAGS are about to be lost. Clobbers rax */
+void flags_clean(struct jit *j);		      /* env has NZCV. Clobbers rax, and may EFLAGS, if it was dirty */
 
 /* ---- crc.c */
 

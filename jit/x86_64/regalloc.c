@@ -6,6 +6,8 @@
  * needless; gen.h says how. A value that is about to be put to a pinned register is made there, if nobody can see it
  * between the two.
  */
+#include <assert.h>
+
 #include "vgen.h"
 
 const int16_t reg_pin[32] = {RSI,    RDI,    R8,     R9,     NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
@@ -34,6 +36,11 @@ static bool is_plain_flags(unsigned op)
 	case IR_fl_sub32: return true;
 	default: return false;
 	}
+}
+
+static bool is_adc(unsigned op)
+{
+	return op == IR_adc64 || op == IR_adc32 || op == IR_fl_adc64 || op == IR_fl_adc32;
 }
 
 static bool is_test(unsigned op)
@@ -174,7 +181,7 @@ void reg_begin(struct jit *j)
 			j->x[op->dst].plain = true;
 			at = j->x[op->dst].last;
 		}
-		if (!flags_survive(op->op))
+		if (!flags_survive(j, op->op))
 			lost = i;
 		for (unsigned k = 0; k < info->n_arg; k++) {
 			uint16_t n = ir_arg(op, k);
@@ -184,7 +191,7 @@ void reg_begin(struct jit *j)
 			} else {
 				use(j, n, at,
 				    (k == 0 && (op->op == IR_brcond || op->op == IR_select)) ||
-					    (k < 2 && op->op == IR_fl_select));
+					    (k < 2 && op->op == IR_fl_select) || (k == 2 && is_adc(op->op)));
 			}
 		}
 		note_barrier(op, info, put);
@@ -293,6 +300,7 @@ static int alloc(struct jit *j, uint16_t n)
 		if (best == NO_REG || j->x[j->regs[r]].last > j->x[j->regs[best]].last)
 			best = r;
 	}
+	assert(best != NO_REG); /* no op has that many operands, and tests among them */
 	if (j->regs[best]) {
 		uint16_t old = j->regs[best];
 

@@ -68,6 +68,30 @@ static void shift(struct jit *j, unsigned which, bool w)
 	as_shift_rcl(&j->as, w, which, d);
 }
 
+static void multiply(struct jit *j, bool w)
+{
+	const struct ir_insn *op = cur(j);
+	int b = reg_use(j, op->b), d = reg_take(j, op->dst, op->a);
+
+	as_rr(&j->as, X_IMUL | X_WIDTH(w), d, b);
+}
+
+/* The product of a and b: the low half, or the high one without a sign. MULX leaves EFLAGS alone, if they are wanted. */
+static bool multiply_x(struct jit *j, bool high)
+{
+	const struct ir_insn *op = cur(j);
+	int a, b, d;
+
+	if (!j->ef || j->x[j->ef].last < j->i || !j->has_bmi2)
+		return false;
+	a = reg_use(j, op->a);
+	b = reg_use(j, op->b);
+	as_mov_rr(&j->as, RDX, a);
+	d = reg_def_late(j, op->dst);
+	v_vex(j, V_MULX, high ? d : RCX, high ? RCX : d, b);
+	return true;
+}
+
 static void mul_high(struct jit *j, unsigned f7)
 {
 	const struct ir_insn *op = cur(j);
@@ -185,17 +209,6 @@ static void count_leading(struct jit *j, bool w)
 	as_rr(a, X_MOV, d, RAX);
 }
 
-static void add_with_carry(struct jit *j, bool w)
-{
-	const struct ir_insn *op = cur(j);
-	int c = reg_use(j, op->c), d;
-	struct opnd b = opnd_of(j, op->b, w);
-
-	d = reg_copy(j, op->dst, op->a);
-	as_bt_ri(&j->as, c, 0);
-	opnd_alu(j, w, ALU_ADC, d, b);
-}
-
 static void choose(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
@@ -309,7 +322,7 @@ static void select_op(struct jit *j)
 	if (info->n_res && info->res[0] != IR_CLASS_V && !(info->flags & (IR_OPF_TRAP | IR_OPF_SIDE)) &&
 	    (j->x[op->dst].lazy || !j->x[op->dst].uses))
 		return;
-	if (!flags_survive(op->op))
+	if (!flags_survive(j, op->op))
 		flags_save(j);
 	switch (op->op) {
 	case IR_nop:
@@ -345,21 +358,25 @@ static void select_op(struct jit *j)
 	case IR_ror64: shift(j, SH_ROR, true); return;
 	case IR_ror32: shift(j, SH_ROR, false); return;
 	case IR_mul64:
-	case IR_mul32: {
-		int b = reg_use(j, op->b);
-
-		r = reg_take(j, op->dst, op->a);
-		as_rr(a, X_IMUL | X_WIDTH(op->op == IR_mul64), r, b);
+		if (multiply_x(j, false))
+			return;
+		flags_save(j);
+		multiply(j, true);
 		return;
-	}
+	case IR_mul32: multiply(j, false); return;
 	case IR_mulhs: mul_high(j, 5); return;
-	case IR_mulhu: mul_high(j, 4); return;
+	case IR_mulhu:
+		if (multiply_x(j, true))
+			return;
+		flags_save(j);
+		mul_high(j, 4);
+		return;
 	case IR_sdiv64: divide(j, true, true); return;
 	case IR_sdiv32: divide(j, false, true); return;
 	case IR_udiv64: divide(j, true, false); return;
 	case IR_udiv32: divide(j, false, false); return;
-	case IR_adc64: add_with_carry(j, true); return;
-	case IR_adc32: add_with_carry(j, false); return;
+	case IR_adc64: flags_adc(j, true); return;
+	case IR_adc32: flags_adc(j, false); return;
 	case IR_extr64: extract(j, true); return;
 	case IR_extr32: extract(j, false); return;
 	case IR_ubfx: bitfield(j, false); return;
@@ -465,6 +482,7 @@ bool select_block(struct jit *j)
 	j->n_stubs = j->n_exits = j->n_vstubs = 0;
 	j->pinned = 0;
 	j->ef = j->flags_done = j->owed = 0;
+	j->ef_add = false;
 	if (j->unit->sp_mask) {
 		as_rr(a, 0xf7u, 0, reg_pin[31]);
 		as_32(a, j->unit->sp_mask);

@@ -62,6 +62,7 @@ bool flags_follow(struct jit *j, unsigned flags_op);
 enum x86_cc flags_test(struct jit *j, uint16_t n);
 void flags_test_value(struct jit *j);
 void flags_make(struct jit *j);
+void flags_adc(struct jit *j, bool w);
 void flags_select(struct jit *j);
 void flags_put(struct jit *j);
 void flags_pack(struct jit *j);
