@@ -45,6 +45,8 @@ struct ir_builder {
 
 	uint16_t consts[NUM_CONST]; /* hints; checked against def before use */
 	struct fuse *fuse;
+	uint32_t n_blocks; /* finished so far */
+	bool check_all;
 	struct ir_insn ops[IR_MAX_OPS];
 };
 
@@ -178,6 +180,21 @@ void ir_rollback_insn(struct ir_builder *b)
 	take_back(b);
 }
 
+#ifndef NDEBUG
+/* A tenth of what translation costs: of a long run, some. */
+static bool is_checked(struct ir_builder *b)
+{
+	enum { ALL = 1024, ONE_OF = 64 };
+
+	return ++b->n_blocks <= ALL || b->n_blocks % ONE_OF == 0 || b->check_all;
+}
+#endif
+
+void ir_builder_check_all(struct ir_builder *b)
+{
+	b->check_all = true;
+}
+
 void ir_finish(struct ir_builder *b, struct ir_block *out)
 {
 	settle(b);
@@ -188,7 +205,7 @@ void ir_finish(struct ir_builder *b, struct ir_block *out)
 #ifndef NDEBUG
 	char msg[160];
 
-	if (ir_check(out, msg, sizeof(msg))) {
+	if (is_checked(b) && ir_check(out, msg, sizeof(msg))) {
 		fprintf(stderr, "ir: %s\n", msg);
 		ir_print(stderr, out);
 		assert(!"an emitter built a bad block");

@@ -177,6 +177,8 @@ enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk);
 struct ir_builder;
 struct ir_builder *ir_builder_new(void); /* NULL if out of memory */
 void ir_builder_free(struct ir_builder *b);
+/* ir_finish() looks at every block with ir_check(), however many there are; without this, at the first ones and at some. */
+void ir_builder_check_all(struct ir_builder *b);
 void ir_begin(struct ir_builder *b, uint64_t pc);
 void ir_next_insn(struct ir_builder *b); /* start of the next guest instruction (also before the first) */
 /* Room for the largest instruction is left: else the caller ends the block with ir_br(next pc). */

@@ -66,20 +66,23 @@ static void use(struct jit *j, uint16_t n, unsigned at, bool as_test)
 		v->last = (uint16_t)at;
 }
 
-/* In the backward pass: put[r] is the value of the next put to r, if nothing looks at r before it. */
+/*
+ * In the backward pass: put[r] is the value of the next put to r, if nothing looks at r before it. Until its definition is
+ * reached, a value's want is the pinned register of the first put, which may have been looked at meanwhile.
+ */
 static void note_want(struct jit *j, uint16_t n, const uint16_t *put)
 {
-	for (unsigned r = 0; r < 32; r++) {
-		if (put[r] == n && reg_pin[r] != NO_REG)
-			j->x[n].want = (int16_t)r;
-	}
+	if (j->x[n].want >= 0 && put[j->x[n].want] != n)
+		j->x[n].want = -1;
 }
 
-static void note_barrier(const struct ir_insn *op, const struct ir_opinfo *info, uint16_t *put)
+static void note_barrier(struct jit *j, const struct ir_insn *op, const struct ir_opinfo *info, uint16_t *put)
 {
-	if (op->op == IR_putx)
+	if (op->op == IR_putx) {
 		put[op->x] = op->a;
-	else if (op->op == IR_getx)
+		if (op->a && reg_pin[op->x] != NO_REG)
+			j->x[op->a].want = op->x;
+	} else if (op->op == IR_getx)
 		put[op->x] = 0;
 	else if (info->flags & (IR_OPF_TRAP | IR_OPF_END) || op->op == IR_brcond || op->op == IR_fence)
 		memset(put, 0, 32 * sizeof(*put));
@@ -194,7 +197,7 @@ void reg_begin(struct jit *j)
 					    (k < 2 && op->op == IR_fl_select) || (k == 2 && is_adc(op->op)));
 			}
 		}
-		note_barrier(op, info, put);
+		note_barrier(j, op, info, put);
 		note_put(j, i, &puts);
 	}
 	j->x[0].last = UINT16_MAX;

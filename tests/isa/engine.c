@@ -141,6 +141,7 @@ void engine_start(void)
 	engine_data = aligned_alloc(4096, DATA_SIZE);
 	engine_code = aligned_alloc(4096, CODE_SIZE);
 	assert(builder && engine_data && engine_code);
+	ir_builder_check_all(builder);
 	if (getenv("PAWL_ENGINE") && !strcmp(getenv("PAWL_ENGINE"), "jit")) {
 		const char *why;
 

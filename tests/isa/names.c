@@ -31,8 +31,8 @@ static void add_word(uint32_t word)
 	struct isa_ctx ctx = {.pc = CODE_PC, .features = ~0ull, .el = 1};
 	int row = isa_row_of(word);
 
-	if (!b)
-		b = ir_builder_new();
+	if (!b && (b = ir_builder_new()))
+		ir_builder_check_all(b);
 	if (n_words == max_words) {
 		max_words = max_words ? 2 * max_words : 4096;
 		words = realloc(words, max_words * sizeof(*words));
