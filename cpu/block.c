@@ -322,10 +322,14 @@ static struct code_view *view_of(struct cpu *cpu, struct code_page *page, uint64
 	return v;
 }
 
-static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+/*
+ * IR of at most so many instructions at pc, which lasts until the next is made. words: they are taken from host, if that is not
+ * NULL, else they are there. Returns how many there are.
+ */
+static unsigned emit(struct cpu *cpu, uint32_t key, uint64_t pc, const uint8_t *host, uint32_t *words, unsigned most,
+		     struct ir_block *ir)
 {
 	struct cpu_priv *p = cpu->priv;
-	uint64_t pc = cpu->env.pc;
 	struct isa_ctx ctx = {
 		.b = p->builder,
 		.pc = pc,
@@ -334,31 +338,51 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		.fp_traps = key & KEY_FP_TRAPS,
 		.guarded = key & KEY_GUARDED,
 		.pair_as_vector = cpu_has(cpu, ISA_LSE2),
+		.btype = key & KEY_BTYPE,
 	};
+	bool open = true;
+	unsigned n;
+
+	ir_begin(p->builder, pc);
+	for (n = 0; open && n < most && (!n || ir_has_room(p->builder)); n++) {
+		if (host)
+			words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
+		ctx.pc = pc + 4 * n;
+		ir_next_insn(p->builder);
+		open = isa_emit(&ctx, words[n]);
+	}
+	if (open)
+		ir_br(p->builder, pc + 4 * n);
+	ir_finish(p->builder, ir);
+	return n;
+}
+
+/* Of a block that has code, the IR is not kept: it is made again. */
+const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch)
+{
+	if (b->ir.ops)
+		return &b->ir;
+	emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, scratch);
+	return scratch;
+}
+
+static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint64_t pc = cpu->env.pc;
 	unsigned left = (4096 - (pc & 4095)) / 4, n, keep;
 	uint32_t words[IR_MAX_INSNS], sp_mask;
 	struct code_page *page;
 	struct ir_block ir;
 	struct block *blk;
 	struct block **bucket;
-	bool open;
 
 	if (left > IR_MAX_INSNS)
 		left = IR_MAX_INSNS;
 	if (key & KEY_ONE)
 		left = 1;
 	for (;;) {
-		ctx.btype = key & KEY_BTYPE;
-		ir_begin(p->builder, pc);
-		for (n = 0, open = true; open && n < left && (!n || ir_has_room(p->builder)); n++) {
-			words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
-			ctx.pc = pc + 4 * n;
-			ir_next_insn(p->builder);
-			open = isa_emit(&ctx, words[n]);
-		}
-		if (open)
-			ir_br(p->builder, pc + 4 * n);
-		ir_finish(p->builder, &ir);
+		n = emit(cpu, key, pc, host, words, left, &ir);
 		keep = sp_scan(&ir, n, &sp_mask);
 		if (keep == n)
 			break;
@@ -379,8 +403,6 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	}
 	blk = code_alloc(p, sizeof(*blk));
 	blk->ir = ir;
-	blk->ir.ops = code_alloc(p, sizeof(*ir.ops) * ir.n_ops);
-	memcpy(blk->ir.ops, ir.ops, sizeof(*ir.ops) * ir.n_ops);
 	blk->words = code_alloc(p, sizeof(*words) * n);
 	memcpy(blk->words, words, sizeof(*words) * n);
 	blk->n_words = n;
@@ -399,6 +421,12 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	page->blocks = blk;
 	if (p->jit)
 		translate(p, blk);
+	if (blk->code) {
+		blk->ir.ops = NULL;
+	} else {
+		blk->ir.ops = code_alloc(p, sizeof(*ir.ops) * ir.n_ops);
+		memcpy(blk->ir.ops, ir.ops, sizeof(*ir.ops) * ir.n_ops);
+	}
 	bucket = &p->blocks[block_bucket(pc, ipa, key)];
 	blk->next = *bucket;
 	*bucket = blk;

@@ -245,7 +245,7 @@ struct block {
 	uint32_t key;
 	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
 
-	struct ir_block ir;
+	struct ir_block ir; /* ops is NULL if there is code: block_ir() */
 	uint32_t sites, n_sites; /* exits of the code */
 	struct code_page *page;
 	struct block *page_next;
@@ -487,6 +487,7 @@ int block_init(struct cpu *cpu);
 void block_exit(struct cpu *cpu);
 struct block *block_find(
 	struct cpu *cpu); /* at env.pc under the current tag. NULL: attn is set, or an exception was taken */
+const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch);
 void block_changed_all(struct cpu *cpu);
 void block_changed_page(struct cpu *cpu, ipa_t ipa);
 void block_recycle(struct cpu *cpu);

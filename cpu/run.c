@@ -166,12 +166,13 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 {
 	struct cpu_priv *p = cpu->priv;
 	struct ir_env *env = &cpu->env;
+	struct ir_block scratch;
 
 	if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
 		env->tlb = p->no_tlb;
 		attend(cpu, ATTN_REGIME); /* puts it back */
 		env->site = 0;
-		return ir_interp(env, &b->ir);
+		return ir_interp(env, block_ir(cpu, b, &scratch));
 	}
 	if (b->code) {
 		enum ir_ret ret = jit_run(p->jit, env, b->code);

@@ -50,7 +50,7 @@ void jit_set_level(struct jit *j, enum jit_level level);
 void jit_free(struct jit *j);
 
 struct jit_unit {
-	const struct ir_block *blk; /* as ir_finish made it; the ops stay where they are as long as the code is used */
+	const struct ir_block *blk; /* as ir_finish made it; not used any more when jit_compile has returned */
 	uint32_t sp_mask;	    /* code begins by coming back, with env->pc at the block, if env->x[31] & sp_mask */
 	bool el1;		    /* runs at EL1: which extents it uses */
 	bool chain;		    /* may go on to other blocks by itself */

@@ -12,7 +12,10 @@
  */
 void call_op(struct jit *j, const struct ir_insn *op, ir_mem_fn *fn, uint32_t thunk)
 {
-	as_mov_ri(&j->as, RCX, (uint64_t)(uintptr_t)op);
+	struct ir_insn *kept = &j->kept[j->n_kept++];
+
+	*kept = *op;
+	as_mov_ri(&j->as, RCX, (uint64_t)(uintptr_t)kept);
 	as_mov_ri(&j->as, RAX, (uint64_t)(uintptr_t)fn);
 	leave_call(j, thunk);
 }

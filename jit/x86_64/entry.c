@@ -222,6 +222,15 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 		free(j);
 		return NULL;
 	}
+	j->kept = mmap(NULL, KEPT_MAX * sizeof(*j->kept), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (j->kept == MAP_FAILED) {
+		*why = "out of memory";
+		munmap(j->sites, SITES_MAX * sizeof(*j->sites));
+		code_mem_exit(&j->mem);
+		free(j);
+		return NULL;
+	}
 	j->env = env;
 	j->jump_bits = jump_bits;
 	host_features(j);
@@ -250,6 +259,7 @@ void jit_free(struct jit *j)
 	if (!j)
 		return;
 	munmap(j->sites, SITES_MAX * sizeof(*j->sites));
+	munmap(j->kept, KEPT_MAX * sizeof(*j->kept));
 	code_mem_exit(&j->mem);
 	free(j);
 }
@@ -261,6 +271,7 @@ void jit_reset(struct jit *j)
 	j->as.end = j->mem.rw + j->mem.size;
 	j->as.full = false;
 	j->n_sites = 1;
+	j->n_kept = 0;
 }
 
 size_t jit_used(const struct jit *j)
@@ -270,7 +281,8 @@ size_t jit_used(const struct jit *j)
 
 bool jit_is_full(const struct jit *j)
 {
-	return j->as.end - j->as.at < BLOCK_MOST || j->n_sites + IR_MAX_OPS > SITES_MAX;
+	return j->as.end - j->as.at < BLOCK_MOST || j->n_sites + IR_MAX_OPS > SITES_MAX ||
+	       j->n_kept + 2 * IR_MAX_OPS > KEPT_MAX;
 }
 
 const void *jit_leave(const struct jit *j)
@@ -282,16 +294,19 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 {
 	struct jit_unit unit = *u;
 	uint8_t *at = j->as.at;
+	uint32_t n_kept;
 
 	unit.chain = u->chain && j->jump_bits;
 	j->unit = &unit;
 	j->blk = u->blk;
 	j->fp_native = !(j->env->fpcr & IR_FPCR_FZ);
 	u->sites = j->n_sites;
+	n_kept = j->n_kept;
 	if (!select_block(j) || j->as.full) {
 		j->as.at = at;
 		j->as.full = false;
 		j->n_sites = u->sites;
+		j->n_kept = n_kept;
 		return false;
 	}
 	u->code = rx(j, at);

@@ -126,7 +126,7 @@ struct site {
 	uint32_t view; /* behind the immediate that the view is compared with; 0: same page */
 	uint32_t unused;
 };
-enum { SITES_MAX = 1 << 20 };
+enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20 };
 
 struct jit {
 	struct code_mem mem;
@@ -137,6 +137,8 @@ struct jit {
 	uint32_t link_thunk, op_thunk, op_thunk_attn, extent_thunk[2];
 	struct site *sites; /* [0] is none */
 	uint32_t n_sites;
+	struct ir_insn *kept; /* ops that code hands to C */
+	uint32_t n_kept;
 	jit_watch_fn *watch;
 	void *watch_opaque;
 	uint32_t marks[IR_MAX_INSNS + 1]; /* jit_unit.marks of the unit at hand */
