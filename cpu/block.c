@@ -15,6 +15,12 @@
 #include <sys/mman.h>
 #include <time.h>
 
+/* The most that block_make() takes from the arena */
+enum {
+	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + sizeof(struct code_view) +
+		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
+};
+
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
 	return (uint32_t)(((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^
@@ -47,6 +53,29 @@ static void engine_init(struct cpu *cpu)
 		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
 	if (p->jit)
 		unit_watch(p->jit);
+	if (p->jit && p->code_limit < CODE_BYTES)
+		jit_set_limit(p->jit, p->code_limit);
+}
+
+/* PAWL_CODE_CACHE: bytes for the code of a PE, and as many for its blocks; with K or M. */
+static size_t code_limit(void)
+{
+	const char *text = getenv("PAWL_CODE_CACHE");
+	unsigned long long n;
+	char *end;
+
+	if (!text)
+		return CODE_BYTES;
+	n = strtoull(text, &end, 0);
+	if (*end == 'K' || *end == 'k')
+		n <<= 10, end++;
+	else if (*end == 'M' || *end == 'm')
+		n <<= 20, end++;
+	if (end == text || *end) {
+		fprintf(stderr, "pawl: PAWL_CODE_CACHE=%s: not a size such as 16M\n", text);
+		return CODE_BYTES;
+	}
+	return n < CODE_BYTES ? n > 2 * BLOCK_MOST ? n : 2 * BLOCK_MOST : CODE_BYTES;
 }
 
 int block_init(struct cpu *cpu)
@@ -57,6 +86,7 @@ int block_init(struct cpu *cpu)
 	if (m == MAP_FAILED)
 		return -ENOMEM;
 	p->code = m;
+	p->code_limit = code_limit();
 	p->builder = ir_builder_new();
 	if (!p->builder)
 		return -ENOMEM;
@@ -461,12 +491,6 @@ static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uin
 	return b;
 }
 
-/* The most that block_make() takes from the arena */
-enum {
-	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + sizeof(struct code_view) +
-		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
-};
-
 static bool same_words(const struct block *blk, const uint8_t *host)
 {
 	for (unsigned i = 0; i < blk->n_words; i++) {
@@ -498,7 +522,7 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 		*at = b->next; /* its memory comes back when the cache is recycled */
 		break;
 	}
-	if (unlikely(p->code_used + BLOCK_MOST > CODE_BYTES || (p->jit && jit_is_full(p->jit)))) {
+	if (unlikely(p->code_used + BLOCK_MOST > p->code_limit || (p->jit && jit_is_full(p->jit)))) {
 		stat_inc(cpu, CPU_STAT_CODE_DROPS);
 		block_recycle(cpu);
 		tlb_select(cpu);

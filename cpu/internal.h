@@ -245,7 +245,7 @@ struct block {
 	uint32_t key;
 	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
 
-	struct ir_block ir; /* ops is NULL if there is code: block_ir() */
+	struct ir_block ir;	 /* ops is NULL if there is code: block_ir() */
 	uint32_t sites, n_sites; /* exits of the code */
 	struct code_page *page;
 	struct block *page_next;
@@ -367,10 +367,11 @@ struct cpu_priv {
 	bool step_isv;			    /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
-	struct jit *jit;  /* NULL: blocks are interpreted */
-	uint8_t *code;	  /* CODE_BYTES */
-	size_t code_used; /* bytes */
-	uint32_t epoch;	  /* of all code */
+	struct jit *jit;   /* NULL: blocks are interpreted */
+	uint8_t *code;	   /* CODE_BYTES */
+	size_t code_limit; /* bytes of it, and of translated code, that are used */
+	size_t code_used;  /* bytes */
+	uint32_t epoch;	   /* of all code */
 	struct block *blocks[BLOCK_BUCKETS];
 	struct code_page *pages[PAGE_BUCKETS];
 	struct code_page *linked; /* all that are, so that an end of all links costs no more than there are */

@@ -71,9 +71,10 @@ struct jit_unit {
 
 bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made. Interpret it then. */
 const void *jit_leave(const struct jit *j);
-bool jit_is_full(const struct jit *j); /* jit_compile may fail for lack of room */
-void jit_reset(struct jit *j);	       /* all code is gone; not from inside jit_run */
-size_t jit_used(const struct jit *j);  /* bytes of code since the last reset */
+bool jit_is_full(const struct jit *j);		 /* jit_compile may fail for lack of room */
+void jit_reset(struct jit *j);			 /* all code is gone; not from inside jit_run */
+void jit_set_limit(struct jit *j, size_t bytes); /* of code; not less than a unit needs. All code is gone */
+size_t jit_used(const struct jit *j);		 /* bytes of code since the last reset */
 
 /*
  * As ir_interp, for one unit or more. env->pc is the unit's on entry. Code goes on as long as it finds the way: it comes

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { CODE_BYTES = 64 << 20, BLOCK_MOST = 1 << 20 };
+enum { CODE_BYTES = 64 << 20, BLOCK_MOST = 1 << 20, LIMIT_LEAST = BLOCK_MOST + (64 << 10) };
 
 static bool host_ok(void)
 {
@@ -233,6 +233,7 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 	}
 	j->env = env;
 	j->jump_bits = jump_bits;
+	j->limit = CODE_BYTES;
 	host_features(j);
 	trampolines(j);
 	jit_reset(j);
@@ -242,6 +243,14 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 enum jit_level jit_level(const struct jit *j)
 {
 	return j->level;
+}
+
+void jit_set_limit(struct jit *j, size_t bytes)
+{
+	j->limit = bytes < CODE_BYTES ? bytes : CODE_BYTES;
+	if (j->limit < LIMIT_LEAST)
+		j->limit = LIMIT_LEAST;
+	jit_reset(j);
 }
 
 void jit_set_level(struct jit *j, enum jit_level level)
@@ -268,7 +277,7 @@ void jit_reset(struct jit *j)
 {
 	j->as.begin = j->mem.rw;
 	j->as.at = j->mem.rw + j->start;
-	j->as.end = j->mem.rw + j->mem.size;
+	j->as.end = j->mem.rw + j->limit;
 	j->as.full = false;
 	j->n_sites = 1;
 	j->n_kept = 0;

@@ -4,9 +4,10 @@
  * two vcpus with RAM, a read-only slot, slots that come and go, and holes. All memory that slots name lies between
  * pages that fault, the read-only slot's cannot be written, and that of a slot that was removed is unmapped: a stray
  * access of the host ends the test. So does a KVM_RUN that does not come back when asked to, an errno or an exit reason
- * that KVM does not have here.
+ * that KVM does not have here. Guests change each other's code, with cache maintenance and without, and jump into the middle of it;
+ * the code cache is as small as it can be.
  *
- *     hostile_test [--count ROUNDS] [--seed SEED] [--vcpus 1|2]
+ *     hostile_test [--count ROUNDS] [--seed SEED] [--vcpus 1|2] [--tick MICROSECONDS]
  *
  * The words and values depend on the seed alone. How far a guest gets does not: each KVM_RUN is ended by a thread.
  */
@@ -71,7 +72,7 @@ struct worker {
 };
 static struct worker workers[2];
 static unsigned n_workers = 2;
-static uint64_t seed = 1, round_now;
+static uint64_t seed = 1, round_now, tick_us = 1000;
 static _Atomic unsigned errors[2]; /* EINTR, others */
 static bool stop;
 
@@ -156,6 +157,8 @@ static void meddle_slots(struct worker *w)
 
 /* ---- random values */
 
+static uint32_t any_insn(struct worker *w);
+
 static uint64_t any_ipa(struct worker *w)
 {
 	const struct slot *s = &slots[rnd(w) % N_SLOTS];
@@ -202,9 +205,19 @@ static uint64_t any_tcr(struct worker *w)
 	return ONE_IN(8) ? rnd(w) : ONE_IN(3) ? tcr : (tcr & ~0xc000c000ull) | 2ull << 30;
 }
 
+/* An instruction's address, mostly where there is code: to write to, to maintain, and to jump into the middle of what runs. */
+static uint64_t any_code(struct worker *w)
+{
+	return RAM + rnd(w) % 4096 * 4;
+}
+
 static uint64_t any_value(struct worker *w)
 {
-	switch (rnd(w) % 16) {
+	switch (rnd(w) % 20) {
+	case 16:
+	case 17:
+	case 18: return any_code(w);
+	case 19: return any_insn(w); /* to be stored there */
 	case 0: return rnd(w);
 	case 1: return rnd(w) % 256;
 	case 2: return 0 - rnd(w) % 256;
@@ -338,6 +351,28 @@ static void set_reg(struct worker *w, uint64_t id, uint64_t val)
 
 #define CORE(field) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
 
+/*
+ * Code that changes code, this vcpu's or the other's, with the maintenance that the architecture asks for, or not all of it, and
+ * then may go there.
+ */
+static void put_patcher(struct worker *w, uint32_t *code)
+{
+	uint32_t at = (uint32_t)(rnd(w) % 31), with = (uint32_t)(rnd(w) % 31);
+	const uint32_t words[] = {
+		0xb9000000 | at << 5 | with, /* str w, [at] */
+		0xd50b7b20 | at,	     /* dc cvau, at */
+		0xd5033b9f,		     /* dsb ish */
+		(uint32_t)PICK(0xd50b7520 | at, 0xd508751f, 0xd508711f) /* ic ivau, at; ic iallu; ic ialluis */,
+		0xd5033b9f,
+		0xd5033fdf, /* isb */
+		(uint32_t)PICK(0xd61f0000 | at << 5, 0xd63f0000 | at << 5, 0xd503201f) /* br, blr, nop */,
+	};
+
+	for (unsigned i = 0; i < sizeof(words) / 4; i++)
+		if (!ONE_IN(24))
+			__atomic_store_n(&code[i], words[i], __ATOMIC_RELAXED);
+}
+
 static void fill_memory(struct worker *w)
 {
 	static const uint32_t vector[] = {
@@ -357,6 +392,8 @@ static void fill_memory(struct worker *w)
 		__atomic_store_n(&code[i], any_insn(w), __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < 512; i++)
 		__atomic_store_n(&code[rnd(w) % (RAM_SIZE / 8)], any_insn(w), __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 64; i++)
+		put_patcher(w, &code[rnd(w) % 4080]);
 	for (unsigned i = 0; i < 4096; i++)
 		__atomic_store_n(&table[rnd(w) % (TABLES_COUNT * 512)], any_descriptor(w), __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < vectors; i++) { /* that go back to the code, some way on */
@@ -507,13 +544,13 @@ static void on_signal(int sig)
 	pawl_signal_ran();
 }
 
-/* Ends every KVM_RUN within some milliseconds, by signals and by immediate_exit; ends the test if that does not work. */
+/* Ends every KVM_RUN within some ticks, by signals and by immediate_exit; ends the test if that does not work. */
 static void *kicker(void *arg)
 {
 	uint64_t seen[2] = {0, 0}, since[2] = {0, 0}, ticks = 0;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = (long)tick_us * 1000}, NULL);
 		ticks++;
 		for (unsigned i = 0; i < n_workers; i++) {
 			struct worker *w = &workers[i];
@@ -524,7 +561,7 @@ static void *kicker(void *arg)
 				since[i] = ticks;
 				continue;
 			}
-			if (ticks - since[i] > PATIENCE_S * 1000ull)
+			if ((ticks - since[i]) * tick_us > PATIENCE_S * 1000000ull)
 				die("KVM_RUN does not come back, vcpu", i);
 			if (i == 1 && (ticks & 1))
 				__atomic_store_n(&w->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -632,9 +669,13 @@ int main(int argc, char **argv)
 			count = val;
 		else if (!strcmp(argv[i], "--seed"))
 			seed = val;
+		else if (!strcmp(argv[i], "--tick") && val)
+			tick_us = val;
 		else if (!strcmp(argv[i], "--vcpus"))
 			n_workers = val == 1 ? 1 : 2;
 	}
+	/* As small as it can be: full again and again. */
+	setenv("PAWL_CODE_CACHE", "1", 0);
 	sigaction(SIG_KICK, &sa, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (round_now = 0; round_now < count; round_now++) {
@@ -653,6 +694,7 @@ int main(int argc, char **argv)
 			printf("# exit %u: %u\n", i, workers[0].exits[i] + workers[1].exits[i]);
 	}
 	printf("# interrupted: %u, no syndrome: %u\n", errors[0], errors[1]);
-	printf("ok: %llu rounds\n", (unsigned long long)count);
+	printf("ok: %llu rounds, %llu times KVM_RUN\n", (unsigned long long)count,
+	       (unsigned long long)(workers[0].runs + workers[1].runs) / 2);
 	return 0;
 }
