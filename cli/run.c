@@ -451,9 +451,14 @@ static void set_sandbox(struct machine_config *config, const char *gdb_address, 
 	config->sandbox.gdb = unix_path(gdb_address);
 	config->sandbox.control = config->control;
 	config->sandbox.pidfile = pidfile;
-	for (unsigned i = 0; i < config->n_virtio; i++)
-		if (config->virtio[i].kind == VIRTIO_NET && !strncmp(config->virtio[i].arg, "user", 4))
+	for (unsigned i = 0; i < config->n_virtio; i++) {
+		const struct virtio_spec *v = &config->virtio[i];
+
+		if ((v->kind == VIRTIO_NET && !strncmp(v->arg, "user", 4)) ||
+		    (v->kind == VIRTIO_DISK &&
+		     !strncmp(v->arg, "nbd", 3))) /* whose server may have to be found again */
 			config->sandbox.network = true;
+	}
 }
 
 static int run(struct machine_config *config, const char *gdb_address, const char *pidfile)

@@ -48,6 +48,12 @@ static uint8_t result(struct blk *b, const char *what, int error)
 	const struct virtio_host *host = b->vd.host;
 	char text[512];
 
+	if (b->store->news) {
+		snprintf(text, sizeof(text), "%.300s: %s", b->name, b->store->news);
+		host->message(host->arg, text);
+		b->store->news = NULL;
+		b->said = 0;
+	}
 	if (!error)
 		return S_OK;
 	if (error == EOPNOTSUPP)

@@ -29,6 +29,7 @@ struct blk_store { /* the first member of each store's own structure */
 	unsigned block_size;	 /* what the guest should use; at least BLK_SECTOR */
 	const atomic_bool *quit; /* set by the device: give up what may take long */
 	const char *why;	 /* of the last error, if there is more to say than its number */
+	const char *news;	 /* what has become better: said once, and errors are news again */
 };
 
 /* NULL with a message. The message begins with the name. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Storage on an NBD server, by libnbd(3): what qemu-nbd, nbdkit and others serve, in any format that they know. One
- * command at a time. A server that goes away, or does not answer for a minute, is gone for good.
+ * command at a time. A server that goes away, or does not answer for a minute, is gone, and requests are errors until it is
+ * back: they are what looks for it, once a second at the most. It must then have the same export. What was written and not flushed may
+ * have gone with it, so the next flush is an error, as fsync(2) is after one.
  */
 #include "blk.h"
 
@@ -14,7 +16,13 @@
 
 #include <libnbd.h>
 
-enum { PART_MAX = 2 << 20, PATIENCE_MS = 60000, LOOK_MS = 250 /* between looks at quit */ };
+enum {
+	PART_MAX = 2 << 20,
+	PATIENCE_MS = 60000,
+	LOOK_MS = 250 /* between looks at quit */,
+	CONNECT_MS = 3000,
+	RETRY_MS = 1000
+};
 
 struct blk_nbd {
 	struct blk_store store;
@@ -22,16 +30,11 @@ struct blk_nbd {
 	uint8_t *buf;	      /* PART_MAX bytes, so that no late answer gets into the guest's memory */
 	uint32_t part_max;
 	bool flush, trim, zero;
+	char *uri;
+	int64_t retry_at; /* ms: gone, and not looked for before */
+	bool unflushed;	  /* there were writes since the last flush ... */
+	bool lost;	  /* ... and the server has gone since */
 };
-
-static int gone(struct blk_nbd *b, const char *why)
-{
-	b->store.why = why;
-	if (b->h)
-		nbd_close(b->h); /* before buf may be used again */
-	b->h = NULL;
-	return ENOTCONN;
-}
 
 static int64_t now_ms(void)
 {
@@ -41,11 +44,23 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Moves the connection on, or waits a little for that. */
-static void wait_a_little(struct blk_nbd *b)
+static int gone(struct blk_nbd *b, const char *why)
 {
-	unsigned direction = nbd_aio_get_direction(b->h);
-	struct pollfd p = {.fd = nbd_aio_get_fd(b->h)};
+	b->store.why = why;
+	b->lost |= b->unflushed;
+	b->unflushed = false;
+	b->retry_at = now_ms() + RETRY_MS;
+	if (b->h)
+		nbd_close(b->h); /* before buf may be used again */
+	b->h = NULL;
+	return ENOTCONN;
+}
+
+/* Moves the connection on, or waits a little for that. */
+static void wait_a_little(struct nbd_handle *h)
+{
+	unsigned direction = nbd_aio_get_direction(h);
+	struct pollfd p = {.fd = nbd_aio_get_fd(h)};
 
 	if (direction & LIBNBD_AIO_DIRECTION_READ)
 		p.events |= POLLIN;
@@ -54,9 +69,9 @@ static void wait_a_little(struct blk_nbd *b)
 	if (poll(&p, 1, LOOK_MS) <= 0)
 		return;
 	if (direction & LIBNBD_AIO_DIRECTION_READ && p.revents & (POLLIN | POLLHUP | POLLERR))
-		nbd_aio_notify_read(b->h);
+		nbd_aio_notify_read(h);
 	else if (direction & LIBNBD_AIO_DIRECTION_WRITE && p.revents & (POLLOUT | POLLERR))
-		nbd_aio_notify_write(b->h);
+		nbd_aio_notify_write(h);
 }
 
 static int finish(struct blk_nbd *b, int64_t cookie)
@@ -80,8 +95,69 @@ static int finish(struct blk_nbd *b, int64_t cookie)
 			return gone(b, "the machine is ending");
 		if (now_ms() > until)
 			return gone(b, "the NBD server does not answer");
-		wait_a_little(b);
+		wait_a_little(b->h);
 	}
+}
+
+/* What is there, of an export: false with a reason if it does not do for this disk. */
+static bool take_export(struct blk_nbd *b, struct nbd_handle *h, bool read_only, const char **why)
+{
+	int64_t size = nbd_get_size(h), min = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM),
+		max = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
+
+	if (size <= 0)
+		*why = size ? nbd_get_error() : "an export of no bytes";
+	else if (!read_only && nbd_is_read_only(h) > 0)
+		*why = "the export is read-only: use ,ro or ,snapshot";
+	else if (min > 4096)
+		*why = "its blocks are larger than the 4096 bytes that a guest can have";
+	else if (b->store.size && ((uint64_t)size != b->store.size || min > (int64_t)b->store.block_size))
+		*why = "the NBD server is back with another export";
+	else
+		*why = NULL;
+	if (*why)
+		return false;
+	b->store.size = (uint64_t)size;
+	if (!b->store.block_size)
+		b->store.block_size = min > BLK_SECTOR ? (unsigned)min : BLK_SECTOR;
+	b->part_max = max > 0 && max < PART_MAX ? (uint32_t)max : PART_MAX;
+	b->flush = nbd_can_flush(h) > 0;
+	b->trim = nbd_can_trim(h) > 0;
+	b->zero = nbd_can_zero(h) > 0;
+	return true;
+}
+
+/* 0: connected, or looked for and found; else the error that requests have. */
+static int look(struct blk_nbd *b)
+{
+	int64_t until = now_ms() + CONNECT_MS;
+	struct nbd_handle *h;
+	const char *why;
+
+	if (b->h)
+		return 0;
+	if (b->retry_at == INT64_MAX)
+		return ESTALE;
+	if (now_ms() < b->retry_at)
+		return ENOTCONN;
+	b->retry_at = now_ms() + RETRY_MS;
+	h = nbd_create();
+	if (!h)
+		return ENOMEM;
+	if (!nbd_aio_connect_uri(h, b->uri))
+		while (nbd_aio_is_connecting(h) && now_ms() < until && !atomic_load(b->store.quit))
+			wait_a_little(h);
+	if (!nbd_aio_is_ready(h) || !take_export(b, h, b->store.read_only, &why)) {
+		if (nbd_aio_is_ready(h)) {
+			b->store.why = "the NBD server is back with another export";
+			b->retry_at = INT64_MAX;
+		}
+		nbd_close(h);
+		return b->retry_at == INT64_MAX ? ESTALE : ENOTCONN;
+	}
+	b->h = h;
+	b->store.news = "the NBD server is back";
+	return 0;
 }
 
 /* The server's last sector may be shorter than a sector: the rest reads as zeroes, and cannot be written. */
@@ -97,7 +173,7 @@ static int nbd_read(struct blk_store *s, const struct iovec *iov, unsigned n, ui
 	for (uint64_t done = 0; done < len;) {
 		size_t part = len - done < b->part_max ? len - done : b->part_max;
 		size_t there = clip(b, off + done, part);
-		int error = !b->h ? ENOTCONN : 0;
+		int error = look(b);
 
 		if (!error && there)
 			error = finish(b, nbd_aio_pread(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
@@ -117,13 +193,14 @@ static int nbd_write(struct blk_store *s, const struct iovec *iov, unsigned n, u
 	for (uint64_t done = 0; done < len;) {
 		size_t part = len - done < b->part_max ? len - done : b->part_max;
 		size_t there = clip(b, off + done, part);
-		int error = !b->h ? ENOTCONN : 0;
+		int error = look(b);
 
 		iov_read(iov, n, done, b->buf, part);
 		if (!error && there)
 			error = finish(b, nbd_aio_pwrite(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
 		if (error)
 			return error;
+		b->unflushed = true;
 		done += part;
 	}
 	return 0;
@@ -132,19 +209,30 @@ static int nbd_write(struct blk_store *s, const struct iovec *iov, unsigned n, u
 static int nbd_flush_all(struct blk_store *s)
 {
 	struct blk_nbd *b = (struct blk_nbd *)s;
+	int error = look(b);
 
-	if (!b->h)
-		return ENOTCONN;
-	return b->flush ? finish(b, nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0)) : 0;
+	if (error)
+		return error;
+	error = b->flush ? finish(b, nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0)) : 0;
+	if (!error && b->lost) {
+		b->store.why = "the NBD server went with data that was not flushed";
+		error = EIO;
+		b->lost = false;
+	}
+	if (!error)
+		b->unflushed = false;
+	return error;
 }
 
 static int nbd_discard(struct blk_store *s, uint64_t off, uint64_t len)
 {
 	struct blk_nbd *b = (struct blk_nbd *)s;
+	int error = look(b);
 
 	len = clip(b, off, len);
-	if (!b->h)
-		return ENOTCONN;
+	if (error)
+		return error;
+	b->unflushed = true;
 	return b->trim && len ? finish(b, nbd_aio_trim(b->h, len, off, NBD_NULL_COMPLETION, 0)) : 0;
 }
 
@@ -166,12 +254,14 @@ static int write_zeroes(struct blk_nbd *b, uint64_t off, uint64_t len)
 static int nbd_zero_range(struct blk_store *s, uint64_t off, uint64_t len, bool unmap)
 {
 	struct blk_nbd *b = (struct blk_nbd *)s;
+	int error = look(b);
 
 	len = clip(b, off, len);
-	if (!b->h)
-		return ENOTCONN;
+	if (error)
+		return error;
 	if (!len)
 		return 0;
+	b->unflushed = true;
 	if (!b->zero)
 		return write_zeroes(b, off, len);
 	return finish(b, nbd_aio_zero(b->h, len, off, NBD_NULL_COMPLETION, unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE));
@@ -184,6 +274,7 @@ static void nbd_store_close(struct blk_store *s)
 	if (b->h)
 		nbd_close(b->h);
 	free(b->buf);
+	free(b->uri);
 	free(b);
 }
 
@@ -198,29 +289,15 @@ static const struct blk_ops blk_nbd_ops = {
 
 static int setup(struct blk_nbd *b, const char *uri, bool read_only, struct vmm_error *err)
 {
-	int64_t size, min, max;
+	const char *why;
 
-	if (!b->h || !b->buf)
+	if (!b->h || !b->buf || !b->uri)
 		return vmm_fail(err, "%.300s: no memory", uri);
 	if (nbd_connect_uri(b->h, uri))
 		return vmm_fail(err, "%.250s: %.250s", uri, nbd_get_error());
-	size = nbd_get_size(b->h);
-	if (size <= 0)
-		return vmm_fail(err, "%.250s: %.250s", uri, size ? nbd_get_error() : "an export of no bytes");
-	if (!read_only && nbd_is_read_only(b->h) > 0)
-		return vmm_fail(err, "%.300s: the export is read-only: use ,ro or ,snapshot", uri);
-	min = nbd_get_block_size(b->h, LIBNBD_SIZE_MINIMUM);
-	max = nbd_get_block_size(b->h, LIBNBD_SIZE_MAXIMUM);
-	if (min > 4096)
-		return vmm_fail(err, "%.300s: blocks of %lld bytes are more than the 4096 that a guest can have", uri,
-				(long long)min);
-	b->store.size = (uint64_t)size;
+	if (!take_export(b, b->h, read_only, &why))
+		return vmm_fail(err, "%.250s: %.250s", uri, why);
 	b->store.read_only = read_only;
-	b->store.block_size = min > BLK_SECTOR ? (unsigned)min : BLK_SECTOR;
-	b->part_max = max > 0 && max < PART_MAX ? (uint32_t)max : PART_MAX;
-	b->flush = nbd_can_flush(b->h) > 0;
-	b->trim = nbd_can_trim(b->h) > 0;
-	b->zero = nbd_can_zero(b->h) > 0;
 	return 0;
 }
 
@@ -237,6 +314,7 @@ struct blk_store *blk_nbd_open(const char *uri, bool read_only, struct vmm_error
 	b->store.quit = &never;
 	b->h = nbd_create();
 	b->buf = malloc(PART_MAX);
+	b->uri = strdup(uri);
 	if (setup(b, uri, read_only, err)) {
 		nbd_store_close(&b->store);
 		return NULL;

@@ -413,7 +413,7 @@ static pid_t nbdkit(const char *socket, char *const argv[])
 static void an_NBD_server_is_a_disk_until_it_vanishes(void **state)
 {
 	char socket[80], uri[160];
-	char *const argv[] = {"nbdkit", "-f", "-U", socket, "memory", "1000300", NULL};
+	char *argv[] = {"nbdkit", "-f", "-U", socket, "memory", "1000300", NULL};
 	uint64_t data = take(&d, 65536), back = take(&d, 65536);
 	pid_t pid;
 
@@ -454,6 +454,36 @@ static void an_NBD_server_is_a_disk_until_it_vanishes(void **state)
 	assert_int_equal(request(FLUSH, 0, 0, 0, false, NULL), IOERR);
 	assert_int_equal(d.messages, 1);
 	assert_non_null(strstr(d.message, "the NBD server has gone"));
+	unlink(socket);
+
+	/* Another one at its place, which it looks for once a second. */
+	pid = nbdkit(socket, argv);
+	assert_true(pid > 0);
+	for (unsigned i = 0; i < 500 && read_sectors(7, back, 512) != OK; i++)
+		usleep(10000);
+	assert_int_equal(read_sectors(7, back, 512), OK);
+	assert_string_equal(strrchr(d.message, ':'), ": the NBD server is back");
+	assert_int_equal(request(FLUSH, 0, 0, 0, false, NULL), IOERR); /* what was written before is lost */
+	assert_non_null(strstr(d.message, "data that was not flushed"));
+	assert_int_equal(write_sectors(7, data, 512), OK);
+	assert_int_equal(request(FLUSH, 0, 0, 0, false, NULL), OK);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(socket);
+
+	/* And one that is not the same. */
+	argv[5] = "2000300";
+	assert_int_equal(read_sectors(7, back, 512), IOERR);
+	pid = nbdkit(socket, argv);
+	for (unsigned i = 0; i < 500 && !strstr(d.message, "another export"); i++) {
+		assert_int_equal(read_sectors(7, back, 512), IOERR);
+		usleep(10000);
+	}
+	if (!strstr(d.message, "back with another export"))
+		fail_msg("%s", d.message);
+	assert_int_equal(read_sectors(7, back, 512), IOERR);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 	unlink(socket);
 }
 
