@@ -378,13 +378,17 @@ static void begin_alone(struct gdb_server *s, unsigned vcpu)
 	uint64_t ipa;
 
 	s->t.ops->stop(s->t.opaque, NULL);
+	fetch_events(s);
+	for (unsigned i = 0; i < s->t.n;
+	     i++) /* others that want the same are to ask again: their events are no stops */
+		if (i != vcpu && s->t.vcpu[i].alone)
+			s->t.vcpu[i].alone = s->t.vcpu[i].has_event = false;
 	if (!run || !bp_brk_is_ours(&s->t, vcpu, target_get_u64(&s->t, vcpu, reg_id_pc), &ipa)) {
 		free(run);
 		settle(s);
 		return resume_running(s);
 	}
-	for (unsigned i = 0; i < s->t.n; i++) /* another one that wants the same is to ask again */
-		s->t.vcpu[i].alone = i == vcpu;
+	v->alone = true;
 	s->alone = (int)vcpu;
 	bp_lift_brk(&s->t, ipa);
 	v->brk_lifted = true;

@@ -16,12 +16,27 @@ last_stop = None
 CPUS = int(os.environ["PAWL_GDB_CPUS"])
 
 
+interrupt_after = interrupter = None
+
+
 def remember_stop(event):
-    global last_stop
+    global last_stop, interrupter
     last_stop = event
+    if interrupter:
+        interrupter.kill()
+        interrupter.wait()
+        interrupter = None
+
+
+def resumed(event):
+    global interrupt_after, interrupter
+    if interrupt_after and not interrupter:
+        interrupter = subprocess.Popen(["sh", "-c", "sleep %s; while kill -INT %d; do sleep 5; done" % (interrupt_after, os.getpid())])
+        interrupt_after = None
 
 
 gdb.events.stop.connect(remember_stop)
+gdb.events.cont.connect(resumed)
 
 
 def check(name, ok, detail=""):
@@ -71,8 +86,10 @@ def attach(symbols=False):
 
 
 def interrupt_soon(seconds=0.5):
-    """Ctrl-C, from another process: gdb holds Python's lock while it waits for the guest."""
-    subprocess.Popen(["sh", "-c", "sleep %s; kill -INT %d" % (seconds, os.getpid())])
+    """Ctrl-C after the next resumption, from another process: gdb holds Python's lock while it waits for the guest. One that comes
+    before the guest runs gdb takes for its own, so again and again until something stops."""
+    global interrupt_after
+    interrupt_after = seconds
 
 
 def continue_then_interrupt(seconds=0.5):
