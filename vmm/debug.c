@@ -99,7 +99,7 @@ static void target_stop(void *target, const bool *which)
 	}
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		while ((!which || which[i]) && m->vcpus[i].started && !m->vcpus[i].stopped)
-			pthread_cond_wait(&m->stopped_cond, &m->lock);
+			machine_wait(m, &m->stopped_cond);
 	pthread_mutex_unlock(&m->lock);
 }
 

@@ -210,6 +210,19 @@ void machine_panicked(struct machine *m)
 	machine_end(m, MACHINE_PANICKED);
 }
 
+void machine_wait(struct machine *m, pthread_cond_t *cond)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += 250000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(cond, &m->lock, &until);
+}
+
 void machine_freeze(struct machine *m, unsigned why)
 {
 	pthread_mutex_lock(&m->lock);
@@ -219,7 +232,7 @@ void machine_freeze(struct machine *m, unsigned why)
 			vcpu_kick_locked(&m->vcpus[i]);
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		while (m->vcpus[i].started && !m->vcpus[i].stopped)
-			pthread_cond_wait(&m->stopped_cond, &m->lock);
+			machine_wait(m, &m->stopped_cond);
 	pthread_mutex_unlock(&m->lock);
 	if (why & FREEZE_PAUSE && vcpus_get_counter(m, &m->paused_cnt))
 		m->paused_cnt = 0;
@@ -420,6 +433,7 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 {
 	struct console_events events = {.quit = console_quit, .failed = console_failed};
 	struct vmm_error no_stats;
+	pthread_condattr_t attr;
 	struct machine *m;
 
 	if (machine_check_memory(config, err))
@@ -434,8 +448,11 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 	m->kvm_fd = m->vm_fd = m->gic_fd = m->signal_fd = m->timer_fd = -1;
 	m->ram = (struct boot_ram){BOARD_RAM, config->memory};
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->stopped_cond, NULL);
-	pthread_cond_init(&m->resume_cond, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&m->stopped_cond, &attr);
+	pthread_cond_init(&m->resume_cond, &attr);
+	pthread_condattr_destroy(&attr);
 	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -203,6 +203,11 @@ struct machine {
 #define MACHINE_DEBUG_POLICY (PAWL_DEBUG_EMULATE_MMIO | PAWL_DEBUG_LINT) /* of config.emulate_mmio */
 
 /* ---- machine.c */
+/*
+ * Wait for a change of what is under m->lock, or a quarter of a second: callers look again. A wake-up of the C library's condition
+ * variables was seen to be lost (glibc 2.36, Linux 6.18), once in some ten thousand stops, and a debugger must always get its answer.
+ */
+void machine_wait(struct machine *m, pthread_cond_t *cond);
 /* Answer a KVM_EXIT_MMIO, any size and address. vcpu thread. */
 void machine_mmio(struct machine *m, uint64_t ipa, uint8_t *data, unsigned len, bool is_write);
 /* Host memory of [ipa, ipa + len), or NULL if any byte of it is not RAM. */

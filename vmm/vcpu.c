@@ -136,7 +136,7 @@ static bool park(struct vcpu *v)
 	v->stopped = true;
 	pthread_cond_broadcast(&m->stopped_cond);
 	while ((v->hold || m->frozen) && !atomic_load(&m->quit))
-		pthread_cond_wait(&m->resume_cond, &m->lock);
+		machine_wait(m, &m->resume_cond);
 	go_on = !atomic_load(&m->quit);
 	if (go_on) {
 		v->stopped = false;
