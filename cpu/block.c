@@ -53,6 +53,8 @@ static void engine_init(struct cpu *cpu)
 		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
 	if (p->jit)
 		unit_watch(p->jit);
+	if (p->jit && getenv("PAWL_COUNT_ACCESSES"))
+		jit_count_accesses(p->jit);
 	if (p->jit && p->code_limit < CODE_BYTES)
 		jit_set_limit(p->jit, p->code_limit);
 }

@@ -193,8 +193,9 @@ enum cpu_stat {
 	CPU_STAT_LEFT_TRAP,   /* an exception in the middle of a unit */
 	CPU_STAT_LEFT_EXIT,   /* an instruction that makes an exception, ERET, WFx */
 	/* accesses that missed their extent */
+	CPU_STAT_EXTENT_HIT, /* accesses that did not; counted only with PAWL_COUNT_ACCESSES; as up to date as the next */
 	CPU_STAT_TLB_HIT,    /* the soft TLB had it, asked by code; up to date when cpu_run has returned */
-	CPU_STAT_TLB_HIT_C,  /* ... asked by C: accesses that code leaves to C always, and those of the interpreter */
+	CPU_STAT_TLB_HIT_C, /* ... asked by C, where it did not see that by itself: alignment checked, Device memory, watched pages */
 	CPU_STAT_TLB_SHARED, /* the kernel half, left by another address space */
 	CPU_STAT_TLB_WALK,
 	CPU_STAT_FETCH_HIT,

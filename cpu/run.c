@@ -248,7 +248,9 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 		why = run(cpu);
 		count_leave(cpu);
 		cpu->stat[CPU_STAT_TLB_HIT] += cpu->env.tlb_hits;
-		cpu->env.tlb_hits = 0;
+		if (unlikely(cpu->env.extent_hits)) /* a look that missed has come by again */
+			cpu->stat[CPU_STAT_EXTENT_HIT] += cpu->env.extent_hits - cpu->env.tlb_hits;
+		cpu->env.tlb_hits = cpu->env.extent_hits = 0;
 	}
 	guest_leave(cpu);
 	return why;

@@ -102,7 +102,9 @@ struct ir_env {
 	uint32_t site; /* exit that code came back from, 0: another way */
 	/* What is known of the PE's pages of code, see jit.h: [0] upper, [1] lower half of the address space. */
 	const uint32_t *code_map[2];
-	struct jit_jump *jump;	  /* the jump cache */
+	struct jit_jump *jump; /* the jump cache */
+	uint64_t
+		extent_hits; /* accesses of code, those that the extent did not settle at first among them; if asked for */
 	uint64_t tlb_hits;	  /* misses of extents that the soft TLB settled without C */
 	uint32_t attn;		  /* PE thread only. Not 0: come back behind an op that may have set it */
 	uint32_t host_fp;	  /* the host's floating-point environment is the guest's; see the back end */

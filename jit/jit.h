@@ -73,6 +73,7 @@ bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made
 const void *jit_leave(const struct jit *j);
 bool jit_is_full(const struct jit *j);		 /* jit_compile may fail for lack of room */
 void jit_reset(struct jit *j);			 /* all code is gone; not from inside jit_run */
+void jit_count_accesses(struct jit *j);		 /* env->extent_hits, from the next block on; it costs */
 void jit_set_limit(struct jit *j, size_t bytes); /* of code; not less than a unit needs. All code is gone */
 size_t jit_used(const struct jit *j);		 /* bytes of code since the last reset */
 

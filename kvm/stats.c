@@ -79,6 +79,7 @@ static const struct stat_row vcpu_rows[] = {
 	{VCPU_STAT_CPU + CPU_STAT_LEFT_ATTN, "pawl_code_left_attention", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_LEFT_TRAP, "pawl_code_left_trap", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_LEFT_EXIT, "pawl_code_left_exit", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_EXTENT_HIT, "pawl_extent_hit", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_TLB_HIT, "pawl_tlb_hit", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_TLB_HIT_C, "pawl_tlb_hit_in_c", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_TLB_SHARED, "pawl_tlb_shared", COUNTER, 1},

@@ -245,7 +245,8 @@ static const struct row rows[] = {
 	{"pawl_code_left_attention", "kick, interrupt, new regime", NULL, NULL},
 	{"pawl_code_left_trap", "exception inside of a unit", NULL, NULL},
 	{"pawl_code_left_exit", "exception as its last op", NULL, NULL},
-	{NULL, "accesses beyond their extent", NULL, NULL},
+	{NULL, "guest accesses", NULL, NULL},
+	{"pawl_extent_hit", "in the extent of their base", NULL, NULL},
 	{"pawl_tlb_hit", "soft TLB, by code", NULL, NULL},
 	{"pawl_tlb_hit_in_c", "soft TLB, by C", NULL, NULL},
 	{"pawl_tlb_shared", "another space's kernel half", NULL, NULL},
@@ -308,6 +309,8 @@ static void print_row(FILE *out, const struct snapshot *s, const struct row *row
 
 	if (!c)
 		return;
+	if (!strcmp(row->counter, "pawl_extent_hit") && !c->value[0])
+		return; /* nobody has counted */
 	if (!row->name) {
 		line(out, s, row->label, row->counter, 0, row->per);
 		return;

@@ -245,6 +245,11 @@ enum jit_level jit_level(const struct jit *j)
 	return j->level;
 }
 
+void jit_count_accesses(struct jit *j)
+{
+	j->count_accesses = true;
+}
+
 void jit_set_limit(struct jit *j, size_t bytes)
 {
 	j->limit = bytes < CODE_BYTES ? bytes : CODE_BYTES;

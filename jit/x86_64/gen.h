@@ -130,6 +130,7 @@ enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20 };
 
 struct jit {
 	struct code_mem mem;
+	bool count_accesses;
 	size_t limit;	/* bytes of mem that are used */
 	uint32_t start; /* of the first block: behind the trampolines */
 	struct ir_env *env;

@@ -53,6 +53,8 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	}
 	as_rm(a, X_CMP | X_W, RCX, RBP, s->extent + EXTENT(len));
 	s->from = as_jcc(a, CC_AE);
+	if (j->count_accesses)
+		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned r = 0; r < 16; r++)
 		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);

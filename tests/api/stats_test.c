@@ -140,6 +140,36 @@ TEST(pawl_adds_exits_by_exception_class_and_what_was_translated)
 	close(fd);
 }
 
+TEST(accesses_that_an_extent_settles_are_counted_if_asked_for)
+{
+	/* x0: 1000 rounds of a load and a store, which move on by 8 bytes */
+	static const uint32_t code[] = {0xd2807d00 /* mov x0, #1000 */, 0xf8408541 /* ldr x1, [x10], #8 */,
+					0xf9000141 /* str x1, [x10] */, 0xf1000400 /* subs x0, x0, #1 */,
+					0x54ffffa1 /* b.ne */,		STR_X3_DEV};
+	uint64_t hits, rest;
+
+	setenv("PAWL_COUNT_ACCESSES", "1", 1);
+	guest_words(0, code, sizeof(code) / 4);
+	unsetenv("PAWL_COUNT_ACCESSES");
+	if (call(m.kvm, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_DEBUG) <= 0)
+		return; /* a kernel */
+	/* Stage 1, flat, by blocks of 1 GiB: with the MMU off every access is looked at. */
+	memcpy(m.ram + 0xe000, (uint64_t[]){0x701, ENTRY | 0x701}, 16);
+	set_reg(SYS(3, 0, 10, 2, 0), 0xff);
+	set_reg(SYS(3, 0, 2, 0, 2), 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 2ull << 32);
+	set_reg(SYS(3, 0, 2, 0, 0), ENTRY + 0xe000);
+	set_reg(SYS(3, 0, 1, 0, 0), 0x30d01805);
+	expect_exit(KVM_EXIT_MMIO);
+	open_stats(m.vcpu);
+	hits = counter("pawl_extent_hit");
+	rest = counter("pawl_tlb_hit") + counter("pawl_tlb_hit_in_c") + counter("pawl_tlb_shared") +
+	       counter("pawl_tlb_walk");
+	expect_eq(hits == 0 || hits + rest >= 1980, 1);	    /* a few are near the end of a page */
+	expect_eq(hits >= 1900, counter("pawl_units") > 0); /* the interpreter has no extents */
+	expect_eq(hits <= 2000, 1);
+	close(fd);
+}
+
 static void *runner(void *arg)
 {
 	*(long *)arg = call(m.vcpu, KVM_RUN, NULL);
