@@ -139,7 +139,7 @@ guest_memfd_test q 30
 guest_print_test q 30
 irqfd_test - 60
 kvm_binary_stats_test q 30
-kvm_create_max_vcpus q 60
+kvm_create_max_vcpus - 60
 kvm_page_table_test q 60 -b 16M
 memslot_modification_stress_test q 60 -i 20 -b 16M
 memslot_perf_test - 120 -l 1 -s 100
