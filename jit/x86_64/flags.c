@@ -441,11 +441,15 @@ struct debt flags_debt(const struct jit *j)
 	struct debt d = {.any = false};
 	const struct ir_insn *op;
 
-	for (int r = 0; r < 16; r++) {
+	memset(d.home, NO_HOME, sizeof(d.home));
+	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
+		unsigned r = (unsigned)__builtin_ctz(left);
 		const struct val *v = &j->x[j->regs[r]];
 
-		d.home[r] = j->regs[r] && v->dirty ? v->home : NO_HOME;
-		d.any |= d.home[r] != NO_HOME;
+		if (v->dirty) {
+			d.home[r] = v->home;
+			d.any = true;
+		}
 	}
 	if (!j->owed || j->x[j->owed].last < j->i)
 		return d;

@@ -16,6 +16,8 @@
 #ifndef PAWL_JIT_X86_64_GEN_H
 #define PAWL_JIT_X86_64_GEN_H
 
+#include <emmintrin.h>
+
 #include "../code.h"
 #include "asm.h"
 #include "env.h"
@@ -126,6 +128,16 @@ struct site {
 	uint32_t view; /* behind the immediate that the view is compared with; 0: same page */
 	uint32_t unused;
 };
+/* The numbers that are not 0, as bits: the registers that hold a value. */
+static inline unsigned reg_held(const uint16_t regs[16])
+{
+	__m128i lo = _mm_loadu_si128((const __m128i *)(const void *)&regs[0]), zero = _mm_setzero_si128();
+	__m128i hi = _mm_loadu_si128((const __m128i *)(const void *)&regs[8]);
+
+	return 0xffffu &
+	       ~(unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_cmpeq_epi16(lo, zero), _mm_cmpeq_epi16(hi, zero)));
+}
+
 enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20 };
 
 struct jit {

@@ -56,8 +56,11 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	if (j->count_accesses)
 		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
 	memcpy(s->regs, j->regs, sizeof(s->regs));
-	for (unsigned r = 0; r < 16; r++)
-		s->slots |= (uint16_t)((j->regs[r] && j->x[j->regs[r]].slot) << r);
+	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
+		unsigned r = (unsigned)__builtin_ctz(left);
+
+		s->slots |= (uint16_t)(j->x[j->regs[r]].slot << r);
+	}
 	s->vsnap = vreg_snapshot(j);
 	s->debt = flags_debt(j);
 	return s;
@@ -126,11 +129,10 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	}
 	if (s->unaligned)
 		as_land(a, s->unaligned);
-	for (int r = 0; r < 16; r++) {
+	for (unsigned left = reg_held(s->regs) & ~(unsigned)s->slots; left; left &= left - 1) {
+		int r = __builtin_ctz(left);
 		uint16_t n = s->regs[r];
 
-		if (!n || s->slots >> r & 1)
-			continue;
 		if (reg_is_operand(op, IR_CLASS_X, n) || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
 			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(n));
 	}
@@ -152,8 +154,10 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	vreg_come_back(j, s->vsnap, op);
-	for (int r = 0; r < 16; r++) {
-		if (s->regs[r] && CALLER_SAVED >> r & 1 && j->x[s->regs[r]].last > s->op)
+	for (unsigned left = reg_held(s->regs) & CALLER_SAVED; left; left &= left - 1) {
+		int r = __builtin_ctz(left);
+
+		if (j->x[s->regs[r]].last > s->op)
 			as_rm(a, X_MOV | X_W, r, RBP, SLOT_X(s->regs[r]));
 	}
 	if (info->n_res && info->res[0] == IR_CLASS_V) {

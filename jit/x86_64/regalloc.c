@@ -216,10 +216,8 @@ static void clean(struct jit *j, uint16_t n)
 
 void reg_clean(struct jit *j)
 {
-	for (int r = 0; r < 16; r++) {
-		if (j->regs[r])
-			clean(j, j->regs[r]);
-	}
+	for (unsigned left = reg_held(j->regs); left; left &= left - 1)
+		clean(j, j->regs[__builtin_ctz(left)]);
 }
 
 static void spill(struct jit *j, uint16_t n)
@@ -492,10 +490,10 @@ void reg_before_call(struct jit *j)
 
 void reg_end_op(struct jit *j)
 {
-	for (int r = 0; r < 16; r++) {
-		uint16_t n = j->regs[r];
+	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
+		uint16_t n = j->regs[__builtin_ctz(left)];
 
-		if (!n || !reg_dies(j, n))
+		if (!reg_dies(j, n))
 			continue;
 		if (j->x[n].dirty) { /* nobody looks at it before it is put again */
 			j->x[n].dirty = false;
