@@ -129,7 +129,7 @@ void block_recycle(struct cpu *cpu)
 	cpu->stat[CPU_STAT_CODE_NOW] = cpu->stat[CPU_STAT_BLOCKS_NOW] = 0;
 	memset(p->blocks, 0, sizeof(p->blocks));
 	memset(p->pages, 0, sizeof(p->pages));
-	p->linked = NULL;
+	p->linked = p->known = NULL;
 	p->code_used = 0;
 	cpu->env.site = 0; /* it is gone, too */
 	if (p->jit)
@@ -146,15 +146,25 @@ static void page_renumber(struct cpu *cpu, struct code_page *c)
 		v->id = tlb_new_view(cpu);
 }
 
+static void page_know(struct cpu_priv *p, struct code_page *c)
+{
+	if (c->known)
+		return;
+	c->known = true;
+	c->next_known = p->known;
+	p->known = c;
+}
+
 void block_changed_all(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
 	p->epoch++;
-	for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
-		for (struct code_page *c = p->pages[i]; c; c = c->next)
-			page_renumber(cpu, c);
+	for (struct code_page *c = p->known; c; c = c->next_known) {
+		page_renumber(cpu, c);
+		c->known = false;
 	}
+	p->known = NULL;
 	block_unlink_all(cpu);
 }
 
@@ -209,6 +219,7 @@ void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
 		page_link(p, from->page);
 	}
 	stat_inc(cpu, CPU_STAT_LINKS);
+	page_know(p, to->page);
 	jit_link(p->jit, site, to->code, to->view->id);
 }
 
@@ -427,7 +438,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	if (!page) {
 		page = code_alloc(p, sizeof(*page));
 		page->ipa = ipa & IR_PAGE_MASK;
-		page->linked = page->listed = page->fresh = false;
+		page->linked = page->listed = page->known = page->fresh = false;
 		page->blocks = NULL;
 		page->views = NULL;
 		page->next = p->pages[page_bucket(page->ipa)];
@@ -598,6 +609,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	e->pc = cpu->env.pc;
 	e->view = b->view->id;
 	e->at = 4 * jit_code_slot(cpu->env.pc);
+	page_know(p, b->page);
 	tlb_code_may_run(cpu, cpu->env.pc, e->view);
 	e->block = b;
 	e->code = p->jit && !b->code ? jit_leave(p->jit) : b->code;

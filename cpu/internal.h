@@ -221,7 +221,8 @@ struct code_page { /* a guest page that code was translated from */
 	bool fresh;  /* some block was found good since the last change */
 	bool linked; /* its blocks may have links to each other */
 	bool listed; /* in cpu_priv.linked, as it is or was linked */
-	struct code_page *next_linked;
+	bool known;  /* in cpu_priv.known: the number of a view of it may be in a map, the jump cache or code */
+	struct code_page *next_linked, *next_known;
 	struct block *blocks;
 	struct code_view *views;
 };
@@ -375,6 +376,7 @@ struct cpu_priv {
 	struct block *blocks[BLOCK_BUCKETS];
 	struct code_page *pages[PAGE_BUCKETS];
 	struct code_page *linked; /* all that are, so that an end of all links costs no more than there are */
+	struct code_page *known;
 
 	struct inval_list deferred; /* broadcasts that the next DSB completes */
 	struct window window;
