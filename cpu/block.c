@@ -513,6 +513,16 @@ static bool same_words(const struct block *blk, const uint8_t *host)
 	return true;
 }
 
+/* Or a page whose code changes again and again would have more and more to go through each time. */
+static void page_remove(const struct block *b)
+{
+	struct block **at = &b->page->blocks;
+
+	while (*at != b)
+		at = &(*at)->page_next;
+	*at = b->page_next;
+}
+
 static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -533,6 +543,7 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 		}
 		stat_inc(cpu, CPU_STAT_CODE_STALE);
 		*at = b->next; /* its memory comes back when the cache is recycled */
+		page_remove(b);
 		break;
 	}
 	if (unlikely(p->code_used + BLOCK_MOST > p->code_limit || (p->jit && jit_is_full(p->jit)))) {

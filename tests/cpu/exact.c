@@ -262,7 +262,7 @@ static bool go_on(struct cpu *cpu)
 static void at_every_exception_the_state_is_the_interpreters(void **state)
 {
 	uint64_t seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 2026;
-	unsigned rounds = getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : 400;
+	unsigned rounds = getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : 3000;
 	unsigned exceptions = 0, in_the_middle = 0, classes = 0;
 	uint64_t insns = 0, kinds = 0;
 	struct machine a, b;
