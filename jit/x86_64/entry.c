@@ -116,8 +116,8 @@ static uint32_t op_thunk(struct jit *j, bool look)
 }
 
 /*
- * The extent at rbp + rcx becomes that of the soft TLB's entry for the VA in rax: ZF is 1 then, and the look-up begins
- * again. Not for a VA so near the end of its page that it may have to go the long way anyway. May change rax, rdx.
+ * The soft TLB's entry for the VA in rcx, as an extent: ZF is 1, rax is neg, rcx is len and rdx is delta. Not for a VA so near
+ * the end of its page that it may have to go the long way anyway. May change rax, rcx, rdx.
  */
 static uint32_t extent_thunk(struct jit *j, bool write)
 {
@@ -126,29 +126,25 @@ static uint32_t extent_thunk(struct jit *j, bool write)
 	struct as *a = &j->as;
 	uint32_t at = as_here(a), near, miss;
 
-	as_rr(a, X_MOV, RDX, RAX);
-	as_alu_ri(a, false, ALU_AND, RDX, 0xfff);
-	as_alu_ri(a, false, ALU_CMP, RDX, REST);
-	near = as_jcc(a, CC_AE);
-	as_rr(a, X_MOV, RDX, RAX);
+	as_rr(a, X_MOV, RDX, RCX);
 	as_shift_ri(a, false, SH_SHR, RDX, SHIFT);
 	as_alu_ri(a, false, ALU_AND, RDX, MASK);
 	as_rm(a, X_ADD | X_W, RDX, RBP, ENV(tlb));
+	as_rr(a, X_MOV, RAX, RCX);
+	as_alu_ri(a, false, ALU_AND, RAX, 0xfff);
+	as_alu_ri(a, false, ALU_CMP, RAX, REST);
+	near = as_jcc(a, CC_AE);
+	as_mov_rr(a, RAX, RCX);
 	as_alu_ri(a, true, ALU_AND, RAX, -4096);
 	as_rm(a, X_CMP | X_W, RAX, RDX,
 	      write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
 	miss = as_jcc(a, CC_NE);
-	as_opcode(a, 0x50u + RSI, 0, 0, RSI); /* push */
-	as_rm(a, X_MOV | X_W, RSI, RDX, (int32_t)offsetof(struct ir_tlbe, more));
-	as_rr(a, X_OR | X_W, RAX, RSI);
-	as_rr(a, X_XOR | X_W, RAX, RSI); /* the first VA */
-	as_alu_ri(a, true, ALU_ADD, RSI, REST);
-	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, len));
-	as_rm(a, X_MOV | X_W, RSI, RDX, (int32_t)offsetof(struct ir_tlbe, delta));
-	as_rx1(a, X_MOV_ST | X_W, RSI, RBP, RCX, (int32_t)offsetof(struct ir_extent, delta));
-	as_f7(a, true, 3, RAX); /* neg */
-	as_rx1(a, X_MOV_ST | X_W, RAX, RBP, RCX, (int32_t)offsetof(struct ir_extent, neg));
-	as_opcode(a, 0x58u + RSI, 0, 0, RSI);	      /* pop */
+	as_rm(a, X_MOV | X_W, RCX, RDX, (int32_t)offsetof(struct ir_tlbe, more));
+	as_rm(a, X_MOV | X_W, RDX, RDX, (int32_t)offsetof(struct ir_tlbe, delta));
+	as_rr(a, X_OR | X_W, RAX, RCX);
+	as_rr(a, X_XOR | X_W, RAX, RCX); /* the first VA */
+	as_f7(a, true, 3, RAX);		 /* neg */
+	as_alu_ri(a, true, ALU_ADD, RCX, REST);
 	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
 	as_rr(a, X_CMP, RAX, RAX);
 	as_8(a, 0xc3);

@@ -88,6 +88,7 @@ struct place {
 struct stub {
 	uint32_t from, back;	   /* labels */
 	uint32_t retry, unaligned; /* where the look-up begins, 0: no way back there; a label, 0: none */
+	uint32_t access;	   /* where delta is in rax, 0: it is not */
 	int32_t extent;		   /* from rbp */
 	bool write;
 	uint16_t op;

@@ -55,6 +55,8 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	s->from = as_jcc(a, CC_AE);
 	if (j->count_accesses)
 		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
+	if (at->index != NO_REG)
+		s->access = as_here(a);
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
 		unsigned r = (unsigned)__builtin_ctz(left);
@@ -121,11 +123,18 @@ static void emit_stub(struct jit *j, const struct stub *s)
 
 	as_land(a, s->from);
 	if (s->retry) { /* the soft TLB: if it has the page, it becomes the extent */
-		as_mov_rr(a, RAX, RCX);
-		as_rm(a, X_SUB | X_W, RAX, RBP, s->extent + EXTENT(neg));
-		as_mov_ri(a, RCX, (uint32_t)s->extent);
+		uint32_t miss;
+
+		as_rm(a, X_SUB | X_W, RCX, RBP, s->extent + EXTENT(neg));
 		leave_call(j, j->extent_thunk[s->write]);
-		as_link(a, as_jcc(a, CC_E), s->retry);
+		miss = as_jcc(a, CC_NE);
+		as_rm(a, X_MOV_ST | X_W, RAX, RBP, s->extent + EXTENT(neg));
+		as_rm(a, X_MOV_ST | X_W, RCX, RBP, s->extent + EXTENT(len));
+		as_rm(a, X_MOV_ST | X_W, RDX, RBP, s->extent + EXTENT(delta));
+		if (s->access)
+			as_mov_rr(a, RAX, RDX);
+		as_link(a, as_jmp(a), s->access ? s->access : s->retry);
+		as_land(a, miss);
 	}
 	if (s->unaligned)
 		as_land(a, s->unaligned);
