@@ -239,8 +239,6 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa)
 	if (!c || !c->fresh)
 		return; /* nothing was translated from it, or nothing of it is trusted already */
 	c->fresh = false;
-	for (struct block *b = c->blocks; b; b = b->page_next)
-		b->changed = true;
 	page_unlink(cpu->priv, c);
 	for (struct code_view *v = c->views; v; v = v->next)
 		tlb_code_forget(cpu, v->va);
@@ -458,7 +456,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->page = page;
 	blk->view = view_of(cpu, page, pc, key);
 	blk->epoch = p->epoch;
-	blk->changed = false;
+	blk->checked = blk->view->id;
 	page->fresh = true;
 	blk->page_next = page->blocks;
 	page->blocks = blk;
@@ -533,11 +531,11 @@ static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *hos
 
 		if (b->pc != pc || b->ipa != ipa || b->key != key)
 			continue;
-		if (likely(b->epoch == p->epoch && !b->changed))
+		if (likely(b->epoch == p->epoch && b->checked == b->view->id))
 			return b;
 		if (same_words(b, host)) {
 			b->epoch = p->epoch;
-			b->changed = false;
+			b->checked = b->view->id;
 			b->page->fresh = true;
 			return b;
 		}

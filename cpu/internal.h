@@ -239,8 +239,7 @@ struct block {
 	struct block *next;
 	uint64_t pc;
 	ipa_t ipa;
-	uint32_t epoch; /* of cpu_priv, that the words were last compared under */
-	bool changed;	/* the page has, since then */
+	uint32_t epoch, checked; /* of cpu_priv, and the view's number, when the words were last compared */
 	struct code_view *view;
 	const void *code; /* NULL: interpreted */
 	uint32_t key;

@@ -34,7 +34,7 @@ struct ir_extent {
 	uint64_t len; /* bytes - 31 */
 	uint64_t delta;
 };
-enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
+enum { IR_EXTENT_BASES = 34 /* IR_MEM_BASE */ };
 
 struct ir_env;
 

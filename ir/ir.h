@@ -92,6 +92,7 @@ struct ir_insn {
 #define IR_MEM_ALIGN_SIZE(m) ((m) >> 26 & 7u ? ((m) >> 26 & 7u) - 1 : IR_MEM_SIZE(m)) /* log2, of plain accesses */
 #define IR_MEM(size, rt, base, flags) ((uint32_t)(size) | (uint32_t)(rt) << 6 | (uint32_t)(base) << 16 | (flags))
 #define IR_MEM_BASE_LITERAL 32
+#define IR_MEM_BASE_ZVA 33 /* DC ZVA, for which more than a store's rights is needed */
 
 enum ir_cond { /* the manual's order, as in the cond field of B.cond */
 	       IR_EQ,

@@ -158,10 +158,15 @@ void call_mrs(struct jit *j)
 
 void call_msr(struct jit *j)
 {
+	enum { DC_ZVA = 1 << 14 | 3 << 11 | 7 << 7 | 4 << 3 | 1 };
 	const struct ir_insn *op = cur(j);
 	struct ir_place at;
 	int r;
 
+	if (op->aux == DC_ZVA) {
+		mem_zva(j);
+		return;
+	}
 	if (!place_of(j, true, &at) || at.half) {
 		call_by(j, do_msr);
 		return;

@@ -92,6 +92,7 @@ struct stub {
 	int32_t extent;		   /* from rbp */
 	bool write;
 	uint16_t op;
+	ir_mem_fn *fn;	   /* the long way */
 	uint16_t regs[16]; /* values in registers at that time */
 	uint16_t slots;	   /* registers whose value is also in its slot */
 	int8_t dst[2];	   /* registers that the results go to, of the class that they are */

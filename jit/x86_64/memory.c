@@ -16,6 +16,21 @@ void mem_full_fence(struct jit *j)
 
 #define EXTENT(field) ((int32_t)offsetof(struct ir_extent, field))
 
+/* What the way around finds in registers, and owes. */
+static void branches_off(struct jit *j, struct stub *s)
+{
+	memcpy(s->regs, j->regs, sizeof(s->regs));
+	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
+		unsigned r = (unsigned)__builtin_ctz(left);
+
+		s->slots |= (uint16_t)(j->x[j->regs[r]].slot << r);
+	}
+	s->vsnap = vreg_snapshot(j);
+	s->debt = flags_debt(j);
+}
+
+static ir_mem_fn do_access, do_zva;
+
 /*
  * The access at the op's address: where it is in host memory, or on to a stub. rcx is the distance from the extent's start,
  * and nothing that the access waits for depends on it.
@@ -29,7 +44,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	struct as *a = &j->as;
 	int base = reg_use(j, op->a);
 
-	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write};
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
 	s->extent = ENV(extent) + (int32_t)(((set * 2 + write) * IR_EXTENT_BASES + number) * sizeof(struct ir_extent));
 	if (!unpriv)
 		s->retry = as_here(a);
@@ -57,14 +72,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
 	if (at->index != NO_REG)
 		s->access = as_here(a);
-	memcpy(s->regs, j->regs, sizeof(s->regs));
-	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
-		unsigned r = (unsigned)__builtin_ctz(left);
-
-		s->slots |= (uint16_t)(j->x[j->regs[r]].slot << r);
-	}
-	s->vsnap = vreg_snapshot(j);
-	s->debt = flags_debt(j);
+	branches_off(j, s);
 	return s;
 }
 
@@ -115,6 +123,39 @@ static bool do_access(struct ir_env *env, const struct ir_insn *op, uint64_t *x,
 	return true;
 }
 
+static bool do_zva(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+{
+	if (env->ops->msr(env, op->aux, op->x, x[op->a]))
+		return false;
+	if (env->ops->extent)
+		env->ops->extent(env, x[op->a] & ~63ull, IR_MEM(0, 0, IR_MEM_BASE_ZVA, IR_MEM_WNR));
+	return true;
+}
+
+/* DC ZVA: its block never crosses a page. The soft TLB does not know whether EL0 may use it; the extent does. */
+void mem_zva(struct jit *j)
+{
+	struct stub *s = &j->stubs[j->n_stubs++];
+	struct as *a = &j->as;
+	int base = reg_use(j, cur(j)->a);
+
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = true, .fn = do_zva};
+	s->extent = ENV(extent) +
+		    (int32_t)(((j->unit->el1 * 2u + 1) * IR_EXTENT_BASES + IR_MEM_BASE_ZVA) * sizeof(struct ir_extent));
+	as_mov_rr(a, RAX, base);
+	as_alu_ri(a, true, ALU_AND, RAX, -64);
+	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
+	as_rr(a, X_ADD | X_W, RCX, RAX);
+	as_rm(a, X_CMP | X_W, RCX, RBP, s->extent + EXTENT(len));
+	s->from = as_jcc(a, CC_AE);
+	branches_off(j, s);
+	as_rm(a, X_ADD | X_W, RAX, RBP, s->extent + EXTENT(delta));
+	v_zero(j, T1);
+	for (int32_t at = 0; at < 64; at += 16)
+		v2m(j, V_MOVUPS_ST, T1, RAX, at);
+	stub_done(j, s);
+}
+
 static void emit_stub(struct jit *j, const struct stub *s)
 {
 	const struct ir_insn *op = &j->blk->ops[s->op];
@@ -159,7 +200,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
 		call_count_trap(j, op);
-	call_op(j, op, do_access, j->op_thunk);
+	call_op(j, op, s->fn, j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	vreg_come_back(j, s->vsnap, op);

@@ -100,6 +100,7 @@ void mem_ldx(struct jit *j);
 void mem_stx(struct jit *j);
 void mem_rmw(struct jit *j);
 void mem_cas(struct jit *j);
+void mem_zva(struct jit *j);
 void mem_stubs(struct jit *j); /* behind the block */
 
 #endif
