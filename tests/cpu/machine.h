@@ -82,6 +82,18 @@ static inline struct stage2 *machine_stage2(struct machine *m, bool log)
 	return s2;
 }
 
+static inline struct cpu *machine_pe(struct machine *m)
+{
+	struct cpu *cpu = cpu_new(m->group, NULL, NULL);
+
+	assert_non_null(cpu);
+	cpu->env.pc = CODE;
+	cpu->sys[CPU_VBAR_EL1] = VECTORS;
+	cpu->sys[CPU_SCTLR_EL1] |= 1 << 23; /* SPAN: PSTATE.PAN stays */
+	cpu->el2.twi = cpu->el2.twe = true;
+	return cpu;
+}
+
 static inline void machine_new(struct machine *m, unsigned pes)
 {
 	memset(m, 0, sizeof(*m));
@@ -94,14 +106,8 @@ static inline void machine_new(struct machine *m, unsigned pes)
 	m->s2 = machine_stage2(m, false);
 	cpu_group_set_stage2(m->group, m->s2);
 	m->next_table = TABLES;
-	for (unsigned i = 0; i < pes; i++) {
-		m->pe[i] = cpu_new(m->group, NULL, NULL);
-		assert_non_null(m->pe[i]);
-		m->pe[i]->env.pc = CODE;
-		m->pe[i]->sys[CPU_VBAR_EL1] = VECTORS;
-		m->pe[i]->sys[CPU_SCTLR_EL1] |= 1 << 23; /* SPAN: PSTATE.PAN stays */
-		m->pe[i]->el2.twi = m->pe[i]->el2.twe = true;
-	}
+	for (unsigned i = 0; i < pes; i++)
+		m->pe[i] = machine_pe(m);
 	m->cpu = m->pe[0];
 	for (unsigned i = 0; i < 16; i++) /* every vector stops with an HVC whose number is its own */
 		*(uint32_t *)machine_host(m, VECTORS + 0x80 * i) = 0xd4000002 | (0x100 + i) << 5;

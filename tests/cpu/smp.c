@@ -6,6 +6,7 @@
 #include "machine.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 enum { PAGE = 0x40400000, ROUNDS = 300 };
 
@@ -281,6 +282,59 @@ static void exclusives_and_atomics_count_right(void **state)
 	machine_free(&m);
 }
 
+/* A PE that is alone need not lock anything; when the second comes, the first is in the middle of its loop. */
+static void atomics_count_right_when_a_second_pe_comes(void **state)
+{
+	struct machine m;
+	pthread_t t;
+
+	machine_new(&m, 1);
+	LOAD(&m, CODE,
+	     {
+		     0xc85ffd41, /* ldaxr x1, [x10] */
+		     0x91000421, /* add x1, x1, #1 */
+		     0xc802fd41, /* stlxr w2, x1, [x10] */
+		     0x35ffffa2, /* cbnz w2, loop */
+		     0xf8e30164, /* ldaddal x3, x4, [x11] */
+		     0x91000400, /* add x0, x0, #1 */
+		     0xf9400185, /* ldr x5, [x12] */
+		     0xb4ffff25, /* cbz x5, loop */
+		     0xd4000002, /* hvc #0 */
+	     });
+	LOAD(&m, CODE + 0x200,
+	     {
+		     0xc85ffd41, /* ldaxr x1, [x10] */
+		     0x91000421, /* add x1, x1, #1 */
+		     0xc802fd41, /* stlxr w2, x1, [x10] */
+		     0x35ffffa2, /* cbnz w2, loop */
+		     0xf8e30164, /* ldaddal x3, x4, [x11] */
+		     0xf1000400, /* subs x0, x0, #1 */
+		     0x54ffff41, /* b.ne loop */
+		     0xd4000002, /* hvc #0 */
+	     });
+	for (unsigned i = 0; i < 2; i++) {
+		if (i) {
+			while (__atomic_load_n((uint64_t *)(void *)machine_host(&m, DATA), __ATOMIC_RELAXED) < 1000)
+				sched_yield();
+			m.pe[1] = machine_pe(&m);
+			m.pe[1]->env.pc = CODE + 0x200;
+			m.pe[1]->env.x[0] = 20000;
+		}
+		m.pe[i]->env.x[3] = 1;
+		m.pe[i]->env.x[10] = DATA;
+		m.pe[i]->env.x[11] = DATA + 64;
+		m.pe[i]->env.x[12] = DATA + 128;
+		if (!i)
+			assert_int_equal(pthread_create(&t, NULL, run_to_hvc, m.pe[0]), 0);
+	}
+	run_to_hvc(m.pe[1]);
+	__atomic_store_n((uint64_t *)(void *)machine_host(&m, DATA + 128), 1, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	assert_int_equal(machine_read(&m, DATA), m.pe[0]->env.x[0] + 20000);
+	assert_int_equal(machine_read(&m, DATA + 64), m.pe[0]->env.x[0] + 20000);
+	machine_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_new_stage_2_is_in_force_when_set_stage2_returns),
 		cmocka_unit_test(a_kick_from_another_thread_ends_a_loop),
 		cmocka_unit_test(exclusives_and_atomics_count_right),
+		cmocka_unit_test(atomics_count_right_when_a_second_pe_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
