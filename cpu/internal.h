@@ -146,13 +146,16 @@ struct large_set {
 
 /*
  * The pages of code of one half of an address space that may be run under key without a look at a TLB: numbers of views
- * (jit.h), for each PSTATE.BTYPE.
+ * (jit.h), for each PSTATE.BTYPE, and for units of one instruction.
  */
+enum { CODE_MAPS = 8, CODE_FILLED = 64 };
 struct code_space {
-	uint32_t key; /* without BTYPE */
+	uint32_t key; /* without BTYPE and ONE */
 	uint8_t used; /* maps that are not empty */
 	struct large_set large;
-	uint32_t map[4][JIT_CODE_SLOTS];
+	unsigned n_filled; /* places since the maps were empty, up to CODE_FILLED */
+	uint16_t filled[CODE_FILLED];
+	uint32_t map[CODE_MAPS][JIT_CODE_SLOTS];
 };
 
 struct shared_entry {

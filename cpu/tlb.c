@@ -118,10 +118,13 @@ static void maps_clear(struct cpu_priv *p, struct code_space *c)
 {
 	if (!c->used)
 		return;
-	for (unsigned t = 0; t < 4; t++) {
+	for (unsigned i = 0; c->n_filled <= CODE_FILLED && i < c->n_filled; i++)
+		c->map[c->filled[i] / JIT_CODE_SLOTS][c->filled[i] % JIT_CODE_SLOTS] = 0;
+	for (unsigned t = 0; c->n_filled > CODE_FILLED && t < CODE_MAPS; t++) {
 		if (c->used >> t & 1)
 			memset(c->map[t], 0, sizeof(c->map[t]));
 	}
+	c->n_filled = 0;
 	c->used = 0;
 	if (is_current(p, c))
 		*p->attn |= ATTN_REGIME; /* code that runs comes back */
@@ -139,7 +142,7 @@ static void forget_page(struct cpu_priv *p, struct code_space *c, uint64_t va)
 	unsigned slot = jit_code_slot(va);
 	uint32_t was = 0;
 
-	for (unsigned t = 0; t < 4; t++) {
+	for (unsigned t = 0; t < CODE_MAPS; t++) {
 		if (c->used >> t & 1) {
 			was |= c->map[t][slot];
 			c->map[t][slot] = 0;
@@ -171,9 +174,11 @@ void tlb_code_forget_all(struct cpu *cpu)
 		maps_clear(p, &p->shared[i].code);
 }
 
-static unsigned btype_of(const struct cpu_priv *p)
+static unsigned map_of(const struct cpu_priv *p)
 {
-	return (p->key & KEY_BTYPE) >> KEY_BTYPE_SHIFT;
+	_Static_assert(KEY_ONE == 4, "one bit more than BTYPE");
+
+	return (p->key & KEY_BTYPE) >> KEY_BTYPE_SHIFT | (p->key & KEY_ONE);
 }
 
 void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view)
@@ -181,22 +186,25 @@ void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view)
 	struct cpu_priv *p = cpu->priv;
 	struct code_space *c = code_space(p->bank, va >> 63);
 
-	c->used |= (uint8_t)(1u << btype_of(p));
-	c->map[btype_of(p)][jit_code_slot(va)] = view;
+	c->used |= (uint8_t)(1u << map_of(p));
+	if (c->n_filled < CODE_FILLED)
+		c->filled[c->n_filled] = (uint16_t)(map_of(p) * JIT_CODE_SLOTS + jit_code_slot(va));
+	c->n_filled += c->n_filled <= CODE_FILLED;
+	c->map[map_of(p)][jit_code_slot(va)] = view;
 }
 
 void tlb_btype_changed(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	cpu->env.code_map[0] = code_space(p->bank, HI)->map[btype_of(p)];
-	cpu->env.code_map[1] = code_space(p->bank, 0)->map[btype_of(p)];
+	cpu->env.code_map[0] = code_space(p->bank, HI)->map[map_of(p)];
+	cpu->env.code_map[1] = code_space(p->bank, 0)->map[map_of(p)];
 }
 
 /* Under another key other blocks are to run. */
 static void code_key(struct cpu_priv *p, struct code_space *c)
 {
-	uint32_t key = p->key & ~(uint32_t)KEY_BTYPE;
+	uint32_t key = p->key & ~(uint32_t)(KEY_BTYPE | KEY_ONE);
 
 	if (unlikely(c->key != key)) {
 		maps_clear(p, c);
