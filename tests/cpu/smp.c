@@ -254,12 +254,10 @@ static void a_kick_from_another_thread_ends_a_loop(void **state)
 	machine_free(&m);
 }
 
-static void exclusives_and_atomics_count_right(void **state)
+/* x0 times: one more at [x10] by an exclusive pair, x3 more at [x11] by an atomic */
+static void load_counter(struct machine *m, uint64_t at)
 {
-	struct machine m;
-
-	machine_new(&m, 2);
-	LOAD(&m, CODE,
+	LOAD(m, at,
 	     {
 		     0xc85ffd41, /* ldaxr x1, [x10] */
 		     0x91000421, /* add x1, x1, #1 */
@@ -270,6 +268,14 @@ static void exclusives_and_atomics_count_right(void **state)
 		     0x54ffff41, /* b.ne loop */
 		     0xd4000002, /* hvc #0 */
 	     });
+}
+
+static void exclusives_and_atomics_count_right(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 2);
+	load_counter(&m, CODE);
 	for (unsigned i = 0; i < 2; i++) {
 		m.pe[i]->env.x[0] = 20000;
 		m.pe[i]->env.x[3] = 1;
@@ -301,17 +307,7 @@ static void atomics_count_right_when_a_second_pe_comes(void **state)
 		     0xb4ffff25, /* cbz x5, loop */
 		     0xd4000002, /* hvc #0 */
 	     });
-	LOAD(&m, CODE + 0x200,
-	     {
-		     0xc85ffd41, /* ldaxr x1, [x10] */
-		     0x91000421, /* add x1, x1, #1 */
-		     0xc802fd41, /* stlxr w2, x1, [x10] */
-		     0x35ffffa2, /* cbnz w2, loop */
-		     0xf8e30164, /* ldaddal x3, x4, [x11] */
-		     0xf1000400, /* subs x0, x0, #1 */
-		     0x54ffff41, /* b.ne loop */
-		     0xd4000002, /* hvc #0 */
-	     });
+	load_counter(&m, CODE + 0x200);
 	for (unsigned i = 0; i < 2; i++) {
 		if (i) {
 			while (__atomic_load_n((uint64_t *)(void *)machine_host(&m, DATA), __ATOMIC_RELAXED) < 1000)
