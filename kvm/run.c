@@ -24,6 +24,8 @@ static int run_guest(struct vcpu *vcpu)
 			ret = request_handle(vcpu);
 			if (ret != RESUME_GUEST)
 				return ret;
+			if (request_pending(vcpu)) /* what ended a wait: a vcpu that is off must not run now */
+				continue;
 		}
 		if (__builtin_expect(vcpu->ring != NULL, 0) && dirty_ring_is_full(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;

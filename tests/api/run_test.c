@@ -130,6 +130,7 @@ TEST(a_handler_that_stores_immediate_exit_ends_a_wait)
 	guest_with(POWERED_OFF, NOP);
 	handle(SIG_KICK, on_signal_immediate, SA_RESTART);
 	run_in_thread(m.vcpu);
+	usleep(20000); /* it waits by now, or finds immediate_exit when it begins */
 	while (!atomic_load(&runner.done)) {
 		pthread_kill(runner.thread, SIG_KICK);
 		usleep(2000);
