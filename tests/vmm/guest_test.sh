@@ -84,7 +84,7 @@ guest 0 hello "" --stats --smp 2 "$dir/HELLO"
 
 # ... and on SIGUSR1, while the guest runs.
 mkfifo "$dir/fifo" "$dir/stats"
-"$pawl" run --stats "$dir/LOOP" >"$dir/fifo" 2>"$dir/stats" </dev/null &
+"$pawl" run --no-sandbox --stats "$dir/LOOP" >"$dir/fifo" 2>"$dir/stats" </dev/null &
 pid=$!
 exec 9<"$dir/fifo" 8<"$dir/stats"
 read -r line <&9
