@@ -183,7 +183,7 @@ static void page_link(struct cpu_priv *p, struct code_page *c)
 	p->linked = c;
 }
 
-/* Links within pages end; those between pages have ended with the generation they were made under. */
+/* Links within pages end; those to another page end with its view's number. */
 static void page_unlink(struct cpu_priv *p, struct code_page *c)
 {
 	if (!c->linked)

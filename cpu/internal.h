@@ -490,8 +490,8 @@ const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded);
 /* block.c */
 int block_init(struct cpu *cpu);
 void block_exit(struct cpu *cpu);
-struct block *block_find(
-	struct cpu *cpu); /* at env.pc under the current tag. NULL: attn is set, or an exception was taken */
+/* At env.pc under the key of now. NULL: attn is set, or an exception was taken. */
+struct block *block_find(struct cpu *cpu);
 const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch);
 void block_changed_all(struct cpu *cpu);
 void block_changed_page(struct cpu *cpu, ipa_t ipa);

@@ -95,7 +95,7 @@ struct ir_env {
 	uint64_t exit_imm; /* IR_RET_EXIT */
 	uint32_t exit_reason;
 	uint32_t step_ex;    /* set to 1 by ldx/ldxp: ISS.EX of a software step; cleared by the PE before each step */
-	uint64_t insn_count; /* guest instructions begun; translated code counts only if asked to (jit_set_counting) */
+	uint64_t insn_count; /* guest instructions begun; translated code counts only if asked to (jit_unit.counts) */
 
 	/* Translated code only; jit.h. */
 	bool nzcv_raw; /* nzcv is in the form of ir_raw_of(): while code runs */

@@ -50,7 +50,7 @@ struct jit_site jit_site(const struct jit *j, uint32_t site)
 	return (struct jit_site){0};
 }
 
-void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t tag) {}
+void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view) {}
 
 void jit_unlink(struct jit *j, uint32_t first, uint32_t n) {}
 

@@ -16,6 +16,11 @@ void mem_full_fence(struct jit *j)
 
 #define EXTENT(field) ((int32_t)offsetof(struct ir_extent, field))
 
+static int32_t extent_of(bool el1, bool write, unsigned base)
+{
+	return ENV(extent) + (int32_t)(((el1 * 2u + write) * IR_EXTENT_BASES + base) * sizeof(struct ir_extent));
+}
+
 /* What the way around finds in registers, and owes. */
 static void branches_off(struct jit *j, struct stub *s)
 {
@@ -39,13 +44,12 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 {
 	const struct ir_insn *op = cur(j);
 	bool unpriv = op->aux & IR_MEM_UNPRIV;
-	unsigned set = j->unit->el1 && !unpriv, number = IR_MEM_BASE(op->aux) % IR_EXTENT_BASES;
 	struct stub *s = &j->stubs[j->n_stubs++];
 	struct as *a = &j->as;
 	int base = reg_use(j, op->a);
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
-	s->extent = ENV(extent) + (int32_t)(((set * 2 + write) * IR_EXTENT_BASES + number) * sizeof(struct ir_extent));
+	s->extent = extent_of(j->unit->el1 && !unpriv, write, IR_MEM_BASE(op->aux) % IR_EXTENT_BASES);
 	if (!unpriv)
 		s->retry = as_here(a);
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
@@ -140,8 +144,7 @@ void mem_zva(struct jit *j)
 	int base = reg_use(j, cur(j)->a);
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = true, .fn = do_zva};
-	s->extent = ENV(extent) +
-		    (int32_t)(((j->unit->el1 * 2u + 1) * IR_EXTENT_BASES + IR_MEM_BASE_ZVA) * sizeof(struct ir_extent));
+	s->extent = extent_of(j->unit->el1, true, IR_MEM_BASE_ZVA);
 	as_mov_rr(a, RAX, base);
 	as_alu_ri(a, true, ALU_AND, RAX, -64);
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));

@@ -302,6 +302,10 @@ static int alloc(struct jit *j, uint16_t n)
 			best = r;
 	}
 	assert(best != NO_REG); /* no op has that many operands, and tests among them */
+	if (best == NO_REG) {	/* the block is interpreted, then: a guest must not be able to do more */
+		j->as.full = true;
+		best = R14;
+	}
 	if (j->regs[best]) {
 		uint16_t old = j->regs[best];
 
