@@ -8,8 +8,13 @@
  * the code cache is as small as it can be.
  *
  *     hostile_test [--count ROUNDS] [--seed SEED] [--vcpus 1|2] [--tick MICROSECONDS]
+ *     hostile_test --guests COUNT [--from GUEST] ...
  *
- * The words and values depend on the seed alone. How far a guest gets does not: each KVM_RUN is ended by a thread.
+ * In a round all memory is new, and each vcpu is entered until it has made enough exits; most of a round is loops that wait for the tick.
+ * --guests is for campaigns: as many short guests as can be. A guest is a window of new code with patchers in it, some new descriptors,
+ * registers and a place to begin, in memory that the guests before it have left behind; it is entered a few times. A timer ends each KVM_RUN.
+ *
+ * The words and values depend on the seed alone. How far a guest gets does not: each KVM_RUN is ended by a thread or a timer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,12 +74,20 @@ struct worker {
 	unsigned n_regs;
 	_Atomic uint64_t runs; /* even: not in KVM_RUN */
 	unsigned exits[64];
+	uint64_t code; /* what any_code() chooses from: words from RAM on */
+	unsigned code_words;
+	uint64_t window; /* --guests: the next one's number */
+	uint64_t guests;
 };
 static struct worker workers[2];
 static unsigned n_workers = 2;
 static uint64_t seed = 1, round_now, tick_us = 1000;
 static _Atomic unsigned errors[2]; /* EINTR, others */
 static bool stop;
+
+/* --guests: windows of code up to the tables, each guest's its own, in a VM that is used for as many guests as it has windows */
+enum { WINDOW = 32, WINDOWS = (TABLES - RAM) / (WINDOW * 4) };
+static uint64_t guests;
 
 static _Noreturn void die(const char *what, long val)
 {
@@ -208,7 +221,7 @@ static uint64_t any_tcr(struct worker *w)
 /* An instruction's address, mostly where there is code: to write to, to maintain, and to jump into the middle of what runs. */
 static uint64_t any_code(struct worker *w)
 {
-	return RAM + rnd(w) % 4096 * 4;
+	return RAM + (w->code + rnd(w) % w->code_words) * 4;
 }
 
 static uint64_t any_value(struct worker *w)
@@ -373,20 +386,52 @@ static void put_patcher(struct worker *w, uint32_t *code)
 			__atomic_store_n(&code[i], words[i], __ATOMIC_RELAXED);
 }
 
+static void put_vectors(uint32_t *code)
+{
+	const uint32_t vector[] = {
+		0xd538403d,			  /* mrs x29, elr_el1 */
+		0x910013bd,			  /* add x29, x29, #4 */
+		guests ? 0x121e43bd : 0x121e2fbd, /* and w29, w29, #0x7fffc, or #0x3ffc */
+		0xb26203bd,			  /* orr x29, x29, #0x40000000 */
+		0xd518403d,			  /* msr elr_el1, x29 */
+		0xd69f03e0,			  /* eret */
+	};
+
+	for (unsigned i = 0; i < 16 * 8; i++) {
+		for (unsigned j = 0; j < 6; j++)
+			__atomic_store_n(&code[0x80 / 4 * i + j], vector[j], __ATOMIC_RELAXED);
+	}
+}
+
+/*
+ * Roots that let most guests begin: gigabytes that are flat, the second by pages, some of which are code at both
+ * exception levels.
+ */
+static void put_roots(struct worker *w, uint64_t *table)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		bool pages = i >= 2;
+
+		__atomic_store_n(&table[i * 512], 0x0 | 0x401 | 1 << 2 | (rnd(w) & 0x40), __ATOMIC_RELAXED);
+		__atomic_store_n(&table[i * 512 + 1], pages ? (TABLES + 0x3e000) | 3 : RAM | 0x401, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&table[62 * 512], (TABLES + 0x3f000) | 3, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 512; i++) {
+		uint64_t attr = !guests	   ? (i < 4 ? 0x4c3 : 0x443)
+				: i >= 128 ? 0x443
+					   : PICK(0x4c3, 0x4c3, 0x443, 0x403, 0x483);
+
+		__atomic_store_n(&table[63 * 512 + i], ONE_IN(16) ? any_descriptor(w) : (RAM + i * 4096) | attr,
+				 __ATOMIC_RELAXED);
+	}
+}
+
 static void fill_memory(struct worker *w)
 {
-	static const uint32_t vector[] = {
-		0xd538403d, /* mrs x29, elr_el1 */
-		0x910013bd, /* add x29, x29, #4 */
-		0x121e2fbd, /* and w29, w29, #0x3ffc */
-		0xb26203bd, /* orr x29, x29, #0x40000000 */
-		0xd518403d, /* msr elr_el1, x29 */
-		0xd69f03e0, /* eret */
-	};
 	uint32_t *code = (uint32_t *)(void *)vm.host[0];
 	uint64_t *table = (uint64_t *)(void *)(vm.host[0] + (TABLES - RAM));
 
-	unsigned vectors = ONE_IN(8) ? 0 : 16 * 8;
+	bool vectors = !ONE_IN(8);
 
 	for (unsigned i = 0; i < 4096; i++) /* the first 16 KiB; the vectors too */
 		__atomic_store_n(&code[i], any_insn(w), __ATOMIC_RELAXED);
@@ -396,25 +441,9 @@ static void fill_memory(struct worker *w)
 		put_patcher(w, &code[rnd(w) % 4080]);
 	for (unsigned i = 0; i < 4096; i++)
 		__atomic_store_n(&table[rnd(w) % (TABLES_COUNT * 512)], any_descriptor(w), __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < vectors; i++) { /* that go back to the code, some way on */
-		for (unsigned j = 0; j < 6; j++)
-			__atomic_store_n(&code[0x80 / 4 * i + j], vector[j], __ATOMIC_RELAXED);
-	}
-	/*
-	 * Roots that let most guests begin: gigabytes that are flat, the second by pages, whose first are code at both
-	 * exception levels.
-	 */
-	for (unsigned i = 0; i < 4; i++) {
-		bool pages = i >= 2;
-
-		__atomic_store_n(&table[i * 512], 0x0 | 0x401 | 1 << 2 | (rnd(w) & 0x40), __ATOMIC_RELAXED);
-		__atomic_store_n(&table[i * 512 + 1], pages ? (TABLES + 0x3e000) | 3 : RAM | 0x401, __ATOMIC_RELAXED);
-	}
-	__atomic_store_n(&table[62 * 512], (TABLES + 0x3f000) | 3, __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < 512; i++)
-		__atomic_store_n(&table[63 * 512 + i],
-				 ONE_IN(16) ? any_descriptor(w) : (RAM + i * 4096) | (i < 4 ? 0x4c3 : 0x443),
-				 __ATOMIC_RELAXED);
+	if (vectors) /* that go back to the code, some way on */
+		put_vectors(code);
+	put_roots(w, table);
 }
 
 static void set_registers(struct worker *w)
@@ -428,10 +457,10 @@ static void set_registers(struct worker *w)
 		set_reg(w, KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 2 * i, any_value(w));
 	set_reg(w, CORE(regs.sp), any_value(w) & (ONE_IN(4) ? ~0ull : ~15ull));
 	set_reg(w, CORE(sp_el1), any_value(w) & ~15ull);
-	set_reg(w, CORE(regs.pc), ONE_IN(8) ? any_value(w) : RAM + (rnd(w) % 4096) * 4);
+	set_reg(w, CORE(regs.pc), ONE_IN(8) ? any_value(w) : any_code(w));
 	set_reg(w, CORE(regs.pstate),
 		(el0 ? 0 : PICK(4, 5)) | (rnd(w) & 0xf00003c0) | (ONE_IN(4) ? rnd(w) & 0xe01000 : 0));
-	set_reg(w, CORE(elr_el1), RAM + (rnd(w) % 4096) * 4);
+	set_reg(w, CORE(elr_el1), any_code(w));
 	set_reg(w, CORE(spsr[0]), ONE_IN(4) ? rnd(w) : PICK(0, 4, 5) | (rnd(w) & 0xf00003c0));
 	set_reg(w, ARM64_SYS_REG(3, 0, 12, 0, 0), ONE_IN(8) ? any_value(w) : RAM + (rnd(w) % 8 << 11));
 	set_reg(w, ARM64_SYS_REG(3, 0, 2, 0, 0), ONE_IN(8) ? any_table(w) : TABLES + ((el0 ? 2 : rnd(w) % 4) << 12));
@@ -465,7 +494,7 @@ static void meddle(struct worker *w)
 			    (rnd(w) & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW));
 		for (unsigned i = 0; i < 16; i++) {
 			d.arch.dbg_bcr[i] = rnd(w) & rnd(w);
-			d.arch.dbg_bvr[i] = ONE_IN(2) ? RAM + rnd(w) % 4096 * 4 : any_value(w);
+			d.arch.dbg_bvr[i] = ONE_IN(2) ? any_code(w) : any_value(w);
 			d.arch.dbg_wcr[i] = rnd(w) & rnd(w) & 0x1f003fff;
 			d.arch.dbg_wvr[i] = any_value(w);
 		}
@@ -488,16 +517,13 @@ static void meddle(struct worker *w)
 					     PAWL_DEBUG_EMULATE_MMIO);
 		must("KVM_ENABLE_CAP", call(vm.vm, KVM_ENABLE_CAP, &policies));
 		break;
-	default: set_reg(w, CORE(regs.pc), RAM + (rnd(w) % 4096) * 4); break;
+	default: set_reg(w, CORE(regs.pc), any_code(w)); break;
 	}
 }
 
-static void run_round(struct worker *w)
+static void enter(struct worker *w, unsigned exits)
 {
-	if (ONE_IN(16))
-		init_vcpu(w);
-	set_registers(w);
-	for (unsigned i = 0; i < EXITS; i++) {
+	for (unsigned i = 0; i < exits; i++) {
 		uint64_t data = any_value(w);
 		long ret;
 
@@ -506,13 +532,13 @@ static void run_round(struct worker *w)
 		atomic_fetch_add(&w->runs, 1);
 		__atomic_store_n(&w->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		if (ret == -EINTR) {
-			i += EXITS / 6;
+			i += exits < EXITS ? exits : EXITS / 6;
 			errors[0]++;
 		} else if (ret == -ENOSYS || ret == -EFAULT || ret == -ENOEXEC) {
 			/* An abort without a syndrome, or a fetch from nowhere: the guest is where it was. */
 			errors[1]++;
-			i += EXITS / 20;
-			set_reg(w, CORE(regs.pc), RAM + (rnd(w) % 4096) * 4);
+			i += exits < EXITS ? 1 : EXITS / 20;
+			set_reg(w, CORE(regs.pc), any_code(w));
 		} else if (ret) {
 			die("KVM_RUN", ret);
 		} else {
@@ -537,6 +563,67 @@ static void run_round(struct worker *w)
 	}
 }
 
+static void run_round(struct worker *w)
+{
+	if (ONE_IN(16))
+		init_vcpu(w);
+	set_registers(w);
+	enter(w, EXITS);
+}
+
+/* What is new for the next guest; the caller sets its registers. */
+static void put_guest(struct worker *w)
+{
+	uint32_t *code = (uint32_t *)(void *)vm.host[0];
+	uint64_t *table = (uint64_t *)(void *)(vm.host[0] + (TABLES - RAM));
+	uint64_t window = w->window % WINDOWS;
+
+	w->window += n_workers;
+	w->code = window * WINDOW;
+	w->code_words = WINDOW;
+	for (unsigned i = 0; i < WINDOW; i++)
+		__atomic_store_n(&code[w->code + i], any_insn(w), __ATOMIC_RELAXED);
+	if (ONE_IN(3))
+		put_patcher(w, &code[w->code + rnd(w) % (WINDOW - 7)]);
+	for (unsigned i = 0; i < 8; i++)
+		__atomic_store_n(&table[rnd(w) % (TABLES_COUNT * 512)], any_descriptor(w), __ATOMIC_RELAXED);
+	if (ONE_IN(64))
+		put_roots(w, table);
+	if (ONE_IN(64))
+		put_vectors(code);
+	if (ONE_IN(8)) { /* old code, too */
+		w->code = 0;
+		w->code_words = WINDOWS * WINDOW;
+	}
+}
+
+static void run_guests(struct worker *w, uint64_t n)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIG_KICK};
+	struct itimerspec every = {{0, (long)tick_us * 1000}, {0, (long)tick_us * 1000}};
+	timer_t timer;
+
+	ev._sigev_un._tid = gettid();
+	if (timer_create(CLOCK_MONOTONIC, &ev, &timer) || timer_settime(timer, 0, &every, NULL))
+		die("timer", errno);
+	for (uint64_t i = 0; i < n; i++) {
+		put_guest(w);
+		if (ONE_IN(64))
+			init_vcpu(w);
+		if (ONE_IN(4)) {
+			set_registers(w);
+		} else {
+			for (unsigned r = 0; r < 6; r++)
+				set_reg(w, KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 2 * (rnd(w) % 31),
+					any_value(w));
+		}
+		set_reg(w, CORE(regs.pc), any_code(w));
+		w->guests++;
+		enter(w, ONE_IN(256) ? EXITS : 4);
+	}
+	timer_delete(timer);
+}
+
 /* ---- bounds */
 
 static void on_signal(int sig)
@@ -548,9 +635,10 @@ static void on_signal(int sig)
 static void *kicker(void *arg)
 {
 	uint64_t seen[2] = {0, 0}, since[2] = {0, 0}, ticks = 0;
+	const uint64_t nap_us = guests ? 10000 : tick_us; /* guests have timers */
 
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-		nanosleep(&(struct timespec){.tv_nsec = (long)tick_us * 1000}, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = (long)nap_us * 1000}, NULL);
 		ticks++;
 		for (unsigned i = 0; i < n_workers; i++) {
 			struct worker *w = &workers[i];
@@ -561,7 +649,7 @@ static void *kicker(void *arg)
 				since[i] = ticks;
 				continue;
 			}
-			if ((ticks - since[i]) * tick_us > PATIENCE_S * 1000000ull)
+			if ((ticks - since[i]) * nap_us > PATIENCE_S * 1000000ull)
 				die("KVM_RUN does not come back, vcpu", i);
 			if (i == 1 && (ticks & 1))
 				__atomic_store_n(&w->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -609,6 +697,9 @@ static void make_vm(void)
 		w->n_regs = (unsigned)list.n;
 		memcpy(w->regs, list.id, list.n * sizeof(uint64_t));
 		w->rng = seed * 1000 + round_now * 2 + i;
+		w->code = 0;
+		w->code_words = 4096;
+		w->window = i;
 	}
 	must("KVM_CREATE_DEVICE", call(vm.vm, KVM_CREATE_DEVICE, &d));
 	vm.gic = (int)d.fd;
@@ -632,9 +723,17 @@ static void free_vm(void)
 	}
 }
 
+static void run_worker(struct worker *w)
+{
+	if (guests)
+		run_guests(w, WINDOWS / n_workers);
+	else
+		run_round(w);
+}
+
 static void *other_main(void *arg)
 {
-	run_round(arg);
+	run_worker(arg);
 	return NULL;
 }
 
@@ -648,7 +747,7 @@ static void on_both(void)
 		die("pthread_create", 0);
 	if (pthread_create(&kick, NULL, kicker, NULL))
 		die("pthread_create", 0);
-	run_round(&workers[0]);
+	run_worker(&workers[0]);
 	/* A stopped or waiting vcpu is still kicked until its thread is through. */
 	if (n_workers > 1)
 		pthread_join(workers[1].thread, NULL);
@@ -660,7 +759,8 @@ int main(int argc, char **argv)
 {
 	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	uint64_t count = 150;
-	enum { ROUNDS_PER_VM = 25 };
+	uint64_t from = 0;
+	unsigned per_vm = 25;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		uint64_t val = strtoull(argv[i + 1], NULL, 0);
@@ -673,28 +773,39 @@ int main(int argc, char **argv)
 			tick_us = val;
 		else if (!strcmp(argv[i], "--vcpus"))
 			n_workers = val == 1 ? 1 : 2;
+		else if (!strcmp(argv[i], "--guests"))
+			guests = val;
+		else if (!strcmp(argv[i], "--from"))
+			from = val;
+	}
+	if (guests) { /* a round is all the guests of a VM */
+		per_vm = 1;
+		from /= WINDOWS;
+		count = from + (guests + WINDOWS - 1) / WINDOWS;
 	}
 	/* As small as it can be: full again and again. */
 	setenv("PAWL_CODE_CACHE", "1", 0);
 	sigaction(SIG_KICK, &sa, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (round_now = 0; round_now < count; round_now++) {
-		if (round_now % ROUNDS_PER_VM == 0) {
-			if (round_now)
+	for (round_now = from; round_now < count; round_now++) {
+		if ((round_now - from) % per_vm == 0) {
+			if (round_now != from)
 				free_vm();
 			make_vm();
 		}
 		fill_memory(&workers[0]);
 		on_both();
 	}
-	if (count)
+	if (count > from)
 		free_vm();
 	for (unsigned i = 0; i < 64; i++) {
 		if (workers[0].exits[i] + workers[1].exits[i])
 			printf("# exit %u: %u\n", i, workers[0].exits[i] + workers[1].exits[i]);
 	}
 	printf("# interrupted: %u, no syndrome: %u\n", errors[0], errors[1]);
-	printf("ok: %llu rounds, %llu times KVM_RUN\n", (unsigned long long)count,
+	if (guests)
+		printf("# guests: %llu\n", (unsigned long long)(workers[0].guests + workers[1].guests));
+	printf("ok: %llu rounds, %llu times KVM_RUN\n", (unsigned long long)(count - from),
 	       (unsigned long long)(workers[0].runs + workers[1].runs) / 2);
 	return 0;
 }
