@@ -436,7 +436,7 @@ static ir_f pure_f(struct ir_builder *b, struct ir_insn op)
 	return (ir_f){emit_x(b, 32, op)};
 }
 
-static bool sig_is(enum ir_opcode op, unsigned n_arg)
+static inline bool sig_is(enum ir_opcode op, unsigned n_arg)
 {
 	const struct ir_opinfo *info;
 
