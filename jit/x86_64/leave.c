@@ -50,8 +50,8 @@ static uint32_t new_site(struct jit *j, uint64_t pc)
 static void site_stub(struct jit *j, uint32_t site)
 {
 	j->sites[site].stub = as_here(&j->as);
-	leave_call(j, j->link_thunk);
-	as_32(&j->as, site);
+	as_mov_ri(&j->as, RAX, site);
+	as_link(&j->as, as_jmp(&j->as), j->link_thunk);
 }
 
 static bool is_backward(const struct jit *j, const struct ir_insn *op)
