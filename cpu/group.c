@@ -29,6 +29,7 @@ struct cpu_group *cpu_group_new(void)
 	if (!g)
 		return NULL;
 	__builtin_memset(g, 0, sizeof(*g));
+	order_init();
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->cond, NULL);
 	sysreg_index(g->sysreg_row);
@@ -150,6 +151,13 @@ static void wake_locked(struct cpu_group *g)
 		pthread_cond_broadcast(&g->cond);
 }
 
+/* Before the loads of running that a thread will sleep on: a PE that leaves sees waiters, or these see that it has left. */
+static void wait_begin_locked(struct cpu_group *g)
+{
+	atomic_fetch_add(&g->waiters, 1);
+	order_rare();
+}
+
 static void wait_locked(struct cpu_group *g)
 {
 	pthread_cond_wait(&g->cond, &g->lock);
@@ -218,9 +226,9 @@ void guest_leave(struct cpu *cpu)
 		return;
 	if (unlikely(!inval_empty(&cpu->priv->deferred))) /* a PE that leaves between TLBI and DSB */
 		group_sync(cpu);
-	atomic_store(&cpu->priv->slot->running, 0);
-	order_store_load();
-	if (unlikely(atomic_load(&g->waiters))) {
+	atomic_store_explicit(&cpu->priv->slot->running, 0, memory_order_release);
+	order_hot(); /* pairs with wait_begin_locked */
+	if (unlikely(atomic_load_explicit(&g->waiters, memory_order_relaxed))) {
 		pthread_mutex_lock(&g->lock);
 		wake_locked(g);
 		pthread_mutex_unlock(&g->lock);
@@ -290,7 +298,7 @@ void group_sync(struct cpu *cpu)
 		pause_cpu();
 	}
 	pthread_mutex_lock(&g->lock);
-	atomic_fetch_add(&g->waiters, 1); /* then the loads of running: pairs with guest_leave */
+	wait_begin_locked(g);
 	for (;;) {
 		serve_inval_locked(cpu);
 		if (all_acked(g, self, want, n))
@@ -308,7 +316,7 @@ static void stop_and(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *
 	unsigned n;
 
 	pthread_mutex_lock(&g->lock);
-	atomic_fetch_add(&g->waiters, 1);
+	wait_begin_locked(g);
 	while (g->stopped)
 		wait_locked(g);
 	g->stopped = true;

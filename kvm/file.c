@@ -10,13 +10,12 @@
  *
  * Calls in progress are known by hazard pointers: a thread writes the file into its own slot, then looks whether the cache
  * still has it; who closes takes it out of the cache, then looks at all slots. The second of the two stores must not
- * be overtaken by the look: the closing side, which is rare, gets that by membarrier(), so that the other needs no fence.
+ * be overtaken by the look: the closing side, which is rare, gets that by membarrier() (order.h), so that the other needs no fence.
  */
 #include "file.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +25,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "order.h"
 
 enum { FILE_CACHE_SIZE = 16384 }; /* descriptors beyond are found by inode each time */
 enum { CALL_DEPTH = 16 };	  /* calls in progress on one thread: handlers of signals may call us */
@@ -55,9 +56,8 @@ static struct calls *threads;
 static _Atomic unsigned n_files;
 /* atomic; written under table_lock */
 static _Atomic(struct file *) cache[FILE_CACHE_SIZE];
-static _Atomic unsigned generation;
+_Atomic unsigned file_forks;
 /* set once */
-static bool need_fence = true;
 static pthread_key_t thread_key;
 static bool have_key;
 
@@ -65,12 +65,7 @@ static __thread struct calls *mine __attribute__((tls_model("initial-exec")));
 
 static void fork_child(void)
 {
-	atomic_fetch_add(&generation, 1);
-}
-
-unsigned file_generation(void)
-{
-	return atomic_load_explicit(&generation, memory_order_relaxed);
+	atomic_fetch_add(&file_forks, 1);
 }
 
 static void thread_ends(void *arg)
@@ -88,7 +83,7 @@ static void init_once(void)
 {
 	pthread_atfork(NULL, NULL, fork_child);
 	have_key = pthread_key_create(&thread_key, thread_ends) == 0;
-	need_fence = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
+	order_init();
 }
 
 /* This thread's slots; NULL: out of memory. */
@@ -117,22 +112,6 @@ static struct calls *my_calls(void)
 	return c;
 }
 
-/* Between a store and a load of the hot side; see the head of the file. */
-static inline void light_fence(void)
-{
-	if (__builtin_expect(need_fence, 0))
-		atomic_thread_fence(memory_order_seq_cst);
-	else
-		atomic_signal_fence(memory_order_seq_cst);
-}
-
-static void heavy_fence(void)
-{
-	if (!need_fence)
-		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
 /* ---- release */
 
 static bool in_use_locked(const struct file *f)
@@ -149,7 +128,7 @@ static void release_if_unused(struct file *f)
 {
 	bool release;
 
-	heavy_fence();
+	order_rare();
 	pthread_mutex_lock(&table_lock);
 	release = atomic_load(&f->closing) && !f->released && !in_use_locked(f);
 	if (release)
@@ -218,7 +197,7 @@ struct file *file_get(int fd)
 		f = atomic_load_explicit(&cache[fd], memory_order_acquire);
 		if (f) {
 			atomic_store_explicit(&c->in_use[i], f, memory_order_release);
-			light_fence();
+			order_hot();
 			if (__builtin_expect(atomic_load_explicit(&cache[fd], memory_order_acquire) == f, 1))
 				return f;
 			atomic_store_explicit(&c->in_use[i], NULL, memory_order_release);
@@ -233,7 +212,7 @@ void file_put(struct file *f)
 	unsigned i = c->depth - 1;
 
 	atomic_store_explicit(&c->in_use[i], NULL, memory_order_release);
-	light_fence();
+	order_hot();
 	c->depth = i;
 	if (__builtin_expect(atomic_load_explicit(&f->closing, memory_order_relaxed), 0))
 		release_if_unused(f);

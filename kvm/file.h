@@ -6,6 +6,7 @@
 #ifndef PAWL_KVM_FILE_H
 #define PAWL_KVM_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -39,6 +40,10 @@ bool file_is(int fd);
 bool file_in_call(void); /* this thread is in one, and what runs is a signal handler */
 
 /* Counts forks: an object made before the last one belongs to another address space. */
-unsigned file_generation(void);
+extern _Atomic unsigned file_forks;
+static inline unsigned file_generation(void)
+{
+	return atomic_load_explicit(&file_forks, memory_order_relaxed);
+}
 
 #endif

@@ -26,7 +26,7 @@ struct iobus_map {
 
 struct iobus {
 	pthread_mutex_t lock;		 /* writers */
-	_Atomic(struct iobus_map *) map; /* never NULL; seq_cst with on_bus */
+	_Atomic(struct iobus_map *) map; /* never NULL */
 };
 
 static const struct io_dev_ops nobody_ops;
@@ -58,11 +58,12 @@ void iobus_vm_destroy(struct vm *vm)
 	vm->iobus = NULL;
 }
 
-/* Until every vcpu has been off the bus once. This thread may itself be in a device's handler: then it is not waited for. */
+/* The map was stored. Until every vcpu has been off the bus once. This thread may itself be in a device's handler: then it is not waited for. */
 static void wait_for_readers(struct vm *vm)
 {
 	unsigned n = atomic_load(&vm->n_vcpus);
 
+	order_rare();
 	for (unsigned i = 0; i < n; i++)
 		while (vm->vcpus[i] != vcpu_current() && atomic_load(&vm->vcpus[i]->on_bus))
 			sched_yield();
@@ -170,6 +171,19 @@ static unsigned first_entry(const struct iobus_map *map, ipa_t ipa)
 	return lo;
 }
 
+/* The vcpu is on the bus before it loads the map; pairs with wait_for_readers. */
+static inline const struct iobus_map *map_get(struct vcpu *vcpu)
+{
+	atomic_store_explicit(&vcpu->on_bus, true, memory_order_relaxed);
+	order_hot();
+	return atomic_load_explicit(&vcpu->vm->iobus->map, memory_order_acquire);
+}
+
+static inline void map_put(struct vcpu *vcpu)
+{
+	atomic_store_explicit(&vcpu->on_bus, false, memory_order_release);
+}
+
 int iobus_read(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t *val)
 {
 	const struct iobus_map *map;
@@ -177,14 +191,12 @@ int iobus_read(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t *val)
 	struct io_dev *dev;
 	unsigned i;
 
-	atomic_store(&vcpu->on_bus, true); /* before the map is loaded; pairs with publish_locked */
-	order_store_load();
-	map = atomic_load(&vcpu->vm->iobus->map);
+	map = map_get(vcpu);
 	i = first_entry(map, ipa);
 	while (err == -EOPNOTSUPP && (dev = next_device(map, &i, ipa, len)))
 		if (dev->ops->read)
 			err = dev->ops->read(vcpu, dev, ipa - dev->base, len, val);
-	atomic_store_explicit(&vcpu->on_bus, false, memory_order_release);
+	map_put(vcpu);
 	return err;
 }
 
@@ -195,13 +207,11 @@ int iobus_write(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t val)
 	struct io_dev *dev;
 	unsigned i;
 
-	atomic_store(&vcpu->on_bus, true);
-	order_store_load();
-	map = atomic_load(&vcpu->vm->iobus->map);
+	map = map_get(vcpu);
 	i = first_entry(map, ipa);
 	while (err == -EOPNOTSUPP && (dev = next_device(map, &i, ipa, len)))
 		if (dev->ops->write)
 			err = dev->ops->write(vcpu, dev, ipa - dev->base, len, val);
-	atomic_store_explicit(&vcpu->on_bus, false, memory_order_release);
+	map_put(vcpu);
 	return err;
 }
