@@ -460,7 +460,8 @@ static inline uint64_t stage1_branch_addr(const struct cpu *cpu, uint64_t va) /*
 /* tlb.c */
 void tlb_init(struct cpu *cpu);
 enum regime tlb_regime(const struct cpu *cpu);
-void tlb_select(struct cpu *cpu); /* make the current regime's bank env.tlb */
+void tlb_select(struct cpu *cpu);	     /* make the current regime's bank env.tlb */
+bool tlb_is_selected(const struct cpu *cpu); /* it would change nothing, unless ATTN_REGIME is set */
 struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime);
 void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xlate *x, const struct stage2_range *range,
 	      uint8_t *host, bool write, uint32_t flags);

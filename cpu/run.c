@@ -237,10 +237,13 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 			cpu->env.excl.valid = 0;
 		p->step_isv = cpu->el2.executed;
 		cpu->el2.executed = false;
-		/* el2 may differ from the last time; most of attn was settled then. */
+		/* Registers and el2 may differ from the last time; most of attn was settled then. */
 		cpu->env.attn = (cpu->env.attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT | ATTN_WINDOW)) |
-				ATTN_IRQ | ATTN_REGIME | (cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) |
-				(cpu->count.insns ? ATTN_COUNT : 0);
+				(cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) | (cpu->count.insns ? ATTN_COUNT : 0);
+		if (atomic_load_explicit(&cpu->irq_in, memory_order_relaxed))
+			attend(cpu, ATTN_IRQ); /* what comes from now on comes with a kick */
+		if (!tlb_is_selected(cpu))
+			attend(cpu, ATTN_REGIME);
 		if (unlikely(cpu->window.n))
 			window_enter(cpu);
 		debug_enter(cpu);

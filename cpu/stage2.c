@@ -10,7 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa)
+/* The first range that ends behind ipa; count: there is none. */
+static unsigned find(const struct stage2 *s2, ipa_t ipa)
 {
 	unsigned lo = 0, hi = s2 ? s2->count : 0;
 
@@ -18,39 +19,39 @@ const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa)
 		unsigned mid = (lo + hi) / 2;
 		const struct stage2_range *r = &s2->range[mid];
 
-		if (ipa < r->base)
-			hi = mid;
-		else if (ipa - r->base >= r->size)
+		if (r->base + (r->size - 1) < ipa)
 			lo = mid + 1;
 		else
-			return r;
+			hi = mid;
 	}
-	return NULL;
+	return lo;
 }
 
-static bool region_in_use(const struct stage2 *s2, ipa_t ipa, unsigned shift, const struct stage2_range *except)
+const struct stage2_range *stage2_find(const struct stage2 *s2, ipa_t ipa)
 {
-	ipa_t lo = ipa >> shift << shift, hi = lo + (UINT64_C(1) << shift) - 1;
+	unsigned i = find(s2, ipa);
 
-	for (unsigned i = 0; s2 && i < s2->count; i++) {
-		const struct stage2_range *r = &s2->range[i];
-
-		if (r != except && r->base <= hi && r->base + (r->size - 1) >= lo)
-			return true;
-	}
-	return false;
+	return s2 && i < s2->count && s2->range[i].base <= ipa ? &s2->range[i] : NULL;
 }
 
 /*
  * Level of a translation fault: that of the first table which a hypervisor with 4 KiB granules would not have, had it
  * made tables for the other ranges. Three levels up to 43 bits of IPA, four beyond.
  */
-static unsigned fault_level(const struct stage2 *s2, ipa_t ipa, const struct stage2_range *except)
+static unsigned fault_level(const struct stage2 *s2, ipa_t ipa)
 {
-	unsigned level = s2 && s2->ipa_bits > 43 ? 0 : 1;
+	unsigned level = s2 && s2->ipa_bits > 43 ? 0 : 1, i = find(s2, ipa);
+	bool inside = s2 && i < s2->count && s2->range[i].base <= ipa; /* this range does not count */
+	const struct stage2_range *below = i > 0 ? &s2->range[i - 1] : NULL;
+	const struct stage2_range *above = s2 && i + inside < s2->count ? &s2->range[i + inside] : NULL;
 
-	while (level < 3 && region_in_use(s2, ipa, 39 - 9 * level, except))
-		level++;
+	for (; level < 3; level++) {
+		unsigned shift = 39 - 9 * level;
+		ipa_t lo = ipa >> shift << shift, hi = lo + (UINT64_C(1) << shift) - 1;
+
+		if (!(below && below->base + (below->size - 1) >= lo) && !(above && above->base <= hi))
+			break;
+	}
 	return level;
 }
 
@@ -58,7 +59,7 @@ unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa)
 {
 	const struct stage2 *s2 = group_stage2(cpu);
 
-	return fault_level(s2, ipa, stage2_find(s2, ipa));
+	return fault_level(s2, ipa);
 }
 
 /* False: the store may not be made, as its page cannot be logged. */
@@ -185,7 +186,7 @@ uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stag
 	}
 	r = stage2_find(s2, ipa);
 	if (!r) {
-		f->fsc = FSC_TRANSLATION | fault_level(s2, ipa, NULL);
+		f->fsc = FSC_TRANSLATION | fault_level(s2, ipa);
 		return NULL;
 	}
 	if (write && r->readonly) {

@@ -424,21 +424,11 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m)
 	x->delta = e->delta;
 }
 
-/* Also computes the key of the blocks to run: all that a translation depends on but the code itself. */
-void tlb_select(struct cpu *cpu)
+/* Of the blocks to run: all that a translation depends on but the code itself. */
+static inline uint32_t key_of(const struct cpu *cpu)
 {
-	struct cpu_priv *p = cpu->priv;
 	uint32_t key = cpu_is_el0(cpu) ? 0 : KEY_EL1;
 
-	p->bank = tlb_bank(cpu, tlb_regime(cpu));
-	if (unlikely(p->views_wrapped)) { /* numbers come again: nothing may be left from the first time */
-		p->views_wrapped = false;
-		jump_clear(p);
-		block_recycle(cpu);
-	}
-	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
-	cpu->env.tlb = p->bank->fast;
-	extents_from(cpu, !cpu_is_el0(cpu), p->bank);
 	if (fp_traps(cpu))
 		key |= KEY_FP_TRAPS;
 	if ((cpu->el2.mdscr & MDSCR_SS) || cpu->count.insns || (cpu->env.attn & ATTN_WINDOW))
@@ -455,7 +445,31 @@ void tlb_select(struct cpu *cpu)
 		key |= KEY_SP0;
 	if (atomic_load_explicit(&cpu->group->n_slots, memory_order_relaxed) == 1)
 		key |= KEY_ALONE;
-	p->key = key;
+	return key;
+}
+
+bool tlb_is_selected(const struct cpu *cpu)
+{
+	const struct cpu_priv *p = cpu->priv;
+
+	return p->bank && p->bank == p->banks_now[tlb_regime(cpu)] && cpu->env.tlb == p->bank->fast &&
+	       p->key == key_of(cpu);
+}
+
+void tlb_select(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+
+	p->bank = tlb_bank(cpu, tlb_regime(cpu));
+	if (unlikely(p->views_wrapped)) { /* numbers come again: nothing may be left from the first time */
+		p->views_wrapped = false;
+		jump_clear(p);
+		block_recycle(cpu);
+	}
+	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
+	cpu->env.tlb = p->bank->fast;
+	extents_from(cpu, !cpu_is_el0(cpu), p->bank);
+	p->key = key_of(cpu);
 	code_key(p, code_space(p->bank, HI));
 	code_key(p, code_space(p->bank, 0));
 	tlb_btype_changed(cpu);

@@ -44,7 +44,6 @@ int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 long vm_check_extension(struct vm *vm, unsigned long cap); /* vm NULL: /dev/kvm is asked */
-bool vm_is_foreign(const struct vm *vm);		   /* dead, or made before a fork: every ioctl gives EIO */
 
 struct vm_priv {				   /* vm.c */
 	_Atomic unsigned refs;			   /* descriptors of the VM, its vcpus and devices */
@@ -81,6 +80,12 @@ struct vm_priv {				   /* vm.c */
 	bool dirty_ring_bitmap; /* beside the rings: a log of what was written without a vcpu. Constant once there are slots */
 };
 
+/* Dead, or made before a fork: every ioctl gives EIO. */
+static inline bool vm_is_foreign(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->dead, memory_order_relaxed) || vm->priv->generation != file_generation();
+}
+
 /* ---- vcpu.c */
 long vcpu_create(struct vm *vm, unsigned long id); /* descriptor or -errno */
 /* The VM is going: first no timer of the vcpu fires any more, later the vcpu itself goes. */
@@ -91,13 +96,31 @@ int vcpu_prepare_run(struct vcpu *vcpu);
 
 /* ---- run.c */
 int vcpu_run(struct vcpu *vcpu); /* KVM_RUN: 0 or -errno. Under vcpu->mutex */
-/* The vcpu whose KVM_RUN is on this thread, or NULL. */
-struct vcpu *vcpu_current(void);
 
 /* ---- request.c */
-void request_enter(struct vcpu *vcpu); /* KVM_RUN begins: forget signals of before, take those from now on */
-void request_leave(void);
-bool request_immediate_exit(const struct vcpu *vcpu);
+/* The vcpu whose KVM_RUN is on this thread, or NULL. Handlers of signals look at it. */
+extern __thread struct vcpu *vcpu_running __attribute__((tls_model("initial-exec")));
+static inline struct vcpu *vcpu_current(void)
+{
+	return vcpu_running;
+}
+/* KVM_RUN begins: forget signals of before, take those from now on. */
+static inline void request_enter(struct vcpu *vcpu)
+{
+	atomic_store_explicit(&vcpu->signal_ran, false, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	vcpu_running = vcpu;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+static inline void request_leave(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	vcpu_running = NULL;
+}
+static inline bool request_immediate_exit(const struct vcpu *vcpu)
+{
+	return *(volatile const uint8_t *)&vcpu->run->immediate_exit != 0;
+}
 /* Something but plain running is asked for; cheap. */
 static inline bool request_pending(struct vcpu *vcpu)
 {

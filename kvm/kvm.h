@@ -260,7 +260,6 @@ struct vcpu {
 	struct stats stats; /* written by the vcpu thread */
 	bool sigmask_set;
 	uint64_t sigmask;
-	pthread_t thread; /* last KVM_RUN caller */
 
 	/* atomic, any thread; see request.c */
 	_Atomic uint32_t requests;

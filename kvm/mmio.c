@@ -21,7 +21,7 @@ struct mmio_op mmio_decode(uint64_t esr, ipa_t ipa)
 	};
 }
 
-/* What a load of len bytes leaves in its register. */
+/* What a load of len bytes leaves in its register. What is above them in val does not matter. */
 uint64_t mmio_extend(uint64_t val, unsigned len, bool sse, bool sf)
 {
 	unsigned shift = 64 - 8 * len;
@@ -37,7 +37,7 @@ static bool is_big_endian(const struct vcpu *vcpu)
 	return vcpu->cpu->sys[CPU_SCTLR_EL1] >> (cpu_el(vcpu->cpu) ? 25 : 24) & 1;
 }
 
-/* Between a register's value and the bytes in memory, read as a little-endian number. */
+/* Between a register's value and the bytes in memory, read as a little-endian number. Above them is anything afterwards. */
 static uint64_t swap_if_big_endian(const struct vcpu *vcpu, uint64_t val, unsigned len)
 {
 	return is_big_endian(vcpu) ? __builtin_bswap64(val) >> (64 - 8 * len) : val;
@@ -58,9 +58,8 @@ static int exit_mmio(struct vcpu *vcpu, ipa_t ipa, uint64_t data)
 	run->mmio.phys_addr = ipa;
 	run->mmio.len = m->len;
 	run->mmio.is_write = m->is_write;
-	memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	if (m->is_write)
-		memcpy(run->mmio.data, &data, m->len);
+	data = m->is_write ? mmio_extend(data, m->len, false, true) : 0;
+	memcpy(run->mmio.data, &data, sizeof(run->mmio.data));
 	run->exit_reason = KVM_EXIT_MMIO;
 	return EXIT_USER;
 }
@@ -144,9 +143,9 @@ void mmio_complete(struct vcpu *vcpu)
 	}
 	if (!m->is_write) {
 		struct mmio_op op = {.len = m->len, .rt = m->rt, .sse = m->sse, .sf = m->sf};
-		uint64_t bytes = 0;
+		uint64_t bytes;
 
-		memcpy(&bytes, vcpu->run->mmio.data, m->len);
+		memcpy(&bytes, vcpu->run->mmio.data, sizeof(bytes));
 		finish_read(vcpu, &op, bytes);
 	}
 	vcpu_skip_instr(vcpu);

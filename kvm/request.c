@@ -32,12 +32,7 @@
 enum { TICK_NS = 1000000, LONG_WAIT_S = 3600 };
 enum { WORD_IMMEDIATE_EXIT = 0xff00, WORD_WAKE = 0xff0000 };
 
-static __thread struct vcpu *running __attribute__((tls_model("initial-exec")));
-
-struct vcpu *vcpu_current(void)
-{
-	return running;
-}
+__thread struct vcpu *vcpu_running __attribute__((tls_model("initial-exec")));
 
 static _Atomic uint32_t *wait_word(struct vcpu *vcpu)
 {
@@ -79,7 +74,7 @@ void vm_stop_all_vcpus(struct vm *vm)
 /* In a signal handler. No futex call: the handler runs on the thread that would sleep. */
 __attribute__((visibility("default"))) void pawl_signal_ran(void)
 {
-	struct vcpu *vcpu = running;
+	struct vcpu *vcpu = vcpu_running;
 
 	if (!vcpu)
 		return;
@@ -89,25 +84,6 @@ __attribute__((visibility("default"))) void pawl_signal_ran(void)
 }
 
 /* ---- the vcpu's thread */
-
-void request_enter(struct vcpu *vcpu)
-{
-	atomic_store_explicit(&vcpu->signal_ran, false, memory_order_relaxed);
-	atomic_signal_fence(memory_order_seq_cst);
-	running = vcpu;
-	atomic_signal_fence(memory_order_seq_cst);
-}
-
-void request_leave(void)
-{
-	atomic_signal_fence(memory_order_seq_cst);
-	running = NULL;
-}
-
-bool request_immediate_exit(const struct vcpu *vcpu)
-{
-	return *(volatile const uint8_t *)&vcpu->run->immediate_exit != 0;
-}
 
 bool request_masked_signal(struct vcpu *vcpu)
 {

@@ -61,7 +61,6 @@ int vcpu_run(struct vcpu *vcpu)
 		if (ret)
 			return ret;
 	}
-	vcpu->thread = pthread_self();
 	request_enter(vcpu);
 	if (request_immediate_exit(vcpu))
 		ret = -EINTR;

@@ -126,11 +126,6 @@ static void vm_release(void *object)
 	vm_put(object);
 }
 
-bool vm_is_foreign(const struct vm *vm)
-{
-	return atomic_load_explicit(&vm->dead, memory_order_relaxed) || vm->priv->generation != file_generation();
-}
-
 static int map_coalesced(struct vm *vm)
 {
 	struct vm_priv *p = vm->priv;

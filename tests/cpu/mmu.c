@@ -63,6 +63,36 @@ static void a_load_outside_all_ranges_goes_to_el2_with_its_syndrome(void **state
 	machine_free(&m);
 }
 
+/* As if there were tables for the ranges that there are, and no others: 4 KiB granules, from level 1 on with 40 bits of IPA. */
+static void a_stage_2_fault_has_the_level_of_the_first_table_that_is_not_needed(void **state)
+{
+	static const struct {
+		uint64_t ipa;
+		unsigned level;
+	} cases[] = {
+		{HOLE, 1},		 /* its GiB has no range */
+		{RAM - 8, 1},		 /* just below one that has */
+		{0x80000000, 1},	 /* just above */
+		{RAM + RAM_SIZE, 2},	 /* its 2 MiB have none: above a range */
+		{ROM - 8, 2},		 /* below one */
+		{0x48000000, 2},	 /* between two */
+		{ROM + ROM_SIZE, 3},	 /* beside a page that is there */
+		{ROM + 0x200000 - 8, 3}, /* the last of them */
+		{ROM + 0x200000, 2},
+	};
+	struct machine m;
+
+	machine_new(&m, 1);
+	LOAD(&m, CODE, {0xf9400025}); /* ldr x5, [x1] */
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		m.cpu->env.x[1] = cases[i].ipa;
+		expect_trap(m.cpu,
+			    DABT_LOW(ISS_DABT_ISV | 3 << 22 | 5 << 16 | ISS_DABT_SF | FSC_TRANSLATION | cases[i].level),
+			    CODE);
+	}
+	machine_free(&m);
+}
+
 static void a_store_to_a_read_only_range_goes_to_el2_and_a_load_does_not(void **state)
 {
 	struct machine m;
@@ -759,6 +789,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_load_outside_all_ranges_goes_to_el2_with_its_syndrome),
+		cmocka_unit_test(a_stage_2_fault_has_the_level_of_the_first_table_that_is_not_needed),
 		cmocka_unit_test(a_store_to_a_read_only_range_goes_to_el2_and_a_load_does_not),
 		cmocka_unit_test(an_ipa_beyond_the_size_is_an_address_size_fault),
 		cmocka_unit_test(a_fetch_outside_all_ranges_goes_to_el2),
