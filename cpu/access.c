@@ -95,7 +95,7 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 	struct tlb_bank *b = a->bank;
 	unsigned i = va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
 	uint64_t page = va & IR_PAGE_MASK;
-	const struct tlb_slow *s = &b->slow[i];
+	const struct tlb_slow *s = &b->slow[tlb_slow_index(va)];
 	const struct ir_tlbe *e = &b->fast[i];
 	const struct stage2_range *range;
 	struct xlate x;

@@ -19,6 +19,7 @@
 enum {
 	GROUP_MAX_PES = 512,
 	TLB_BANKS = 16,
+	SLOW_SIZE = 256, /* entries of a bank for pages that want a look at each access */
 	FETCH_BITS = 6,
 	FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
 	JUMP_BITS = 13,
@@ -29,9 +30,9 @@ enum {
 	PAGE_BUCKETS = 1 << PAGE_BITS,
 	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
 	INVAL_MAX = 32,
-	FILLED_MAX = 160,
+	FILLED_MAX = 1024,
 	SHARED_SPACES = 4,
-	SHARED_BITS = 10,
+	SHARED_BITS = 12,
 	SHARED_SIZE = 1 << SHARED_BITS, /* data entries of a shared space */
 	LARGE_BITS = 12
 };
@@ -108,6 +109,9 @@ struct xlate { /* a successful stage 1 translation */
 	bool el0;     /* EL0 may access it, so PSTATE.PAN matters */
 	bool guarded; /* BTI */
 	bool r, w, x; /* rights of the regime; w only if a store needs no update of the dirty state */
+	/* Of a page: its descriptor as it is now, and where it is in host memory until stage 2 may change; else NULL. */
+	const uint64_t *at;
+	uint64_t desc;
 };
 
 struct fault {
@@ -126,8 +130,12 @@ struct tlb_slow {
 	uint64_t r, w; /* as in struct ir_tlbe */
 	uint64_t delta;
 	uint32_t flags;
-	uint32_t leaf; /* log2 of what the leaf maps; of the entry in fast[] too */
+	uint32_t leaf; /* log2 of what the leaf maps */
 };
+static inline unsigned tlb_slow_index(uint64_t va)
+{
+	return va >> IR_PAGE_SHIFT & (SLOW_SIZE - 1);
+}
 
 struct tlb_fetch {
 	uint64_t va;	     /* page, IR_TLB_NONE */
@@ -142,6 +150,12 @@ struct large_set {
 	bool any;
 	uint64_t lo, hi;		       /* hull of leaves larger than 2 MiB; lo > hi: none */
 	uint64_t seen[(1 << LARGE_BITS) / 64]; /* by low bits of the number of the 2 MiB */
+};
+
+/* Groups of sixteen pages, by low bits of their number, some of whose entries may hold for more than their page. Says yes too often. */
+enum { GROUP_SHIFT = 16, GROUPS = IR_TLB_SIZE >> (GROUP_SHIFT - IR_PAGE_SHIFT) };
+struct group_set {
+	uint64_t seen[GROUPS / 64];
 };
 
 /*
@@ -179,20 +193,24 @@ struct shared_space {
 	struct code_space code;
 	struct shared_entry data[SHARED_SIZE];
 	struct large_set large;
+	struct group_set groups;
 };
 
-/* Translations of one regime in one address space. fast[] is what the interpreter sees. */
+/* Translations of one regime in one address space. fast[] is what the interpreter sees; a page is there, or in slow[]. */
 struct tlb_bank {
 	struct ir_tlbe fast[IR_TLB_SIZE];
-	struct tlb_slow slow[IR_TLB_SIZE];
+	uint8_t leaf[IR_TLB_SIZE]; /* log2 of what the leaf of an entry of fast[] maps */
+	struct tlb_slow slow[SLOW_SIZE];
+	bool any_slow;
 	struct tlb_fetch fetch[FETCH_SIZE];
 	/* What was filled since the bank was last cleared, up to FILLED_MAX: most banks live shortly and hold little.
 	 */
 	unsigned n_filled, n_fetched;
 	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
 	uint64_t ttbr[2];
-	uint64_t used; /* LRU stamp */
-	struct large_set large[2];
+	uint64_t used;				   /* LRU stamp */
+	struct large_set large[2], large_fetch[2]; /* of leaves of data that are more than a group of pages; of code */
+	struct group_set groups;
 	uint8_t regime;
 	bool valid;
 	bool own_hi;		     /* code of the upper half that is not global was met */
@@ -354,7 +372,6 @@ struct cpu_priv {
 	struct tlb_bank banks[TLB_BANKS];
 	struct shared_space shared[SHARED_SPACES];
 	const struct tlb_bank *extents_of[2]; /* bank that env.extent[] was filled from */
-	bool watching;			      /* watch_mask != 0 */
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
 	bool has_breaks; /* break_mask or breaks */
@@ -442,12 +459,18 @@ static inline const struct stage2 *group_stage2(struct cpu *cpu)
 uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stage2_range **range, struct fault *f);
 /* Level at which a walk ends if nothing in the range of ipa was ever mapped. */
 unsigned stage2_untouched_level(struct cpu *cpu, ipa_t ipa);
-unsigned stage2_extent(const struct stage2_range *r, ipa_t ipa, unsigned most, bool write);
+/*
+ * log2 of the largest piece of memory, aligned as VAs and 1 << most at most, that is around va's ipa in the range and known to be
+ * there.
+ */
+unsigned stage2_extent(const struct stage2_range *r, ipa_t ipa, uint64_t va, unsigned most, bool write);
 bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa); /* in the host */
 
 /* stage1.c */
 /* One access of `acc` kinds at va under the rights of `regime`. False: *f. */
 bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime regime, struct xlate *x, struct fault *f);
+/* log2 of the largest aligned piece of the address space around va, 1 << most at most, that goes on as x does. */
+unsigned stage1_extent(const struct xlate *x, uint64_t va, unsigned most);
 bool stage1_tbi(const struct cpu *cpu, uint64_t va);	    /* top byte ignored */
 bool stage1_tbi_code(const struct cpu *cpu, uint64_t va);   /* the same for a fetch */
 unsigned stage1_va_bits(const struct cpu *cpu, bool upper); /* of that half, as TCR_EL1 says */

@@ -285,10 +285,13 @@ restart:
 					goto restart;
 				}
 				dbm = dbm && !dirties;
+				desc = want;
 			}
 		}
 		if (dbm)
 			x->w = false; /* the next store has to come back here */
+		x->at = level == 3 && w.page == IR_PAGE_SHIFT && (desc & DESC_AF) ? host : NULL;
+		x->desc = desc;
 		break;
 	}
 	x->ng = desc & DESC_NG;
@@ -298,6 +301,32 @@ restart:
 	x->ipa = base | (va & (x->size - 1));
 	x->sh = x->device || x->attr == 0x44 ? 2 : desc >> 8 & 3; /* Device and Non-cacheable are outer shareable */
 	return true;
+}
+
+/*
+ * What a TLB may have read of the table besides the descriptor itself: neighbours that were accessed, with the same rights and
+ * attributes, and the next addresses. Bits that the walk ignores may differ.
+ */
+unsigned stage1_extent(const struct xlate *x, uint64_t va, unsigned most)
+{
+	const uint64_t address = 0x0000fffffffff000ull, ignored = 0xff90ull << 48;
+	unsigned log2 = IR_PAGE_SHIFT;
+	uint64_t i = va >> IR_PAGE_SHIFT & 511;
+
+	if (!x->at)
+		return (unsigned)__builtin_ctzll(x->size);
+	for (; log2 < most; log2++) {
+		uint64_t n = 1ull << (log2 - IR_PAGE_SHIFT), other = (i & ~(n - 1)) ^ n;
+
+		for (uint64_t k = other; k < other + n; k++) {
+			uint64_t d = __atomic_load_n(&x->at[(int64_t)(k - i)], __ATOMIC_RELAXED);
+
+			if ((d ^ x->desc) & ~(address | ignored) ||
+			    ((d - ((k - i) << IR_PAGE_SHIFT)) ^ x->desc) & address)
+				return log2;
+		}
+	}
+	return log2;
 }
 
 int cpu_translate(struct cpu *cpu, uint64_t va, ipa_t *ipa)

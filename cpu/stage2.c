@@ -120,37 +120,36 @@ static bool is_known(const struct stage2_range *r, uint64_t bit)
 	       __atomic_load_n(&r->backed[bit / BACKED_WORD_BITS], __ATOMIC_RELAXED) >> bit % BACKED_WORD_BITS & 1;
 }
 
-/* log2 of the largest aligned piece of memory around ipa, 1 << most at most, that is in the range and known to be there. */
-unsigned stage2_extent(const struct stage2_range *r, ipa_t ipa, unsigned most, bool write)
+/* All pages from the first to the last: two bits for each, and what can be written can be read. */
+static bool all_known(const struct stage2_range *r, ipa_t first, ipa_t last, bool write)
 {
-	static const uint8_t tried[] = {21, 16, 14};
+	uint64_t from = backed_bit(r, first, false), to = backed_bit(r, last, true);
 
-	for (unsigned i = 0; i < sizeof(tried); i++) {
-		uint64_t size = 1ull << tried[i], at = ipa & ~(size - 1), bit;
-		unsigned long all;
+	for (uint64_t i = from / BACKED_WORD_BITS; i <= to / BACKED_WORD_BITS; i++) {
+		unsigned long v = __atomic_load_n(&r->backed[i], __ATOMIC_RELAXED), want = ~0ul / 3;
 
-		if (tried[i] > most || at < r->base || at - r->base > r->size || r->size - (at - r->base) < size ||
-		    (write && r->dirty))
-			continue;
-		if ((at - r->base) & (size - 1))
-			continue;
-		if (!r->backed)
-			return tried[i];
-		/* Two bits for a page; what can be written can be read. */
-		bit = backed_bit(r, at, false);
-		all = ~0ul / 3;
-		if (size >> 11 < BACKED_WORD_BITS)
-			all &= ((1ul << (size >> 11)) - 1) << bit % BACKED_WORD_BITS;
-		for (uint64_t w = bit / BACKED_WORD_BITS; w <= (bit + (size >> 11) - 1) / BACKED_WORD_BITS; w++) {
-			unsigned long v = __atomic_load_n(&r->backed[w], __ATOMIC_RELAXED);
-
-			if ((((write ? 0 : v) | v >> 1) & all) != all)
-				goto smaller;
-		}
-		return tried[i];
-	smaller:;
+		if (i == from / BACKED_WORD_BITS)
+			want &= ~0ul << from % BACKED_WORD_BITS;
+		if (i == to / BACKED_WORD_BITS)
+			want &= ~0ul >> (BACKED_WORD_BITS - 1 - to % BACKED_WORD_BITS);
+		if ((((write ? 0 : v) | v >> 1) & want) != want)
+			return false;
 	}
-	return 12;
+	return true;
+}
+
+unsigned stage2_extent(const struct stage2_range *r, ipa_t ipa, uint64_t va, unsigned most, bool write)
+{
+	if (write && r->dirty)
+		return IR_PAGE_SHIFT;
+	for (; most > IR_PAGE_SHIFT; most--) {
+		uint64_t size = 1ull << most, before = va & (size - 1), at = ipa - r->base;
+
+		if (at >= before && r->size - (at - before) >= size &&
+		    (!r->backed || all_known(r, ipa - before, ipa - before + (size - 1), write)))
+			break;
+	}
+	return most;
 }
 
 bool stage2_known_writable(const struct stage2_range *r, ipa_t ipa)

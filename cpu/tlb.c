@@ -41,7 +41,7 @@ static uint64_t ttbr_base(uint64_t ttbr)
 
 /* ---- large leaves */
 
-enum { LARGE_SHIFT = 21 };
+enum { LARGE_SHIFT = 21, GROUP_PAGES = 1 << (GROUP_SHIFT - IR_PAGE_SHIFT) };
 
 static void large_clear(struct large_set *l)
 {
@@ -56,11 +56,12 @@ static unsigned large_bit(uint64_t va)
 	return va >> LARGE_SHIFT & ((1u << LARGE_BITS) - 1);
 }
 
-static void large_note(struct large_set *l, uint64_t va, uint64_t size)
+/* A leaf of 1 << leaf bytes; not large are those up to 1 << small. */
+static void large_note(struct large_set *l, uint64_t va, unsigned leaf, unsigned small)
 {
-	uint64_t lo = va & ~(size - 1), hi = lo + (size - 1);
+	uint64_t size = 1ull << leaf, lo = va & ~(size - 1), hi = lo + (size - 1);
 
-	if (size <= 1u << IR_PAGE_SHIFT)
+	if (leaf <= small)
 		return;
 	if (!l->any)
 		l->lo = UINT64_MAX;
@@ -78,6 +79,20 @@ static bool large_may_be(const struct large_set *l, uint64_t va)
 	uint64_t page = va & IR_PAGE_MASK;
 
 	return l->any && ((page >= l->lo && page <= l->hi) || l->seen[large_bit(va) / 64] >> large_bit(va) % 64 & 1);
+}
+
+static void group_note(struct group_set *g, uint64_t va, unsigned leaf)
+{
+	unsigned i = va >> GROUP_SHIFT & (GROUPS - 1);
+
+	g->seen[i / 64] |= (uint64_t)(leaf > IR_PAGE_SHIFT) << i % 64;
+}
+
+static bool group_may_be(const struct group_set *g, uint64_t va)
+{
+	unsigned i = va >> GROUP_SHIFT & (GROUPS - 1);
+
+	return g->seen[i / 64] >> i % 64 & 1;
 }
 
 /* ---- code: what may run without another look */
@@ -217,7 +232,11 @@ static void code_key(struct cpu_priv *p, struct code_space *c)
 static void clear_entry(struct tlb_bank *b, unsigned i)
 {
 	b->fast[i].r = b->fast[i].w = IR_TLB_NONE;
-	b->slow[i].r = b->slow[i].w = IR_TLB_NONE;
+}
+
+static void clear_slow(struct tlb_slow *s)
+{
+	s->r = s->w = IR_TLB_NONE;
 }
 
 static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
@@ -228,9 +247,15 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 		clear_entry(b, all ? i : b->filled[i]);
 	for (unsigned i = 0; i < (fetch_all ? FETCH_SIZE : b->n_fetched); i++)
 		b->fetch[fetch_all ? i : b->fetched[i]].va = IR_TLB_NONE;
+	for (unsigned i = 0; b->any_slow && i < SLOW_SIZE; i++)
+		clear_slow(&b->slow[i]);
+	b->any_slow = false;
 	b->n_filled = b->n_fetched = 0;
-	large_clear(&b->large[0]);
-	large_clear(&b->large[HI]);
+	b->groups = (struct group_set){0};
+	for (unsigned half = 0; half < 2; half++) {
+		large_clear(&b->large[half]);
+		large_clear(&b->large_fetch[half]);
+	}
 	forget_code(p, &b->code[0]);
 	forget_code(p, &b->code[HI]);
 }
@@ -242,6 +267,7 @@ static void shared_clear(struct cpu_priv *p, struct shared_space *s)
 		s->version = 1;
 	}
 	large_clear(&s->large);
+	s->groups = (struct group_set){0};
 	forget_code(p, &s->code);
 }
 
@@ -255,6 +281,7 @@ void tlb_init(struct cpu *cpu)
 		p->no_tlb[i].r = p->no_tlb[i].w = IR_TLB_NONE;
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
+		p->banks[i].any_slow = true;
 		bank_clear(p, &p->banks[i]);
 	}
 	for (unsigned i = 0; i < SHARED_SPACES; i++)
@@ -493,21 +520,27 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 {
 	unsigned i = tlb_index(va), half = half_of(va);
 	uint64_t page = va & IR_PAGE_MASK, r = e->r ? page : IR_TLB_NONE, w = e->w ? page : IR_TLB_NONE;
-	bool fast = !e->flags && !(cpu->sys[CPU_SCTLR_EL1] & SCTLR_A);
+	struct tlb_slow *slow = &b->slow[tlb_slow_index(va)];
 
+	large_note(&b->large[half], untag(va), e->leaf, GROUP_SHIFT);
+	group_note(&b->groups, va, e->leaf);
+	if (unlikely(e->flags || cpu->sys[CPU_SCTLR_EL1] & SCTLR_A)) {
+		if (b->fast[i].r == page || b->fast[i].w == page)
+			clear_entry(b, i);
+		*slow = (struct tlb_slow){.r = r, .w = w, .delta = e->delta, .flags = e->flags, .leaf = e->leaf};
+		b->any_slow = true;
+		return;
+	}
+	if (unlikely(slow->r == page || slow->w == page))
+		clear_slow(slow);
 	if (b->n_filled < FILLED_MAX)
 		b->filled[b->n_filled] = (uint16_t)i;
 	b->n_filled += b->n_filled <= FILLED_MAX;
-	large_note(&b->large[half], untag(va), 1ull << e->leaf);
-	b->fast[i].r = fast ? r : IR_TLB_NONE;
-	b->fast[i].w = fast ? w : IR_TLB_NONE;
+	b->fast[i].r = r;
+	b->fast[i].w = w;
 	b->fast[i].delta = e->delta;
 	b->fast[i].more = (1ull << e->extent) - (1ull << IR_PAGE_SHIFT);
-	b->slow[i].r = fast ? IR_TLB_NONE : r;
-	b->slow[i].w = fast ? IR_TLB_NONE : w;
-	b->slow[i].delta = e->delta;
-	b->slow[i].flags = e->flags;
-	b->slow[i].leaf = e->leaf;
+	b->leaf[i] = e->leaf;
 }
 
 static struct shared_entry *shared_slot(struct shared_space *s, uint64_t va)
@@ -522,14 +555,15 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 {
 	/* The store that is being looked up has marked its page dirty, and knows it writable; a load may not. */
 	bool may_write = write || (!range->dirty && stage2_known_writable(range, x->ipa));
+	unsigned leaf = stage1_extent(x, va, GROUP_SHIFT);
+	unsigned most = cpu->priv->watch_mask ? IR_PAGE_SHIFT : leaf < LARGE_SHIFT ? leaf : LARGE_SHIFT;
 	struct shared_space *s = b->shared;
 	struct shared_entry e = {
 		.page = va & IR_PAGE_MASK,
 		.delta = (uint64_t)(uintptr_t)host - va,
 		.flags = (uint8_t)flags,
-		.leaf = (uint8_t)log2_of(x->size),
-		.extent =
-			(uint8_t)stage2_extent(range, x->ipa, log2_of(x->size), x->w && !range->readonly && may_write),
+		.leaf = (uint8_t)leaf,
+		.extent = (uint8_t)stage2_extent(range, x->ipa, va, most, x->w && !range->readonly && may_write),
 		.r = x->r,
 		.w = x->w && !range->readonly && may_write,
 	};
@@ -537,7 +571,8 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 	bank_put(cpu, b, va, &e);
 	if (s && is_kernel(va) && !x->ng && !x->el0) {
 		e.version = s->version;
-		large_note(&s->large, untag(va), x->size);
+		large_note(&s->large, untag(va), leaf, GROUP_SHIFT);
+		group_note(&s->groups, va, leaf);
 		*shared_slot(s, va) = e;
 	}
 }
@@ -569,8 +604,8 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	if (b->n_fetched < FILLED_MAX)
 		b->fetched[b->n_fetched] = (uint16_t)slot;
 	b->n_fetched += b->n_fetched <= FILLED_MAX;
-	large_note(&b->large[half], untag(va), x->size);
-	large_note(&code_space(b, half)->large, untag(va), x->size);
+	large_note(&b->large_fetch[half], untag(va), log2_of(x->size), IR_PAGE_SHIFT);
+	large_note(&code_space(b, half)->large, untag(va), log2_of(x->size), IR_PAGE_SHIFT);
 	f->va = va & IR_PAGE_MASK;
 	f->host = host - (va & ~IR_PAGE_MASK);
 	f->ipa = x->ipa & IR_PAGE_MASK;
@@ -614,17 +649,24 @@ static bool same_leaf(uint64_t page, uint64_t va, uint32_t leaf)
 	return (untag(page) ^ untag(va)) >> leaf == 0;
 }
 
-/* Entries of other pages that came from one leaf with va. */
-static void bank_flush_leaf(struct tlb_bank *b, uint64_t va)
+/* Does an entry, with these pages for reading and writing, come from one leaf with va? */
+static bool covers(uint64_t r, uint64_t w, uint64_t va, unsigned leaf)
 {
-	for (unsigned i = 0; i < IR_TLB_SIZE; i++) {
-		uint64_t page = b->fast[i].r != IR_TLB_NONE   ? b->fast[i].r
-				: b->fast[i].w != IR_TLB_NONE ? b->fast[i].w
-				: b->slow[i].r != IR_TLB_NONE ? b->slow[i].r
-							      : b->slow[i].w;
-		if (page != IR_TLB_NONE && same_leaf(page, va, b->slow[i].leaf))
+	uint64_t page = r != IR_TLB_NONE ? r : w;
+
+	return page != IR_TLB_NONE && same_leaf(page, va, leaf);
+}
+
+static void bank_flush_leaf(struct tlb_bank *b, uint64_t va, unsigned first, unsigned n)
+{
+	for (unsigned i = first; i < first + n; i++) {
+		if (covers(b->fast[i].r, b->fast[i].w, va, b->leaf[i]))
 			clear_entry(b, i);
 	}
+}
+
+static void fetch_flush_leaf(struct tlb_bank *b, uint64_t va)
+{
 	for (unsigned i = 0; i < FETCH_SIZE; i++) {
 		struct tlb_fetch *f = &b->fetch[i];
 
@@ -635,13 +677,22 @@ static void bank_flush_leaf(struct tlb_bank *b, uint64_t va)
 
 static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
 {
-	unsigned idx = tlb_index(va), half = half_of(va);
-	struct tlb_fetch *f = &b->fetch[va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
+	unsigned half = half_of(va);
 
-	clear_entry(b, idx);
-	f->va = IR_TLB_NONE;
 	if (large_may_be(&b->large[half], va))
-		bank_flush_leaf(b, va);
+		bank_flush_leaf(b, va, 0, IR_TLB_SIZE);
+	else if (group_may_be(&b->groups, va))
+		bank_flush_leaf(b, va, tlb_index(va) & ~(GROUP_PAGES - 1u), GROUP_PAGES);
+	else
+		clear_entry(b, tlb_index(va));
+	for (unsigned i = 0; unlikely(b->any_slow) && i < SLOW_SIZE; i++) {
+		if (covers(b->slow[i].r, b->slow[i].w, va, b->slow[i].leaf))
+			clear_slow(&b->slow[i]);
+	}
+	if (large_may_be(&b->large_fetch[half], va))
+		fetch_flush_leaf(b, va);
+	else
+		b->fetch[va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)].va = IR_TLB_NONE;
 	if (large_may_be(&b->code[half].large, va))
 		maps_clear(p, &b->code[half]);
 	else
@@ -650,12 +701,22 @@ static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
 
 static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t va)
 {
-	bool large = large_may_be(&s->large, va);
+	if (large_may_be(&s->large, va)) {
+		for (unsigned i = 0; i < SHARED_SIZE; i++) {
+			if (same_leaf(s->data[i].page, va, s->data[i].leaf))
+				s->data[i].version = 0;
+		}
+	} else if (!group_may_be(&s->groups, va)) {
+		shared_slot(s, va)->version = 0;
+	} else {
+		uint64_t group = va & ~((1ull << GROUP_SHIFT) - 1);
 
-	shared_slot(s, va)->version = 0;
-	for (unsigned i = 0; large && i < SHARED_SIZE; i++) {
-		if (same_leaf(s->data[i].page, va, s->data[i].leaf))
-			s->data[i].version = 0;
+		for (uint64_t page = group; page < group + (1u << GROUP_SHIFT); page += 1u << IR_PAGE_SHIFT) {
+			struct shared_entry *e = shared_slot(s, page);
+
+			if (same_leaf(e->page, va, e->leaf))
+				e->version = 0;
+		}
 	}
 	if (large_may_be(&s->code.large, va))
 		maps_clear(p, &s->code);

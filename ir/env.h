@@ -8,7 +8,7 @@
 
 #include "ir.h"
 
-enum { IR_TLB_BITS = 10, IR_TLB_SIZE = 1 << IR_TLB_BITS, IR_PAGE_SHIFT = 12 };
+enum { IR_TLB_BITS = 12, IR_TLB_SIZE = 1 << IR_TLB_BITS, IR_PAGE_SHIFT = 12 };
 #define IR_PAGE_MASK (~(uint64_t)0xfff)
 /* Never equals a page address, nor one with the low bits of a misaligned access, which those who check both at once add. */
 #define IR_TLB_NONE ((uint64_t)1 << (IR_PAGE_SHIFT - 1))

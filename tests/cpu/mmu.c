@@ -653,6 +653,83 @@ static void tlbi_of_one_address_drops_all_of_a_block_mapping(void **state)
 	machine_free(&m);
 }
 
+/* What was found out about the first of two pages says nothing about the second, unless they are one memory with the same rights. */
+static void a_page_that_another_seems_to_continue_is_looked_at_by_itself(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t next; /* the second page's descriptor */
+		uint64_t esr;  /* of the store to it; 0: it is done */
+	} rows[] = {
+		{"the next page", (DATA + 0x1000) | PTE_AF | PTE_V, 0},
+		{"bits for software", (DATA + 0x1000) | PTE_AF | PTE_V | 0xfull << 55, 0},
+		{"contiguous", (DATA + 0x1000) | PTE_AF | PTE_V | 1ull << 52, 0},
+		{"other memory", (DATA + 0x3000) | PTE_AF | PTE_V, 0},
+		{"other attributes", (DATA + 0x1000) | PTE_AF | PTE_V | PTE_DEVICE, 0},
+		{"invalid", (DATA + 0x1000) | PTE_AF, DABT(FSC_TRANSLATION | 3 | ISS_DABT_WNR)},
+		{"not accessed", (DATA + 0x1000) | PTE_V, DABT(FSC_ACCESS_FLAG | 3 | ISS_DABT_WNR)},
+		{"read-only", (DATA + 0x1000) | PTE_AF | PTE_RO | PTE_V, DABT(FSC_PERMISSION | 3 | ISS_DABT_WNR)},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct machine m;
+		uint64_t root, to = rows[i].next & 0xfffff000;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		machine_map(&m, root, PAGE, DATA, PTE_AF);
+		machine_write(&m, machine_pte(&m, root, PAGE + 0x1000), rows[i].next);
+		LOAD(&m, CODE,
+		     {
+			     0xf9000141, /* str x1, [x10] */
+			     0xf9000141, /* str x1, [x10] */
+			     0xf9080142, /* str x2, [x10, #4096] */
+			     0xd4000002, /* hvc #0 */
+		     });
+		m.cpu->env.x[10] = PAGE;
+		m.cpu->env.x[1] = 1;
+		m.cpu->env.x[2] = 2;
+		if (rows[i].esr)
+			expect_el1(m.cpu, VEC_CUR_SYNC, rows[i].esr, CODE + 8);
+		else
+			expect_hvc(m.cpu, END);
+		assert_int_equal(machine_read(&m, DATA), 1);
+		assert_int_equal(machine_read(&m, to), rows[i].esr ? 0 : 2);
+		machine_free(&m);
+	}
+}
+
+static void tlbi_of_one_page_drops_what_its_neighbours_knew_of_it(void **state)
+{
+	for (uint64_t n = 0; n < 16; n++) { /* the page that is not there any more */
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		for (uint64_t at = 0; at < 0x10000; at += 4096)
+			machine_map(&m, root, PAGE + at, RAM + 0x10000 + at, PTE_AF);
+		LOAD(&m, CODE,
+		     {
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xd4000002, /* hvc #0 */
+			     0xd5088729, /* tlbi vae1, x9 */
+			     0xd5033f9f, /* dsb sy */
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf86b6941, /* ldr x1, [x10, x11] */
+			     0xd4000002, /* hvc #0 */
+		     });
+		m.cpu->env.x[10] = PAGE + 0x1000 * (n ^ 1);
+		m.cpu->env.x[9] = (PAGE >> 12) + n;
+		m.cpu->env.x[11] = 0x1000 * n - 0x1000 * (n ^ 1);
+		expect_hvc(m.cpu, END);
+		machine_write(&m, machine_pte(&m, root, PAGE + 0x1000 * n), 0);
+		expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 3), CODE + 24);
+		machine_free(&m);
+	}
+}
+
 static void two_address_spaces_do_not_see_each_other(void **state)
 {
 	struct machine m;
@@ -812,6 +889,8 @@ int main(void)
 		cmocka_unit_test(cache_maintenance_by_address_faults_with_cm),
 		cmocka_unit_test(a_changed_descriptor_is_seen_after_tlbi),
 		cmocka_unit_test(tlbi_of_one_address_drops_all_of_a_block_mapping),
+		cmocka_unit_test(a_page_that_another_seems_to_continue_is_looked_at_by_itself),
+		cmocka_unit_test(tlbi_of_one_page_drops_what_its_neighbours_knew_of_it),
 		cmocka_unit_test(two_address_spaces_do_not_see_each_other),
 		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
 		cmocka_unit_test(sixteen_and_sixty_four_kib_granules_walk),

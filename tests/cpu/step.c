@@ -504,6 +504,38 @@ static void a_watchpoint_with_a_mask_covers_pages(void **state)
 	machine_free(&m);
 }
 
+/* The page in front of it was looked up before, and came from the same leaf, or from one that continues it. */
+static void a_watchpoint_is_met_by_an_access_that_goes_on_from_another_page(void **state)
+{
+	for (unsigned block = 0; block < 2; block++) {
+		struct machine m;
+		struct cpu_dbg_regs host = {.wcr = {0x1 | 3 << 1 | 3 << 3 | 0xff << 5}, .wvr = {DATA + 0x2000}};
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		for (uint64_t at = DATA; at < DATA + 0x4000; at += 4096)
+			machine_map(&m, root, at, at, PTE_AF | PTE_SH);
+		if (block)
+			machine_write(&m, machine_read(&m, root + 8 * (RAM >> 30)) & 0xfffffffff000,
+				      RAM | PTE_AF | PTE_BLOCK);
+		LOAD(&m, CODE,
+		     {
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf9480140, /* ldr x0, [x10, #4096] */
+			     0xd4000002, /* hvc #0 */
+		     });
+		m.cpu->env.x[10] = DATA + 0x1000;
+		m.cpu->el2.tde = true;
+		m.cpu->el2.mdscr = MDSCR_MDE;
+		m.cpu->el2.dbg = &host;
+		expect_trap(m.cpu, 0xd2000022, CODE + 8);
+		assert_int_equal(m.cpu->el2.far, DATA + 0x2000);
+		machine_free(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +560,7 @@ int main(void)
 		cmocka_unit_test(what_a_breakpoint_or_watchpoint_may_be_linked_to),
 		cmocka_unit_test(a_watchpoint_stops_the_access_and_names_the_lowest_byte),
 		cmocka_unit_test(a_watchpoint_with_a_mask_covers_pages),
+		cmocka_unit_test(a_watchpoint_is_met_by_an_access_that_goes_on_from_another_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
