@@ -6,7 +6,7 @@
     compare.py --qemu CPU PAYLOAD                       prints what the reference says, to make EXPECTED
     compare.py --campaign PAWL CPU NAME SEED [TRIALS]   both engines with another seed; shows the trials that differ
 
-CPU: neoverse-n1 or max, the latter without what only one of the two has.
+CPU: a row of CPUS. QEMU7 and QEMU10 in the environment name the references, with options if need be.
 """
 import os
 import shlex
@@ -15,10 +15,17 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-QEMU = ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-m", "256", "-nic", "none", "-display", "none", "-serial", "stdio",
-        "-monitor", "none"]
-REFERENCE = {"neoverse-n1": "neoverse-n1", "max": "max,sve=off,sme=off"}
-MODEL = {"neoverse-n1": "neoverse-n1", "max": "max,-epan,-lse2"}
+BOARD = ["-M", "virt,gic-version=3", "-m", "256", "-nic", "none", "-display", "none", "-serial", "stdio", "-monitor", "none"]
+# What is the same PE: the reference's release and -cpu, pawl's --cpu; each without what only one of the two has. The release of
+# Debian 12 (7.2) knows neither EPAN nor LSE2, and of pointer authentication only what FEAT_PAuth has; that of its backports (10.0) does.
+CPUS = {
+    "neoverse-n1": ("QEMU7", "neoverse-n1", "neoverse-n1"),
+    "max": ("QEMU7", "max,sve=off,sme=off", "max,-epan,-lse2"),
+    "max10": ("QEMU10", "max,sve=off,sme=off", "max"),
+    "pauth": ("QEMU7", "max", "max,+qarma5,-epac"),
+    "pauth2": ("QEMU10", "neoverse-v1,pauth-qarma5=on", "max,+qarma5,-fpac,-bti"),
+    "fpac": ("QEMU10", "max,pauth-qarma5=on", "max,+qarma5"),
+}
 FLAGS = ("-O2 -ffreestanding -fPIE -fno-omit-frame-pointer -fno-stack-protector -fno-builtin -mgeneral-regs-only -mstrict-align "
          "-march=armv8.2-a+crypto -nostdlib -static "
          "-Wl,--build-id=none,-z,noexecstack,--no-dynamic-linker,--no-warn-rwx-segments").split()
@@ -30,12 +37,13 @@ def run(command):
 
 
 def run_qemu(cpu, payload):
-    return run([*QEMU, "-cpu", REFERENCE[cpu], "-kernel", payload])
+    which, model, _ = CPUS[cpu]
+    return run([*shlex.split(os.environ.get(which, "qemu-system-aarch64")), *BOARD, "-cpu", model, "-kernel", payload])
 
 
 def run_pawl(pawl, engine, cpu, payload):
     wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
-    return run([*wrapper, pawl, "run", "--engine", engine, "--cpu", MODEL[cpu], "-m", "256M", "-k", payload])
+    return run([*wrapper, pawl, "run", "--engine", engine, "--cpu", CPUS[cpu][2], "-m", "256M", "-k", payload])
 
 
 def build(name, out, **defines):
