@@ -95,6 +95,7 @@ static int deliver(struct net *n, const struct net_header *h, const uint8_t *fra
 	uint8_t *first = NULL; /* num_buffers of the first buffer's header, if that is in one piece */
 	size_t done = 0;
 	unsigned used = 0;
+	uint16_t mark = virtq_mark(q);
 
 	if (!virtio_running(&n->vd) || !q->ready)
 		return 0; /* nobody listens */
@@ -103,7 +104,7 @@ static int deliver(struct net *n, const struct net_header *h, const uint8_t *fra
 		size_t at = 0, part;
 
 		if (used == q->size || !virtq_pop(q, &n->rx)) {
-			virtq_unpop(q, used);
+			virtq_rewind(q, mark);
 			return n->vd.broken ? 0 : -1;
 		}
 		if (!used) {
@@ -118,15 +119,16 @@ static int deliver(struct net *n, const struct net_header *h, const uint8_t *fra
 		}
 		part = chain_write(&n->rx, at, frame + done, len - done);
 		done += part;
-		virtq_fill(q, n->rx.head, (uint32_t)(at + part), used++);
+		virtq_fill(q, &n->rx, (uint32_t)(at + part));
+		used++;
 		if (done < len && (!n->mergeable || !first)) { /* it does not fit */
-			virtq_unpop(q, used);
+			virtq_rewind(q, mark);
 			return 0;
 		}
 	} while (done < len);
 	if (used > 1)
 		memcpy(first, &(uint16_t){(uint16_t)used}, 2);
-	virtq_publish(q, used);
+	virtq_publish(q);
 	n->rx_told_later = true;
 	return 0;
 }

@@ -76,7 +76,7 @@ static void transmit(struct vconsole *v)
 		while (!v->out_len && left && virtq_pop(q, c)) {
 			v->out_at = 0;
 			v->out_len = chain_read(c, 0, v->out, sizeof(v->out)); /* Linux has 32 KiB at most */
-			virtq_push(q, c->head, 0);
+			virtq_push(q, c, 0);
 			virtio_signal(&v->vd, q);
 			flush_out(v);
 			left--;
@@ -89,21 +89,22 @@ static void receive(struct vconsole *v)
 {
 	struct virtq *q = &v->vd.q[QUEUE_RX];
 	struct virtq_chain *c = &v->vd.chain;
+	uint16_t mark = virtq_mark(q);
 	ssize_t n;
 
 	if (!virtio_running(&v->vd) || !virtq_pop(q, c))
 		return;
 	if (!c->n_in) {
-		virtq_push(q, c->head, 0);
+		virtq_push(q, c, 0);
 		return;
 	}
 	n = readv(v->fd, c->iov + c->n_out, c->n_in < 64 ? (int)c->n_in : 64);
 	if (n > 0) {
-		virtq_push(q, c->head, (uint32_t)n);
+		virtq_push(q, c, (uint32_t)n);
 		virtio_signal(&v->vd, q);
 		return;
 	}
-	virtq_unpop(q, 1);
+	virtq_rewind(q, mark);
 	if (!n || (errno != EAGAIN && errno != EINTR))
 		client_gone(v);
 }

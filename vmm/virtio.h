@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio devices: what a device is (struct virtio_ops), its queues, and the transport of virtio-mmio that they share.
- * Virtual I/O Device (VIRTIO) Version 1.2, sections 2 (basic facilities), 2.7 (split virtqueues) and 4.2 (MMIO), with the
- * legacy interface of 4.2.4. Packed queues are not offered.
+ * Virtual I/O Device (VIRTIO) Version 1.2, sections 2 (basic facilities), 2.7 and 2.8 (split and packed virtqueues) and 4.2 (MMIO),
+ * with the legacy interface of 4.2.4.
  *
  * Everything that a driver puts into memory may change while it is looked at. So each value is loaded once, checked, and
  * used from the copy; addresses become pointers only through virtio_ptr().
@@ -30,6 +30,7 @@ enum {
 	VIRTIO_MAX_QUEUES = 4,
 	VIRTIO_MAX_CONFIG = 64, /* bytes of device configuration */
 	VIRTIO_MAX_SEGS = 1024, /* descriptors of one chain */
+	VIRTIO_MAX_QUEUE_SIZE = 256,
 	VIRTIO_SLOT_SIZE = 0x200,
 };
 
@@ -50,6 +51,8 @@ enum {
 #define VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
+#define VIRTIO_F_RING_PACKED (UINT64_C(1) << 34)
+#define VIRTIO_F_RING_RESET (UINT64_C(1) << 40)
 
 /* What the devices need of the machine. */
 struct virtio_host {
@@ -64,10 +67,16 @@ struct virtio_host {
 
 /* One buffer that the driver offers: first the parts that the device reads, then those that it writes. */
 struct virtq_chain {
-	uint16_t head;
+	uint16_t id;   /* the driver's name for it */
+	uint16_t span; /* packed: how many descriptors of the ring it takes */
 	unsigned n_out, n_in;
 	uint64_t out_bytes, in_bytes;
 	struct iovec iov[VIRTIO_MAX_SEGS]; /* n_out to read, then n_in to write; none is empty */
+};
+
+struct virtq_used { /* a buffer that goes back */
+	uint16_t id, span;
+	uint32_t len; /* bytes written */
 };
 
 struct virtq {
@@ -86,12 +95,31 @@ struct virtq {
 	bool ready;
 	bool again; /* there is more to do than one turn may take */
 	bool event_idx, indirect;
-	uint16_t size, next_avail, next_used;
-	uint16_t seen;	    /* the driver's index when it was looked at last */
-	uint16_t signalled; /* next_used when the driver was told last */
+	const struct virtq_layout *layout;
+	uint16_t size;
+	uint16_t next_avail, next_used; /* positions: what that is, the layout says */
+	uint16_t seen;			/* up to where there were buffers when virtq_pop() looked last */
+	uint16_t signalled;		/* next_used when the driver was told last */
 	bool signalled_valid;
-	const uint8_t *desc, *avail;
-	uint8_t *used;
+	uint8_t *ring;	      /* packed */
+	const uint8_t *desc;  /* split */
+	const uint8_t *avail; /* split: the ring; packed: what the driver wants to be told */
+	uint8_t *used;	      /* likewise, of the device */
+	unsigned n_filled;    /* buffers that virtq_publish() is to give back */
+	struct virtq_used filled[VIRTIO_MAX_QUEUE_SIZE];
+};
+
+/* A format of queues. All but map, which looks at reg, are called while the queue is ready. */
+struct virtq_layout {
+	bool (*map)(struct virtq *q); /* whether the driver's addresses are in RAM and aligned */
+	void (*begin)(struct virtq *q);
+	/* Fill c, and go on to the next. False: there is nothing. */
+	bool (*take)(struct virtq *q, struct virtq_chain *c, const char **wrong);
+	void (*publish)(struct virtq *q); /* all of filled, at least one */
+	void (*quiet)(struct virtq *q);
+	void (*ask)(struct virtq *q, uint16_t at);  /* to be notified of the buffer at a position ... */
+	bool (*more)(struct virtq *q, uint16_t at); /* ... and whether it is there */
+	bool (*wants_interrupt)(struct virtq *q);
 };
 
 struct pollfds { /* what a worker waits for */
@@ -109,6 +137,11 @@ struct virtio_ops {
 	void (*notify)(struct virtio *vd, struct virtq *q); /* worker: the driver says that there are buffers */
 	void (*started)(struct virtio *vd);		    /* DRIVER_OK: vd->features is final; may be NULL */
 	void (*reset)(struct virtio *vd);		    /* forget all buffers; may be NULL */
+	/*
+	 * The driver takes all buffers of a queue back: forget them, and do not return before nothing touches them any more. NULL if there
+	 * are none but while notify runs.
+	 */
+	void (*queue_reset)(struct virtio *vd, struct virtq *q);
 	/* vcpu thread, without the run lock but with config_lock held: takes over what the driver may change. May be NULL. */
 	void (*config_write)(struct virtio *vd, unsigned off, unsigned len, uint32_t val);
 	/* Descriptors of the device's other side, and what to do after the wait; worker. May be NULL. */
@@ -183,20 +216,21 @@ extern const struct device_ops virtio_mmio_ops;
 /* The registers of a slot without a device. */
 uint32_t virtio_empty_slot(uint64_t off, bool legacy);
 
-/* ---- virtio_queue.c: split queues. All under the run lock. */
+/* ---- virtio_queue.c: queues of any format. All under the run lock. */
 
 /* Take over reg. False: the driver's addresses or size are none. */
 bool virtq_enable(struct virtq *q);
 void virtq_disable(struct virtq *q);
 /* The next buffer. False: there is none, or the driver has put rubbish there (virtio_break() was called). */
 bool virtq_pop(struct virtq *q, struct virtq_chain *c);
-/* The buffer is the driver's again, with len bytes of it written. */
-void virtq_push(struct virtq *q, uint16_t head, uint32_t len);
-/* Several buffers at once, that the driver sees together: put each at its place, then publish all. */
-void virtq_fill(struct virtq *q, uint16_t head, uint32_t len, unsigned nth);
-void virtq_publish(struct virtq *q, unsigned n);
-/* Put back the last n that were popped. */
-void virtq_unpop(struct virtq *q, unsigned n);
+/* Put back what was popped since the mark, and nothing of it has been given back to the driver. */
+uint16_t virtq_mark(const struct virtq *q);
+void virtq_rewind(struct virtq *q, uint16_t mark);
+/* The buffer is the driver's again, with len bytes of it written. In any order. */
+void virtq_push(struct virtq *q, const struct virtq_chain *c, uint32_t len);
+/* Several buffers at once, that the driver sees together. */
+void virtq_fill(struct virtq *q, const struct virtq_chain *c, uint32_t len);
+void virtq_publish(struct virtq *q);
 /* Ask for no notification, and ask for one; the second says whether buffers have come before that. */
 void virtq_quiet(struct virtq *q);
 bool virtq_rearm(struct virtq *q);
@@ -208,6 +242,45 @@ bool virtq_wants_interrupt(struct virtq *q);
  * Gives way after a queue's worth of them, to be called again.
  */
 void virtq_each(struct virtq *q, uint32_t (*handle)(struct virtio *vd, struct virtq_chain *c));
+
+/* ---- for the formats */
+
+extern const struct virtq_layout virtq_split, virtq_packed;
+
+enum { DESC_SIZE = 16, DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
+
+struct virtq_desc {
+	uint64_t ipa;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t link; /* split: the next one; packed: the buffer's id */
+};
+
+/* Adds a descriptor to the chain. A reason if it may not be there. */
+const char *virtq_add(struct virtq *q, struct virtq_chain *c, const struct virtq_desc *d);
+/* The table that an indirect descriptor points to, of n entries. A reason if there may be none, or not there. */
+const char *virtq_table(struct virtq *q, const struct virtq_desc *d, const uint8_t **table, uint32_t *n);
+
+/* One look at what the driver may change meanwhile. A table of indirect descriptors may have any alignment. */
+static inline void virtq_load_desc(const uint8_t *table, unsigned i, uint64_t word[2])
+{
+	typedef uint64_t __attribute__((aligned(1), may_alias)) any64;
+	const volatile any64 *p = (const volatile any64 *)(const void *)(table + (size_t)i * DESC_SIZE);
+
+	word[0] = p[0];
+	word[1] = p[1];
+}
+
+/* The rings are aligned, and hosts are little-endian (meson.build). */
+static inline uint16_t virtq_load16(const uint8_t *p)
+{
+	return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE);
+}
+
+static inline void virtq_store16(uint8_t *p, uint16_t v)
+{
+	__atomic_store_n((uint16_t *)(void *)p, v, __ATOMIC_RELEASE);
+}
 
 /* ---- parts of a buffer */
 

@@ -40,6 +40,7 @@ enum {
 	QUEUE_DEVICE_HIGH = 0x0a4,
 	SHM_LEN_LOW = 0x0b0,
 	SHM_BASE_HIGH = 0x0bc,
+	QUEUE_RESET = 0x0c0,
 	CONFIG_GENERATION = 0x0fc,
 	CONFIG = 0x100,
 };
@@ -156,7 +157,8 @@ static uint64_t offered(const struct virtio *vd)
 {
 	uint64_t f = vd->offered | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 
-	return vd->host->legacy ? (uint32_t)(f | VIRTIO_F_ANY_LAYOUT) : f | VIRTIO_F_VERSION_1;
+	return vd->host->legacy ? (uint32_t)(f | VIRTIO_F_ANY_LAYOUT)
+				: f | VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED | VIRTIO_F_RING_RESET;
 }
 
 static void negotiate(struct virtio *vd)
@@ -168,18 +170,23 @@ static void negotiate(struct virtio *vd)
 	}
 }
 
+/* As after a reset */
+static void queue_begin(struct virtq *q)
+{
+	virtq_disable(q);
+	memset(&q->reg, 0, sizeof(q->reg));
+	q->reg.size = q->vd->ops->queue_size;
+	q->reg.align = 4096;
+	event_drain(q->kick_fd);
+}
+
 void virtio_reset(struct virtio *vd)
 {
 	run_lock(vd);
 	if (vd->ops->reset)
 		vd->ops->reset(vd);
-	for (unsigned i = 0; i < vd->ops->n_queues; i++) {
-		virtq_disable(&vd->q[i]);
-		memset(&vd->q[i].reg, 0, sizeof(vd->q[i].reg));
-		vd->q[i].reg.size = vd->ops->queue_size;
-		vd->q[i].reg.align = 4096;
-		event_drain(vd->q[i].kick_fd);
-	}
+	for (unsigned i = 0; i < vd->ops->n_queues; i++)
+		queue_begin(&vd->q[i]);
 	vd->offered_sel = vd->accepted_sel = vd->queue_sel = 0;
 	vd->guest_page_size = 4096;
 	vd->accepted = vd->features = 0;
@@ -253,6 +260,18 @@ static void write_ready(struct virtio *vd, struct virtq *q, uint32_t val)
 		virtq_disable(q);
 	else if (!q->ready)
 		enable(vd, q);
+	run_unlock(vd);
+}
+
+/* 2.6.1: one queue forgets all, while the others go on. It is done when the write is. */
+static void write_reset(struct virtio *vd, struct virtq *q, uint32_t val)
+{
+	if (!(val & 1) || !(vd->accepted & VIRTIO_F_RING_RESET) || !(atomic_load(&vd->status) & STATUS_FEATURES_OK))
+		return;
+	run_lock(vd);
+	if (vd->ops->queue_reset)
+		vd->ops->queue_reset(vd, q);
+	queue_begin(q);
 	run_unlock(vd);
 }
 
@@ -339,6 +358,7 @@ static void write_modern_queue(struct virtio *vd, struct virtq *q, uint64_t off,
 {
 	switch (off) {
 	case QUEUE_READY: write_ready(vd, q, val); break;
+	case QUEUE_RESET: write_reset(vd, q, val); break;
 	case QUEUE_DESC_LOW: set_low(&q->reg.desc, val); break;
 	case QUEUE_DESC_HIGH: set_high(&q->reg.desc, val); break;
 	case QUEUE_DRIVER_LOW: set_low(&q->reg.avail, val); break;

@@ -281,7 +281,7 @@ static void put_packet(struct vsock *v, struct virtq_chain *chain, struct packet
 	p->dst_cid = v->cid;
 	p->type = TYPE_STREAM;
 	chain_write(chain, 0, p, HEADER);
-	virtq_push(q, chain->head, HEADER + p->len);
+	virtq_push(q, chain, HEADER + p->len);
 	virtio_signal(&v->vd, q);
 }
 
@@ -384,13 +384,15 @@ static void receive(struct vsock *v)
 		return;
 	virtq_quiet(q);
 	do {
-		while (any_due(v) && virtq_pop(q, chain)) {
+		uint16_t mark;
+
+		while (any_due(v) && (mark = virtq_mark(q), virtq_pop(q, chain))) {
 			if (chain->in_bytes < HEADER) {
 				virtio_break(&v->vd, "a receive buffer that is too small");
 				return;
 			}
 			if (!put_any(v, chain)) {
-				virtq_unpop(q, 1);
+				virtq_rewind(q, mark);
 				break;
 			}
 		}

@@ -17,6 +17,7 @@ void driver_init(struct driver *d)
 	d->host = (struct virtio_host){
 		.ram = d->ram, .ram_ipa = RAM_IPA, .ram_size = RAM_BYTES, .message = note, .arg = d};
 	d->data = RAM_IPA + DATA_AREA;
+	d->packed = getenv("PAWL_TEST_PACKED") != NULL;
 }
 
 void driver_free(struct driver *d)
@@ -75,7 +76,7 @@ void queue_addresses(struct driver *d, unsigned q, uint64_t desc, uint64_t avail
 	set_reg(d, R_DEVICE + 4, (uint32_t)(used_ring >> 32));
 }
 
-static void start_queue(struct driver *d, unsigned q)
+void start_queue(struct driver *d, unsigned q)
 {
 	uint64_t base = RAM_IPA + QUEUE_AREA + q * 0x4000u, avail = base + 0x1000, used_ring = base + 0x2000;
 
@@ -91,6 +92,10 @@ static void start_queue(struct driver *d, unsigned q)
 		d->q[q].used = at(d, base + 0x1000);
 		return;
 	}
+	if (d->packed) {
+		d->q[q].desc = d->q[q].own;
+		d->q[q].ring = at(d, base);
+	}
 	queue_addresses(d, q, base, avail, used_ring);
 	set_reg(d, R_QUEUE_READY, 1);
 }
@@ -100,7 +105,8 @@ void driver_start(struct driver *d, uint64_t wanted)
 	pthread_mutex_init(&d->vd->dev.lock, NULL);
 	set_reg(d, R_STATUS, 0);
 	set_reg(d, R_STATUS, S_ACK | S_DRIVER);
-	wanted &= features(d);
+	d->packed &= !d->host.legacy;
+	wanted = (d->packed ? wanted | VIRTIO_F_RING_PACKED : wanted & ~VIRTIO_F_RING_PACKED) & features(d);
 	set_reg(d, R_DRIVER_FEATURES_SEL, 0);
 	set_reg(d, R_DRIVER_FEATURES, (uint32_t)wanted);
 	set_reg(d, R_DRIVER_FEATURES_SEL, 1);
@@ -114,9 +120,38 @@ void driver_start(struct driver *d, uint64_t wanted)
 	set_reg(d, R_STATUS, reg(d, R_STATUS) | S_DRIVER_OK);
 }
 
+/* The chain at head, in the ring; the flags of its first descriptor last. */
+static void offer_packed(struct driver_queue *q, uint16_t head)
+{
+	struct packed_desc *first = &q->ring[q->next % Q_SIZE];
+	uint16_t first_flags = 0, i = head, n = 0;
+	const struct vq_desc *from;
+
+	do {
+		struct packed_desc *to = &q->ring[q->next % Q_SIZE];
+		uint16_t flags;
+
+		from = &q->desc[i % Q_SIZE];
+		flags = from->flags | (q->next < Q_SIZE ? D_AVAIL : D_USED);
+
+		*to = (struct packed_desc){from->addr, from->len, head, n ? flags : to->flags};
+		if (!n++)
+			first_flags = flags;
+		q->next = (uint16_t)((q->next + 1) % (2 * Q_SIZE));
+		i = from->next;
+	} while (from->flags & D_NEXT && n < Q_SIZE);
+	q->span[head % Q_SIZE] = n;
+	__atomic_store_n(&first->flags, first_flags, __ATOMIC_RELEASE);
+}
+
 void offer_head(struct driver *d, unsigned q, uint16_t head)
 {
 	uint16_t *avail = d->q[q].avail;
+
+	if (d->packed) {
+		offer_packed(&d->q[q], head);
+		return;
+	}
 
 	avail[2 + avail[1] % Q_SIZE] = head;
 	__atomic_store_n(&avail[1], (uint16_t)(avail[1] + 1), __ATOMIC_RELEASE);
@@ -147,6 +182,13 @@ uint16_t offer_indirect(struct driver *d, unsigned q, const struct part *parts, 
 	uint64_t table = take(d, n * sizeof(struct vq_desc));
 
 	fill(at(d, table), 0, parts, n);
+	for (unsigned i = 0; d->packed && i < n; i++) {
+		struct vq_desc *inner = (struct vq_desc *)at(d, table) + i;
+		uint16_t flags = inner->flags & D_WRITE;
+
+		((struct packed_desc *)(void *)inner)->id = 0;
+		((struct packed_desc *)(void *)inner)->flags = flags;
+	}
 	d->q[q].desc[head] = (struct vq_desc){table, (uint32_t)(n * sizeof(struct vq_desc)), D_INDIRECT, 0};
 	d->q[q].free_desc = (uint16_t)((head + 1) % Q_SIZE);
 	offer_head(d, q, head);
@@ -170,6 +212,18 @@ bool used(struct driver *d, unsigned q, uint16_t *head, uint32_t *len)
 	struct driver_queue *dq = &d->q[q];
 	uint32_t entry[2];
 
+	if (d->packed) {
+		struct packed_desc *p = &dq->ring[dq->seen % Q_SIZE];
+		uint16_t flags = __atomic_load_n(&p->flags, __ATOMIC_ACQUIRE),
+			 done = dq->seen < Q_SIZE ? D_AVAIL | D_USED : 0;
+
+		if ((flags & (D_AVAIL | D_USED)) != done)
+			return false;
+		*head = p->id;
+		*len = p->len;
+		dq->seen = (uint16_t)((dq->seen + dq->span[p->id % Q_SIZE]) % (2 * Q_SIZE));
+		return true;
+	}
 	if (__atomic_load_n(&dq->used[1], __ATOMIC_ACQUIRE) == dq->seen)
 		return false;
 	memcpy(entry, (uint8_t *)dq->used + 4 + dq->seen++ % Q_SIZE * 8, sizeof(entry));

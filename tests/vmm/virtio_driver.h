@@ -43,11 +43,12 @@ enum {
 	R_DESC = 0x080,
 	R_DRIVER = 0x090,
 	R_DEVICE = 0x0a0,
+	R_QUEUE_RESET = 0x0c0,
 	R_GENERATION = 0x0fc,
 	R_CONFIG = 0x100
 };
 enum { S_ACK = 1, S_DRIVER = 2, S_DRIVER_OK = 4, S_FEATURES_OK = 8, S_NEEDS_RESET = 64 };
-enum { D_NEXT = 1, D_WRITE = 2, D_INDIRECT = 4 };
+enum { D_NEXT = 1, D_WRITE = 2, D_INDIRECT = 4, D_AVAIL = 1 << 7, D_USED = 1 << 15 /* the last two: packed */ };
 
 struct vq_desc {
 	uint64_t addr;
@@ -55,11 +56,22 @@ struct vq_desc {
 	uint16_t flags, next;
 };
 
+struct packed_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t id, flags;
+};
+
 struct driver_queue {
-	struct vq_desc *desc;
-	uint16_t *avail; /* flags, idx, ring, used_event */
-	uint16_t *used;	 /* flags, idx; then pairs of u32; avail_event */
+	struct vq_desc *desc; /* packed: the driver's own, in the form of a split queue */
+	uint16_t *
+		avail; /* flags, idx, ring, used_event; packed: off_wrap and flags of what the driver wants to be told */
+	uint16_t *used; /* flags, idx; then pairs of u32; avail_event; packed: off_wrap and flags, of the device */
 	uint16_t free_desc, seen;
+	struct packed_desc *ring; /* packed; the rest too */
+	struct vq_desc own[Q_SIZE];
+	uint16_t span[Q_SIZE]; /* by id */
+	uint16_t next;	       /* position: the place in the ring, and Q_SIZE more every other time round; seen too */
 };
 
 struct driver {
@@ -68,6 +80,7 @@ struct driver {
 	struct virtio_host host;
 	struct driver_queue q[VIRTIO_MAX_QUEUES];
 	uint64_t data; /* IPA of the next free byte */
+	bool packed;   /* what driver_start() asks for; from the environment, PAWL_TEST_PACKED, at first */
 	unsigned messages;
 	char message[512];
 };
@@ -77,6 +90,9 @@ void driver_init(struct driver *d);
 void driver_free(struct driver *d); /* the device too */
 /* From reset to DRIVER_OK, with those of the features that are offered. All queues have Q_SIZE entries. */
 void driver_start(struct driver *d, uint64_t features);
+
+/* One queue, with addresses of its own, and ready. */
+void start_queue(struct driver *d, unsigned q);
 
 uint32_t reg(struct driver *d, uint64_t off);
 void set_reg(struct driver *d, uint64_t off, uint32_t val);

@@ -490,6 +490,7 @@ static const struct target {
 
 static void restart(const struct target *t, uint64_t wanted)
 {
+	d.packed = rnd() % 2;
 	driver_start(&d, wanted);
 	t->first();
 }
@@ -537,7 +538,7 @@ static void one_register(void)
 {
 	static const uint16_t regs[] = {0x000, 0x004, 0x008, 0x00c, 0x010, 0x014, 0x020, 0x024, 0x028,
 					0x030, 0x034, 0x038, 0x03c, 0x040, 0x044, 0x050, 0x060, 0x064,
-					0x080, 0x084, 0x090, 0x094, 0x0a0, 0x0a4, 0x0b0, 0x0fc};
+					0x080, 0x084, 0x090, 0x094, 0x0a0, 0x0a4, 0x0b0, 0x0c0, 0x0fc};
 	uint64_t off = rnd() % 4 ? regs[rnd() % (sizeof(regs) / 2)] : 0x100 + rnd() % 0x100;
 	unsigned len = 1u << rnd() % 3;
 	uint32_t val = (uint32_t)(rnd() % 2 ? rnd() % 5 : rnd() % 2 ? likely_ipa() : rnd());

@@ -135,14 +135,15 @@ static void the_registers_say_what_it_is(void **state)
 
 static void features_are_version_1_and_the_devices_own(void **state)
 {
-	assert_true(features(&d) == (VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | 1 << F_TOY));
+	assert_true(features(&d) == (VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+				     VIRTIO_F_RING_PACKED | VIRTIO_F_RING_RESET | 1 << F_TOY));
 }
 
 static void features_that_are_not_offered_are_not_accepted(void **state)
 {
 	set_reg(&d, R_STATUS, S_ACK | S_DRIVER);
 	set_reg(&d, R_DRIVER_FEATURES_SEL, 1);
-	set_reg(&d, R_DRIVER_FEATURES, 3);
+	set_reg(&d, R_DRIVER_FEATURES, 1 | 1 << 1); /* a platform's IOMMU */
 	set_reg(&d, R_STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
 	assert_int_equal(reg(&d, R_STATUS), S_ACK | S_DRIVER);
 }
@@ -407,6 +408,163 @@ static void indirect_descriptors_without_the_feature_break_the_device(void **sta
 	expect_broken("where none may be");
 }
 
+static void a_queue_is_reset_alone(void **state)
+{
+	uint64_t p = take(&d, 8);
+	struct part parts[] = {{p, 4, false}, {p + 4, 4, true}};
+	uint16_t head;
+	uint32_t len;
+
+	driver_start(&d, VIRTIO_F_RING_RESET);
+	ask("x", false);
+	ask("y", false);
+	offer(&d, 1, parts, 2);
+	set_reg(&d, R_QUEUE_SEL, 0);
+	set_reg(&d, R_QUEUE_RESET, 1);
+	assert_int_equal(reg(&d, R_QUEUE_RESET), 0); /* it is over */
+	assert_int_equal(reg(&d, R_QUEUE_READY), 0);
+	assert_int_equal(n_reset, 1); /* by the driver before it began: the device is not reset */
+	kick(&d, 1);
+	assert_true(used(&d, 1, &head, &len)); /* the other one goes on */
+	start_queue(&d, 0);
+	ask("z", false);
+	assert_int_equal(reg(&d, R_STATUS) & S_NEEDS_RESET, 0);
+}
+
+static void a_queue_is_not_reset_without_the_feature(void **state)
+{
+	driver_start(&d, 0);
+	set_reg(&d, R_QUEUE_SEL, 0);
+	set_reg(&d, R_QUEUE_RESET, 1);
+	assert_int_equal(reg(&d, R_QUEUE_READY), 1);
+	ask("x", false);
+}
+
+/* ---- packed queues: 2.8 */
+
+static void packed_start(uint64_t wanted)
+{
+	d.packed = true;
+	d.messages = 0;
+	driver_start(&d, wanted);
+}
+
+static void a_packed_ring_goes_round(void **state)
+{
+	packed_start(VIRTIO_F_INDIRECT_DESC);
+	for (unsigned i = 0; i < 500; i++)
+		ask("round", i % 3 == 0);
+	assert_int_equal(interrupts(&d), 1);
+}
+
+/* 2.8.1: its size need not be a power of 2. Here the driver's is, and the device's is less. */
+static void a_packed_ring_may_have_any_size(void **state)
+{
+	struct packed_desc *ring;
+	uint64_t p = take(&d, 8);
+	enum { N = 3 };
+
+	packed_start(0);
+	set_reg(&d, R_QUEUE_SEL, 1);
+	set_reg(&d, R_QUEUE_READY, 0);
+	set_reg(&d, R_QUEUE_NUM, N);
+	set_reg(&d, R_QUEUE_READY, 1);
+	assert_int_equal(reg(&d, R_QUEUE_READY), 1);
+	ring = d.q[1].ring;
+	for (unsigned i = 0; i < 20; i++) {
+		bool wrap = i / N % 2 == 0;
+
+		ring[i % N] = (struct packed_desc){p, 4, (uint16_t)(1000 + i), wrap ? D_AVAIL : D_USED};
+		kick(&d, 1);
+		assert_int_equal(ring[i % N].flags, wrap ? D_AVAIL | D_USED : 0);
+		assert_int_equal(ring[i % N].id, 1000 + i); /* any number */
+	}
+}
+
+static void packed_interrupts_are_as_the_driver_wants_them(void **state)
+{
+	packed_start(VIRTIO_F_EVENT_IDX);
+	d.q[0].avail[1] = 1; /* none */
+	ask("one", false);
+	assert_int_equal(interrupts(&d), 0);
+	d.q[0].avail[1] = 0; /* each */
+	ask("two", false);
+	assert_int_equal(interrupts(&d), 1);
+	set_reg(&d, R_INTERRUPT_ACK, 1);
+	d.q[0].avail[1] = 2; /* when descriptor 8 is used, this time round: the fifth buffer of two */
+	d.q[0].avail[0] = 8 | 1 << 15;
+	ask("three", false);
+	ask("four", false);
+	assert_int_equal(interrupts(&d), 0);
+	ask("five", false);
+	assert_int_equal(interrupts(&d), 1);
+	set_reg(&d, R_INTERRUPT_ACK, 1);
+	d.q[0].avail[0] = 2; /* the next time round */
+	for (unsigned i = 5; i < Q_SIZE / 2 + 1; i++)
+		ask("on", false);
+	assert_int_equal(interrupts(&d), 0);
+	ask("there", false);
+	assert_int_equal(interrupts(&d), 1);
+	/* The device wants to know of the next buffer, at its place and time round. */
+	assert_int_equal(d.q[0].used[1], 2);
+	assert_int_equal(d.q[0].used[0], 4);
+}
+
+static void a_packed_queue_outside_of_RAM_breaks_the_device(void **state)
+{
+	static const uint64_t bad[][3] = {
+		{0, RAM_IPA, RAM_IPA},
+		{RAM_IPA + RAM_BYTES - Q_SIZE * 16 + 16, RAM_IPA, RAM_IPA},
+		{RAM_IPA, RAM_IPA + RAM_BYTES, RAM_IPA},
+		{RAM_IPA, RAM_IPA, RAM_IPA - 4},
+		{RAM_IPA + 8, RAM_IPA, RAM_IPA},
+		{RAM_IPA, RAM_IPA + 2, RAM_IPA},
+		{RAM_IPA, RAM_IPA, RAM_IPA + 2},
+	};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		packed_start(0);
+		set_reg(&d, R_QUEUE_SEL, 0);
+		set_reg(&d, R_QUEUE_READY, 0);
+		queue_addresses(&d, 0, bad[i][0], bad[i][1], bad[i][2]);
+		set_reg(&d, R_QUEUE_READY, 1);
+		assert_int_equal(reg(&d, R_QUEUE_READY), 0);
+		expect_broken("not in RAM");
+	}
+}
+
+static void packed_raw(struct packed_desc first, struct packed_desc second)
+{
+	packed_start(VIRTIO_F_INDIRECT_DESC);
+	for (unsigned i = 1; i < Q_SIZE; i++)
+		d.q[0].ring[i] = second;
+	first.flags |= D_AVAIL;
+	d.q[0].ring[0] = first;
+	kick(&d, 0);
+}
+
+static void packed_chains_that_no_driver_may_make_break_the_device(void **state)
+{
+	uint64_t ok = RAM_IPA + DATA_AREA;
+	struct packed_desc none = {0, 0, 0, 0}, table[2] = {{ok, 4, 0, D_INDIRECT}, {ok, 4, 0, 0}};
+
+	memcpy(at(&d, ok), table, sizeof(table));
+	packed_raw((struct packed_desc){ok, 4, 0, D_NEXT}, (struct packed_desc){ok, 4, 0, D_NEXT});
+	expect_broken("without end");
+	packed_raw((struct packed_desc){UINT64_MAX, 4, 0, 0}, none);
+	expect_broken("not in RAM");
+	packed_raw((struct packed_desc){ok, 4, 0, D_NEXT | D_WRITE}, (struct packed_desc){ok, 4, 0, 0});
+	expect_broken("readable buffer behind");
+	packed_raw((struct packed_desc){ok, 32, 0, D_INDIRECT}, none); /* a table in a table */
+	expect_broken("where none may be");
+	packed_raw((struct packed_desc){ok, 32, 0, D_INDIRECT | D_NEXT}, none);
+	expect_broken("where none may be");
+	packed_raw((struct packed_desc){ok, 4, 0, D_NEXT}, (struct packed_desc){ok, 32, 0, D_INDIRECT});
+	expect_broken("where none may be");
+	packed_raw((struct packed_desc){ok, 33, 0, D_INDIRECT}, none);
+	expect_broken("bad table");
+}
+
 static void the_legacy_transport_works_as_old_drivers_expect(void **state)
 {
 	assert_int_equal(reg(&d, R_VERSION), 1);
@@ -467,6 +625,13 @@ int main(void)
 		MODERN(an_available_index_that_runs_away_breaks_the_device),
 		MODERN(a_head_outside_the_table_breaks_the_device),
 		MODERN(indirect_descriptors_without_the_feature_break_the_device),
+		MODERN(a_queue_is_reset_alone),
+		MODERN(a_queue_is_not_reset_without_the_feature),
+		MODERN(a_packed_ring_goes_round),
+		MODERN(a_packed_ring_may_have_any_size),
+		MODERN(packed_interrupts_are_as_the_driver_wants_them),
+		MODERN(a_packed_queue_outside_of_RAM_breaks_the_device),
+		MODERN(packed_chains_that_no_driver_may_make_break_the_device),
 		cmocka_unit_test_setup_teardown(the_legacy_transport_works_as_old_drivers_expect, legacy, end),
 		MODERN(the_worker_does_it_by_itself),
 	};
