@@ -369,7 +369,7 @@ static void flash_start(struct device *dev)
 /* The bytes of a bank from a file that is open. */
 static int fill(struct board_flash *b, int fd, const char *path, struct vmm_error *err)
 {
-	ssize_t n;
+	ssize_t n = 0;
 
 	while (b->size < FLASH_BANK &&
 	       (n = pread(fd, b->flash.bytes + b->size, FLASH_BANK - b->size, (off_t)b->size)) > 0)
