@@ -113,9 +113,11 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 		return (uint8_t *)(uintptr_t)(va + s->delta);
 	}
 	if (!a->misaligned && tlb_take_shared(cpu, b, va, a->kinds & ACC_WRITE)) {
-		*flags = e->r == page ? 0 : s->flags;
+		bool fast = e->r == page || e->w == page;
+
+		*flags = fast ? 0 : s->flags;
 		stat_inc(cpu, CPU_STAT_TLB_SHARED);
-		return (uint8_t *)(uintptr_t)(va + e->delta);
+		return (uint8_t *)(uintptr_t)(va + (fast ? e->delta : s->delta));
 	}
 	stat_inc(cpu, CPU_STAT_TLB_WALK);
 	if (!stage1_translate(cpu, va, a->kinds | (a->misaligned ? ACC_MISALIGNED : 0), b->regime, &x, &f))
