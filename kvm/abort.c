@@ -22,6 +22,20 @@ static int abort_without_syndrome(struct vcpu *vcpu, uint32_t iss, ipa_t ipa)
 	return EXIT_USER;
 }
 
+/* The host has no memory there. Only for a guest_memfd, which was closed, does the exit say where (api.rst 5, KVM_EXIT_MEMORY_FAULT). */
+static int abort_unbacked(struct vcpu *vcpu, ipa_t ipa)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (memslot_is_guest_memfd(vcpu->vm, ipa)) {
+		run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+		run->memory_fault.flags = 0;
+		run->memory_fault.gpa = ipa & -(ipa_t)host_page_size();
+		run->memory_fault.size = host_page_size();
+	}
+	return -EFAULT;
+}
+
 /*
  * The PE has looked at the memslots: a translation fault is an address without one, a permission fault a store to one that is
  * read only. One that has come to be since then is seen by the next access.
@@ -38,7 +52,7 @@ int abort_handle(struct vcpu *vcpu, uint64_t esr)
 	if (ISS_ABT_FSC(iss) == FSC_UNBACKED) {
 		if (lint_on(vcpu))
 			lint_found(vcpu, PAWL_LINT_HOST_MEMORY, vcpu->cpu->env.pc, vcpu->cpu->el2.ipa);
-		return -EFAULT;
+		return abort_unbacked(vcpu, vcpu->cpu->el2.ipa);
 	}
 	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION) { /* beyond the VM's IPA size */
 		inject_abort(vcpu, fetch, far, FSC_EXTERNAL);

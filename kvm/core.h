@@ -252,6 +252,7 @@ static inline void vcpu_commit_pc(struct vcpu *vcpu)
 int memslot_vm_init(struct vm *vm);
 void memslot_vm_destroy(struct vm *vm);
 int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region);
+bool memslot_is_guest_memfd(struct vm *vm, ipa_t ipa);
 /* fn(arg), with no PE of these VMs (a list by next_vm, under all_vms_lock) in the guest that uses this memory of the process */
 int memslot_change_memory(struct vm *vms, uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg);
 int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);

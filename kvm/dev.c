@@ -13,6 +13,7 @@
 #include <pawl/pawl.h>
 
 #include "core.h"
+#include "guest_memfd.h"
 #include "trace.h"
 
 #define PUBLIC __attribute__((visibility("default")))
@@ -107,25 +108,76 @@ static void *map_vcpu(struct vcpu *vcpu, void *addr, size_t length, int prot, in
 	return p;
 }
 
+struct mapping {
+	void *addr, *result;
+	size_t length;
+	int prot, flags, fd;
+	off_t offset;
+};
+
+static int map(void *arg)
+{
+	struct mapping *m = arg;
+
+	m->result = map_descriptor(m->addr, m->length, m->prot, m->flags, m->fd, m->offset);
+	return m->result == MAP_FAILED ? -errno : 0;
+}
+
+/* With MAP_FIXED, what was there may be a guest's memory. */
+static void *map_memfd(struct mapping *m)
+{
+	uint64_t from = (uintptr_t)m->addr;
+	int err = m->flags & MAP_FIXED ? vm_change_memory(from, from + m->length, map, m) : map(m);
+
+	syscall(SYS_close, m->fd);
+	if (err)
+		errno = -err;
+	return m->result;
+}
+
 PUBLIC void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
+	struct mapping m = {.addr = addr, .length = length, .prot = prot, .flags = flags, .fd = -1, .offset = offset};
 	struct file *f = file_get(fd);
+	struct guest_memfd *memfd;
 	struct vcpu *vcpu;
-	void *p;
+	void *p = MAP_FAILED;
+	int err = 0;
 
 	if (!f) {
 		errno = EBADF;
 		return MAP_FAILED;
 	}
 	vcpu = file_object(f, &vcpu_file_ops);
+	memfd = file_object(f, &guest_memfd_file_ops);
 	if (vcpu) {
 		p = map_vcpu(vcpu, addr, length, prot, flags, fd, offset);
+		err = p == MAP_FAILED ? errno : 0;
+	} else if (memfd) {
+		m.fd = guest_memfd_open_for_mmap(memfd, fd, prot, flags, &m.offset);
+		err = m.fd < 0 ? -m.fd : 0;
 	} else {
-		errno = ENODEV;
-		p = MAP_FAILED;
+		err = ENODEV;
 	}
 	file_put(f);
+	if (m.fd >= 0) /* not in a call any more: this may stop vcpus */
+		return map_memfd(&m);
+	errno = err ? err : errno;
 	return p;
+}
+
+PUBLIC int pawl_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	struct file *f = file_get(fd);
+	struct guest_memfd *memfd;
+	int ret;
+
+	if (!f)
+		return result(-EBADF);
+	memfd = file_object(f, &guest_memfd_file_ops);
+	ret = memfd ? guest_memfd_fallocate(memfd, fd, mode, offset, length) : -EOPNOTSUPP;
+	file_put(f);
+	return result(ret);
 }
 
 PUBLIC int pawl_set_lint(int fd, void (*report)(void *arg, const struct pawl_finding *finding), void *arg)

@@ -10,10 +10,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core.h"
+#include "guest_memfd.h"
 
 enum { MAX_SLOTS = 32767, GUEST_PAGE = 1 << IR_PAGE_SHIFT /* bytes; of the bitmaps */ };
 static const uint64_t MAX_PAGES = 0x7fffffff;
@@ -43,6 +46,12 @@ int memslot_vm_init(struct vm *vm)
 	return 0;
 }
 
+static void unmap_own(const struct memslot *s)
+{
+	if (s->flags & KVM_MEM_GUEST_MEMFD)
+		munmap(s->host, s->size);
+}
+
 static void slot_free(struct memslot *s)
 {
 	if (s) {
@@ -59,8 +68,10 @@ void memslot_vm_destroy(struct vm *vm)
 
 	if (!m)
 		return;
-	for (unsigned i = 0; i < m->count; i++)
+	for (unsigned i = 0; i < m->count; i++) {
+		unmap_own(m->sorted[i]);
 		slot_free(m->sorted[i]);
+	}
 	free(m->sorted);
 	free(m->by_id);
 	free(m->table);
@@ -113,7 +124,7 @@ static struct stage2 *table_new(const struct vm *vm, const struct memslots *m)
 		t->range[i] = (struct stage2_range){
 			.base = s->gpa,
 			.size = s->size,
-			.host = (uint8_t *)(uintptr_t)s->hva,
+			.host = s->host,
 			.readonly = s->flags & KVM_MEM_READONLY,
 			.dirty = s->dirty,
 			.log_tag = vm->priv->dirty_ring_bytes ? s->id + 1 : 0,
@@ -256,6 +267,8 @@ static int slot_delete(struct vm *vm, struct memslots *m, struct memslot *s)
 		return err;
 	}
 	m->by_id[s->id] = NULL;
+	guest_memfd_unbind(s);
+	unmap_own(s);
 	slot_free(s);
 	return 0;
 }
@@ -296,11 +309,16 @@ static int slot_change(struct vm *vm, struct memslots *m, struct memslot *s, con
 
 static int check_region(const struct kvm_userspace_memory_region2 *r)
 {
-	if (r->flags & ~(uint32_t)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+	uint32_t others = r->flags & KVM_MEM_GUEST_MEMFD ? 0 : KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+
+	if (r->flags & ~(others | KVM_MEM_GUEST_MEMFD))
 		return -EINVAL;
 	if (!page_aligned(r->memory_size) || !page_aligned(r->guest_phys_addr) || !page_aligned(r->userspace_addr))
 		return -EINVAL;
 	if (r->userspace_addr >= HVA_LIMIT || r->memory_size > HVA_LIMIT - r->userspace_addr)
+		return -EINVAL;
+	if (r->flags & KVM_MEM_GUEST_MEMFD &&
+	    (!page_aligned(r->guest_memfd_offset) || r->guest_memfd_offset + r->memory_size < r->guest_memfd_offset))
 		return -EINVAL;
 	if (r->slot >= MAX_SLOTS) /* also: address space 0 is the only one */
 		return -EINVAL;
@@ -309,40 +327,98 @@ static int check_region(const struct kvm_userspace_memory_region2 *r)
 	return r->memory_size / host_page_size() > MAX_PAGES ? -EINVAL : 0;
 }
 
-static int set_locked(struct vm *vm, struct memslots *m, const struct kvm_userspace_memory_region2 *r)
+/* The file, if fd is a guest_memfd's. */
+static struct file *memfd_get(const struct kvm_userspace_memory_region2 *r, struct guest_memfd **g)
 {
+	struct file *f = r->flags & KVM_MEM_GUEST_MEMFD ? file_get((int)r->guest_memfd) : NULL;
+
+	*g = f ? file_object(f, &guest_memfd_file_ops) : NULL;
+	return f;
+}
+
+static int create_on_memfd(struct vm *vm, struct memslots *m, struct memslot *want, int fd)
+{
+	int err;
+
+	want->host = guest_memfd_map_slot(want->memfd, fd, want->memfd_offset, want->size);
+	if (!want->host)
+		return -ENOMEM;
+	err = slot_create(vm, m, want);
+	if (err)
+		unmap_own(want);
+	else
+		guest_memfd_bind(want->memfd, memslot_by_id(m, want->id));
+	return err;
+}
+
+static int set_locked(struct vm *vm, struct memslots *m, const struct kvm_userspace_memory_region2 *r,
+		      struct guest_memfd *memfd)
+{
+	bool on_memfd = r->flags & KVM_MEM_GUEST_MEMFD;
+	int err;
 	struct memslot *s = memslot_by_id(m, r->slot);
 	struct memslot want = {.id = r->slot,
 			       .flags = r->flags,
 			       .gpa = r->guest_phys_addr,
 			       .size = r->memory_size,
-			       .hva = r->userspace_addr};
+			       .hva = r->userspace_addr,
+			       .host = (uint8_t *)(uintptr_t)r->userspace_addr,
+			       .memfd = memfd,
+			       .memfd_offset = r->guest_memfd_offset};
 
 	if (want.size == 0)
 		return s ? slot_delete(vm, m, s) : -EINVAL;
 	if (s) {
-		if (want.hva != s->hva || want.size != s->size || ((want.flags ^ s->flags) & KVM_MEM_READONLY))
+		if (on_memfd || want.hva != s->hva || want.size != s->size ||
+		    ((want.flags ^ s->flags) & (KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD)))
 			return -EINVAL;
 		if (want.gpa == s->gpa && want.flags == s->flags)
 			return 0;
 	}
 	if ((!s || want.gpa != s->gpa) && slot_overlaps(m, want.gpa, want.size, s))
 		return -EEXIST;
+	if (on_memfd) {
+		if (!memfd)
+			return fcntl((int)r->guest_memfd, F_GETFD) < 0 ? -EBADF : -EINVAL;
+		err = guest_memfd_check(vm, memfd, want.memfd_offset, want.size);
+		if (err)
+			return err;
+	}
 	if ((want.gpa + want.size - 1) >> vm->ipa_bits)
 		return -EFAULT;
+	if (on_memfd)
+		return guest_memfd_can_back(memfd) ? create_on_memfd(vm, m, &want, (int)r->guest_memfd) : -EINVAL;
 	return s ? slot_change(vm, m, s, &want) : slot_create(vm, m, &want);
 }
 
 int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region)
 {
 	int err = check_region(region);
+	struct guest_memfd *memfd;
+	struct file *f;
 
 	if (err)
 		return err;
+	f = memfd_get(region, &memfd); /* and back without the lock, which a release takes */
 	pthread_mutex_lock(&vm->memslots->lock);
-	err = set_locked(vm, vm->memslots, region);
+	err = set_locked(vm, vm->memslots, region, memfd);
 	pthread_mutex_unlock(&vm->memslots->lock);
+	if (f)
+		file_put(f);
 	return err;
+}
+
+bool memslot_is_guest_memfd(struct vm *vm, ipa_t ipa)
+{
+	struct memslots *m = vm->memslots;
+	const struct stage2_range *r;
+	bool is;
+
+	pthread_rwlock_rdlock(&m->readers_lock);
+	r = stage2_find(m->table, ipa);
+	is = r && ((const struct memslot *)r->owner)->flags & KVM_MEM_GUEST_MEMFD;
+	pthread_rwlock_unlock(&m->readers_lock);
+	return is;
 }
 
 bool vm_has_slot(struct vm *vm, ipa_t ipa)
@@ -461,7 +537,8 @@ struct change {
 static bool concerns(const struct memslots *m, const struct change *c)
 {
 	for (unsigned i = 0; i < m->count; i++)
-		if (m->sorted[i]->hva < c->to && m->sorted[i]->hva + m->sorted[i]->size > c->from)
+		if (!(m->sorted[i]->flags & KVM_MEM_GUEST_MEMFD) && m->sorted[i]->hva < c->to &&
+		    m->sorted[i]->hva + m->sorted[i]->size > c->from)
 			return true;
 	return false;
 }
@@ -476,6 +553,8 @@ static void forget_pages(struct memslots *m, const struct change *c)
 		uint64_t first = c->from > s->hva ? (c->from - s->hva) >> IR_PAGE_SHIFT : 0;
 		uint64_t end = c->to < s->hva ? 0 : (c->to - s->hva + GUEST_PAGE - 1) >> IR_PAGE_SHIFT;
 
+		if (s->flags & KVM_MEM_GUEST_MEMFD) /* whatever is at hva */
+			continue;
 		if (end > s->size >> IR_PAGE_SHIFT)
 			end = s->size >> IR_PAGE_SHIFT;
 		for (uint64_t bit = first * 2; bit < end * 2;) {

@@ -16,10 +16,15 @@ struct memslot {
 	unsigned id;
 	uint32_t flags; /* KVM_MEM_* */
 	ipa_t gpa;
-	uint64_t size, hva;    /* bytes; address in this process */
+	uint64_t size, hva;    /* bytes; address in this process, as the client says */
+	uint8_t *host;	       /* what the guest sees: at hva, or a mapping of guest_memfd that is the slot's own */
 	unsigned long *dirty;  /* a bit per 4 KiB; NULL: not logged. With dirty rings: pages that are in one */
 	unsigned long *bitmap; /* with dirty rings and KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP: the log */
 	unsigned long *backed; /* stage2_range.backed */
+	/* guest_memfd.c */
+	struct guest_memfd *memfd;  /* NULL: none, or it was closed */
+	uint64_t memfd_offset;	    /* bytes */
+	struct memslot *memfd_next; /* bound to the same one */
 };
 
 struct memslots {

@@ -13,6 +13,7 @@
 #include <pawl/pawl.h>
 
 #include "core.h"
+#include "guest_memfd.h"
 #include "its.h"
 #include "memslot.h"
 #include "vgic.h"
@@ -336,6 +337,8 @@ static const struct {
 	{KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES, BLOCK_SIZES},
 	{KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, 1},
 	{KVM_CAP_USER_MEMORY2, 1},
+	{KVM_CAP_GUEST_MEMFD, 1},
+	{KVM_CAP_GUEST_MEMFD_FLAGS, GUEST_MEMFD_FLAGS},
 	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
 	{PAWL_CAP_DEBUG, DEBUG_POLICIES},
 	{PAWL_CAP_CPU_MODEL, 1},
@@ -523,12 +526,19 @@ static long vm_ioctl_memory_region(struct vm *vm, void *arg)
 	struct kvm_userspace_memory_region2 r = {0};
 
 	memcpy(&r, arg, sizeof(struct kvm_userspace_memory_region));
+	if (r.flags & KVM_MEM_GUEST_MEMFD)
+		return -EINVAL;
 	return memslot_set(vm, &r);
 }
 
 static long vm_ioctl_memory_region2(struct vm *vm, void *arg)
 {
 	return memslot_set(vm, arg);
+}
+
+static long vm_ioctl_create_guest_memfd(struct vm *vm, void *arg)
+{
+	return guest_memfd_create(vm, arg);
 }
 
 static long vm_ioctl_dirty_log(struct vm *vm, void *arg)
@@ -704,6 +714,7 @@ static const struct vm_ioctl {
 	{KVM_SIGNAL_MSI, 0, vm_ioctl_signal_msi},
 	{KVM_SET_USER_MEMORY_REGION, 0, vm_ioctl_memory_region},
 	{KVM_SET_USER_MEMORY_REGION2, 0, vm_ioctl_memory_region2},
+	{KVM_CREATE_GUEST_MEMFD, 0, vm_ioctl_create_guest_memfd},
 	{KVM_GET_DIRTY_LOG, 0, vm_ioctl_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, 0, vm_ioctl_clear_dirty_log},
 	{KVM_RESET_DIRTY_RINGS, RAW, vm_ioctl_reset_dirty_rings},

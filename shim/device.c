@@ -5,7 +5,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -55,6 +58,24 @@ int device_statx(struct statx *st)
 		.stx_rdev_minor = KVM_MINOR,
 	};
 	return 0;
+}
+
+/* As the kernel has no huge pages in such files; the memfd behind it may have. */
+int device_collapse(const void *addr)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long from, to;
+	bool found = false;
+	char line[512];
+
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = sscanf(line, "%lx-%lx", &from, &to) == 2 && (uintptr_t)addr >= from && (uintptr_t)addr < to &&
+			strstr(line, "memfd:kvm-guest-memfd");
+	if (maps)
+		fclose(maps);
+	if (found)
+		errno = EINVAL;
+	return found ? -1 : 0;
 }
 
 int device_close(int fd)

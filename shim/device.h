@@ -20,6 +20,10 @@ int device_access(int mode);
 int device_stat(struct stat *st);
 int device_statx(struct statx *st);
 
+/* MADV_COLLAPSE, which older headers lack, at an address: -1 and EINVAL in a mapping of a guest_memfd, else 0. */
+enum { DEVICE_MADV_COLLAPSE = 25 };
+int device_collapse(const void *addr);
+
 /* close() of a descriptor of libpawl; if its number means another file by now, of that. */
 int device_close(int fd);
 

@@ -299,6 +299,43 @@ EXPORT void *mremap(void *addr, size_t length, size_t new_length, int flags, ...
 	return c.result;
 }
 
+/* A guest_memfd: its descriptor allows nothing by itself. */
+NEXT(int, fallocate, int, int, off_t, off_t)
+NEXT(int, fallocate64, int, int, off64_t, off64_t)
+NEXT(int, madvise, void *, size_t, int)
+
+static int fallocate_pawl(int fd, int mode, off_t offset, off_t length)
+{
+	int ret;
+
+	preload_inside++;
+	ret = pawl_fallocate(fd, mode, offset, length);
+	preload_inside--;
+	return ret;
+}
+
+EXPORT int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	return is_pawl(fd) ? fallocate_pawl(fd, mode, offset, length) : next_fallocate()(fd, mode, offset, length);
+}
+
+EXPORT int fallocate64(int fd, int mode, off64_t offset, off64_t length)
+{
+	return is_pawl(fd) ? fallocate_pawl(fd, mode, offset, length) : next_fallocate64()(fd, mode, offset, length);
+}
+
+EXPORT int madvise(void *addr, size_t length, int advice)
+{
+	int ret;
+
+	if (advice != DEVICE_MADV_COLLAPSE || preload_inside)
+		return next_madvise()(addr, length, advice);
+	preload_inside++;
+	ret = device_collapse(addr);
+	preload_inside--;
+	return ret == 0 ? next_madvise()(addr, length, advice) : ret;
+}
+
 /* ---- close, and what closes on the way. dup() and fcntl() need nothing: libpawl knows its descriptors by inode. */
 
 NEXT(int, close, int)

@@ -127,9 +127,16 @@ int pawl_open(int flags);
 int pawl_ioctl(int fd, unsigned long request, void *arg);
 
 /**
- * mmap() of a vcpu descriptor (kvm_run, coalesced ring, dirty ring). munmap() undoes it.
+ * mmap() of a vcpu descriptor (kvm_run, coalesced ring, dirty ring) or a guest_memfd. munmap() undoes it.
  */
 void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+
+/**
+ * fallocate() of a guest_memfd, whose descriptor allows nothing by itself but fstat().
+ * @param mode  FALLOC_FL_KEEP_SIZE, and FALLOC_FL_PUNCH_HOLE or not.
+ * @return 0, or -1: EBADF, EINVAL (unaligned, or behind the end), EOPNOTSUPP (another mode, another kind of descriptor).
+ */
+int pawl_fallocate(int fd, int mode, off_t offset, off_t length);
 
 /**
  * Change memory of this process that may be guest memory: unmap it, map something else there, protect it. change(arg) is

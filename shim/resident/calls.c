@@ -145,6 +145,18 @@ static long pawl_mmaps(const ucontext_t *uc)
 				      (int)arg(uc, 4), arg(uc, 5)));
 }
 
+static long pawl_fallocates(const ucontext_t *uc)
+{
+	if (!pawl_is_fd((int)arg(uc, 0)))
+		return as_it_is(uc);
+	return result(pawl_fallocate((int)arg(uc, 0), (int)arg(uc, 1), arg(uc, 2), arg(uc, 3)));
+}
+
+static long pawl_collapses(const ucontext_t *uc)
+{
+	return device_collapse((const void *)arg(uc, 0)) < 0 ? -errno : as_it_is(uc);
+}
+
 static long pawl_closes(const ucontext_t *uc)
 {
 	return pawl_is_fd((int)arg(uc, 0)) ? result(device_close((int)arg(uc, 0))) : as_it_is(uc);
@@ -207,6 +219,20 @@ static long do_mmap(ucontext_t *uc)
 {
 	if (!(arg(uc, 3) & MAP_ANONYMOUS) && may_be_pawl(arg(uc, 4)))
 		to_libpawl(uc, pawl_mmaps);
+	return as_it_is(uc);
+}
+
+static long do_fallocate(ucontext_t *uc)
+{
+	if (may_be_pawl(arg(uc, 0)))
+		to_libpawl(uc, pawl_fallocates);
+	return as_it_is(uc);
+}
+
+static long do_madvise(ucontext_t *uc)
+{
+	if (opened && (int)arg(uc, 2) == DEVICE_MADV_COLLAPSE)
+		to_libpawl(uc, pawl_collapses);
 	return as_it_is(uc);
 }
 
@@ -398,6 +424,8 @@ static long (*const calls[N_CALLS])(ucontext_t *uc) = {
 	[SYS_openat2] = do_openat,
 	[SYS_ioctl] = do_ioctl,
 	[SYS_mmap] = do_mmap,
+	[SYS_fallocate] = do_fallocate,
+	[SYS_madvise] = do_madvise,
 	[SYS_close] = do_close,
 	[SYS_dup2] = do_dup2,
 	[SYS_dup3] = do_dup2,

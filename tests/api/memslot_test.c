@@ -148,7 +148,7 @@ TEST(the_newer_request_means_the_same)
 	guest(LDR_X0_DEV, NOP);
 	memcpy(p, &(uint64_t){78}, 8);
 	r.userspace_addr = (uintptr_t)p;
-	r.flags = KVM_MEM_GUEST_MEMFD; /* there is none */
+	r.flags = KVM_MEM_GUEST_MEMFD; /* 0 is none */
 	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION2, &r), -EINVAL);
 	r.flags = 0;
 	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION2, &r), 0);

@@ -200,7 +200,17 @@ size_t fill(uint32_t request, enum kind on, void *p, size_t space)
 
 		memset(r, 0, sizeof(*r));
 		fill_slot(p);
-		r->guest_memfd_offset = one_in(8);
+		r->guest_memfd_offset = one_in(8) ? interesting() : below(4) * (uint64_t)PAGE;
+		r->guest_memfd = (uint32_t)(one_in(6) ? any_fd() : fd_of(MEMFD));
+		if (one_in(2))
+			r->flags = KVM_MEM_GUEST_MEMFD;
+		break;
+	}
+	case KVM_CREATE_GUEST_MEMFD: {
+		struct kvm_create_guest_memfd *g = p;
+
+		g->size = one_in(6) ? interesting() : below(17) * (uint64_t)PAGE;
+		g->flags = one_in(8) ? interesting() : below(4);
 		break;
 	}
 	case KVM_GET_DIRTY_LOG: {

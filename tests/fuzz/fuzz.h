@@ -22,7 +22,7 @@ unsigned below(unsigned n);
 bool one_in(unsigned n);
 
 /* ---- world.c: descriptors, and memory that ends where a page faults */
-enum kind { SYSTEM, VM, VCPU, DEVICE, STATS, EVENT, OTHER, CLOSED, N_KINDS };
+enum kind { SYSTEM, VM, VCPU, MEMFD, DEVICE, STATS, EVENT, OTHER, CLOSED, N_KINDS };
 extern const char *const kind_names[N_KINDS];
 
 struct object {

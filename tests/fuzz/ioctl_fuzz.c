@@ -54,7 +54,7 @@ static const struct {
 	{KVM_CLEAR_DIRTY_LOG, VM, 3, false},
 	{KVM_RESET_DIRTY_RINGS, VM, 2, true},
 	{KVM_SET_USER_MEMORY_REGION, VM, 12, false},
-	{KVM_SET_USER_MEMORY_REGION2, VM, 4, false},
+	{KVM_SET_USER_MEMORY_REGION2, VM, 8, false},
 	{KVM_CHECK_EXTENSION, VM, 2, true},
 	{KVM_CREATE_IRQCHIP, VM, 1, true},
 	{KVM_IRQ_LINE, VM, 8, false},
@@ -75,7 +75,7 @@ static const struct {
 	{KVM_SET_DEVICE_ATTR, VM, 2, false},
 	{KVM_HAS_DEVICE_ATTR, VM, 1, false},
 	{KVM_SET_MEMORY_ATTRIBUTES, VM, 1, false},
-	{KVM_CREATE_GUEST_MEMFD, VM, 1, false},
+	{KVM_CREATE_GUEST_MEMFD, VM, 4, false},
 	{KVM_ARM_MTE_COPY_TAGS, VM, 1, false},
 	{KVM_SET_PMU_EVENT_FILTER, VM, 1, false},
 	{KVM_RUN, VCPU, 40, true},
@@ -103,6 +103,7 @@ static const struct {
 	{KVM_HAS_DEVICE_ATTR, VCPU, 3, false},
 	{KVM_GET_STATS_FD, VCPU, 1, true},
 	{KVM_PRE_FAULT_MEMORY, VCPU, 1, false},
+	{KVM_GET_REGS, MEMFD, 1, false} /* none is for it */,
 	{KVM_SET_DEVICE_ATTR, DEVICE, 24, false},
 	{KVM_GET_DEVICE_ATTR, DEVICE, 16, false},
 	{KVM_HAS_DEVICE_ATTR, DEVICE, 8, false},
@@ -184,6 +185,7 @@ static void new_object(uint32_t request, const void *arg, int result)
 		objects[n_objects - 1].run = run;
 		break;
 	}
+	case KVM_CREATE_GUEST_MEMFD: add(MEMFD, result); break;
 	case KVM_GET_STATS_FD: add(STATS, result); break;
 	case KVM_CREATE_DEVICE: {
 		struct kvm_create_device d;
@@ -302,7 +304,7 @@ static void op_descriptor(void)
 	if (!n_objects)
 		return;
 	i = below(n_objects);
-	switch (below(8)) {
+	switch (below(9)) {
 	case 0: drop(i); break;
 	case 1: /* a duplicate is as good */
 		if (objects[i].kind <= DEVICE)
@@ -337,6 +339,17 @@ static void op_descriptor(void)
 	case 5:
 		if (any(EVENT) && eventfd_write(fd_of(EVENT), 1) != 0)
 			break;
+		break;
+	case 7:
+		if (objects[i].kind <= DEVICE &&
+		    pawl_fallocate(objects[i].fd,
+				   one_in(3)   ? (int)below(16)
+				   : one_in(2) ? 1
+					       : 3,
+				   one_in(4) ? (off_t)interesting() : (off_t)below(8) * PAGE,
+				   one_in(4) ? (off_t)below(3 * PAGE) : (off_t)below(8) * PAGE) < 0 &&
+		    !known_errno(errno) && errno != EFBIG)
+			fail("fallocate gives errno %d", errno);
 		break;
 	case 6: /* memory that goes and comes back */ mprotect(ram, PAGE, PROT_READ | PROT_WRITE); break;
 	default: add(EVENT, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); break;

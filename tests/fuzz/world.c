@@ -44,7 +44,8 @@ bool one_in(unsigned n)
 
 /* ---- the world */
 
-const char *const kind_names[N_KINDS] = {"system", "VM", "vcpu", "device", "stats", "eventfd", "other", "closed"};
+const char *const kind_names[N_KINDS] = {"system", "VM",      "vcpu",  "guest_memfd", "device",
+					 "stats",  "eventfd", "other", "closed"};
 
 struct object objects[OBJECTS];
 unsigned n_objects;

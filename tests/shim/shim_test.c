@@ -34,7 +34,7 @@ void (*__sysv_signal(int sig, void (*handler)(int)))(int);
 
 static struct {
 	ino_t ino[8];
-	int opened, opened_flags, released, ioctls, maps, signals;
+	int opened, opened_flags, released, ioctls, maps, allocations, signals;
 	int changes;
 	void *changed;
 	size_t changed_length;
@@ -118,6 +118,12 @@ void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t of
 {
 	pawl.maps++;
 	return mmap(addr, length, prot, flags, fd, offset);
+}
+
+int pawl_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	pawl.allocations++;
+	return fallocate(fd, mode, offset, length);
 }
 
 int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void *arg)
@@ -273,6 +279,20 @@ static void other_requests_and_descriptors_are_the_kernels(void **state)
 	close(pipes[0]);
 	close(pipes[1]);
 	close(event);
+	close(fd);
+}
+
+static void space_of_descriptors_is_the_librarys_to_allocate_and_others_is_not(void **state)
+{
+	int fd = open("/dev/kvm", O_RDWR), other = memfd_create("other", 0);
+
+	assert_int_equal(fallocate(fd, 0, 0, 4096), 0);
+	assert_int_equal(fallocate64(fd, 0, 0, 4096), 0);
+	assert_int_equal(pawl.allocations, 2);
+	assert_int_equal(fallocate(other, 0, 0, 4096), 0);
+	assert_int_equal(fallocate64(other, 0, 0, 8192), 0);
+	assert_int_equal(pawl.allocations, 2);
+	close(other);
 	close(fd);
 }
 
@@ -510,6 +530,7 @@ int main(void)
 		cmocka_unit_test_setup(the_file_looks_like_a_character_device, clean),
 		cmocka_unit_test_setup(requests_of_kvm_reach_the_library_once, clean),
 		cmocka_unit_test_setup(other_requests_and_descriptors_are_the_kernels, clean),
+		cmocka_unit_test_setup(space_of_descriptors_is_the_librarys_to_allocate_and_others_is_not, clean),
 		cmocka_unit_test_setup(maps_of_descriptors_are_the_librarys_and_others_are_not, clean),
 		cmocka_unit_test_setup(an_object_lives_until_its_last_duplicate_is_closed, clean),
 		cmocka_unit_test_setup(duplicating_over_a_descriptor_closes_it, clean),
