@@ -390,7 +390,10 @@ bool ir_mem_stx(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union
 	void *host;
 
 	if (!ex->valid || ex->va != va || ex->log2size != log2size || ex->pair != pair) {
-		/* The monitor decides before the access is checked: an IMPLEMENTATION DEFINED choice. */
+		/* The monitor decides before the access is checked: an IMPLEMENTATION DEFINED choice. SP's alignment comes before. */
+		if (IR_MEM_BASE(m) == 31 && env->x[31] & 15 &&
+		    !atomic_host(env, va, (uint64_t)(1 + pair) << log2size, m))
+			return false;
 		ex->valid = 0;
 		X(op->dst) = 1;
 		return true;
