@@ -316,8 +316,12 @@ static void trial(unsigned n)
 	note(sctlr);
 	note(debug);
 	note(a.vector);
-	/* The reference exchanges op1 and op2 of a trapped MSR DAIFSet or DAIFClr. */
-	note((word & 0xfffff0df) == 0xd50340df && a.esr >> 26 == 0x18 ? a.esr & ~(0xfful << 14) : a.esr);
+	/* The reference exchanges op1 and op2 of a trapped MSR DAIFSet or DAIFClr, and says that a misaligned LDXR was a write. */
+	if ((word & 0xfffff0df) == 0xd50340df && a.esr >> 26 == 0x18)
+		a.esr &= ~(0xfful << 14);
+	if (word == 0xc85f7c22 && a.esr >> 27 == 0x12 && (a.esr & 0x3f) == 0x21)
+		a.esr &= ~(1ul << 6);
+	note(a.esr);
 	/* Aborts and PC alignment: of others it is UNKNOWN, and of a watchpoint any of several addresses. */
 	note(a.esr >> 26 >= 0x20 && a.esr >> 26 <= 0x25 ? a.far : 0);
 	note(a.elr - slot < 64 ? a.elr - slot : a.elr);

@@ -83,6 +83,10 @@ static void random_config(struct config *c)
 	c->sctlr |= one_in(4) ? 1 << 19 : 0; /* WXN */
 	if (has_bti())
 		field(&c->sctlr, 35, 2); /* BT0, BT1 */
+	if (has_epan())
+		field(&c->sctlr, 57, 1);
+	if (has_lse2())
+		field(&c->sctlr, 6, 1); /* nAA */
 }
 
 /* An output address beyond the configured size, if there is room. */
@@ -196,7 +200,7 @@ static int is_device(const struct config *c)
 	return !(attrs[d >> 2 & 7] & 0xf0) || ((c->va & 0xfff) > 0xfc0 && !(attrs[n >> 2 & 7] & 0xf0));
 }
 
-enum { FIRST_AT = 23, LAST_AT = 28 }; /* stubs */
+enum { FIRST_AT = 23, LAST_AT = 28, FIRST_ATOMIC = 14, LAST_ATOMIC = 29 }; /* of stubs, of lse2_stubs */
 
 /*
  * What the reference (QEMU 7.2) does otherwise than the manual says is not asked: misaligned accesses to Device memory;
@@ -227,9 +231,13 @@ static void one_access(struct config *c, struct access *a, int user)
 	__asm__ volatile(".arch_extension simd\n\tdup v1.2d, %0\n\tdup v3.2d, %1\n\tdup v4.2d, %1\n\tdup v5.2d, %0"
 			 :
 			 : "r"(a->val), "r"(a->val2));
-	do
-		a->fn = user ? (u64)user_stubs + 8 * below(N_USER_STUBS) : (u64)stubs + 8 * below(N_STUBS);
-	while (is_open(c, a->fn, user));
+	if (has_lse2() && one_in(2)) {
+		a->fn = (u64)lse2_stubs + 8 * (below(N_LSE2_STUBS / 2) + (user ? N_LSE2_STUBS / 2 : 0));
+	} else {
+		do
+			a->fn = user ? (u64)user_stubs + 8 * below(N_USER_STUBS) : (u64)stubs + 8 * below(N_STUBS);
+		while (is_open(c, a->fn, user));
+	}
 	if (user)
 		a->spsr = BY_ERET | 0x3c0 | a->pan | a->uao;
 	/* An instruction address is a multiple of 4, that is another test */
@@ -271,11 +279,25 @@ static void note_par(const struct access *a)
 	note(!(a->par & 1) && (!(attr & 0xf0) || attr == 0x44) ? a->par & ~(3ul << 7) : a->par);
 }
 
-/* Whether AT updates the access flag is open; the reference also updates the dirty state, which is for stores. */
+static int is_atomic(const struct access *a)
+{
+	u64 i = (a->fn - (u64)lse2_stubs) / 8 % (N_LSE2_STUBS / 2);
+
+	return a->fn >= (u64)lse2_stubs && i >= FIRST_ATOMIC && i <= LAST_ATOMIC;
+}
+
+/*
+ * Whether AT updates the access flag is open, and whether an access does that faults; the reference also updates the dirty state
+ * for AT, which is for stores.
+ */
 static void note_descriptors(const struct config *c, const struct access *a)
 {
-	u64 i = (a->fn - (u64)stubs) / 8, mask = i >= FIRST_AT && i <= LAST_AT ? ~(1ul << 10 | 1 << 7) : ~0ul;
+	u64 i = (a->fn - (u64)stubs) / 8, mask = ~0ul;
 
+	if (i >= FIRST_AT && i <= LAST_AT)
+		mask = ~(1ul << 10 | 1 << 7);
+	else if (is_atomic(a) && a->esr)
+		mask = ~(1ul << 10);
 	note(*AT(c->entry[c->leaf]) & mask);
 	note(*AT(c->next[c->leaf]) & mask);
 }
@@ -287,12 +309,25 @@ static int tore(const struct access *a)
 }
 
 /*
- * SPSR_EL1 without TCO, of memory tags, which the reference has with -cpu max; and without BTYPE where an instruction raises an
+ * SPSR_EL1 without TCO, of memory tags, and ALLINT, of FEAT_NMI, which the reference has with -cpu max; and without BTYPE where an instruction raises an
  * exception of its own, since it is open then whether it is saved.
  */
 static u64 saved(const struct access *a)
 {
-	return a->spsr_out & ~(1ul << 25 | (a->esr >> 26 ? 0 : 3 << 10));
+	return a->spsr_out & ~(1ul << 25 | 1 << 13 | (a->esr >> 26 ? 0 : 3 << 10));
+}
+
+/* ESR_EL1 without WnR where the reference says that a read was a write: of atomics, which a read had faulted like, and misaligned LDXRs. */
+static u64 syndrome(const struct access *a)
+{
+	u64 i = (a->fn - (u64)stubs) / 8;
+	int ldxr = i == 14 || i == 39 || i == N_STUBS + 7 || i == N_STUBS + 22;
+
+	if (a->fn >= (u64)lse2_stubs) {
+		i = (a->fn - (u64)lse2_stubs) / 8 % (N_LSE2_STUBS / 2);
+		ldxr = (i >= 3 && i <= 5) || i == 12 || i == 13;
+	}
+	return is_atomic(a) || (ldxr && (a->esr & 0x3f) == 0x21) ? a->esr & ~(1ul << 6) : a->esr;
 }
 
 static void note_access(const struct config *c, const struct access *a)
@@ -300,7 +335,7 @@ static void note_access(const struct config *c, const struct access *a)
 	note(a->fn - (u64)stubs);
 	note(a->va);
 	note(a->vector);
-	note(a->esr);
+	note(syndrome(a));
 	note(a->far);
 	/* where the stubs are is the compiler's choice */
 	note(a->elr - (u64)stubs < 4096 ? a->elr - (u64)stubs : a->elr);

@@ -20,8 +20,8 @@ struct access {
 	u64 sp1, sp0; /* for spsr: stack pointers; sp1 0: leave them alone */
 };
 void access_run(struct access *a);
-extern char stubs[], user_stubs[], vectors[];
-enum { N_STUBS = 44, N_USER_STUBS = 24 };
+extern char stubs[], user_stubs[], lse2_stubs[], vectors[];
+enum { N_STUBS = 44, N_USER_STUBS = 24, N_LSE2_STUBS = 64 };
 #define BY_ERET (1ul << 63)
 
 void jump_half(u64 offset);
@@ -124,6 +124,14 @@ static inline int has_bti(void)
 static inline int has_lva(void) /* 52-bit VAs with the 64 KiB granule */
 {
 	return ID_FIELD(s3_0_c0_c7_2, 16) >= 1; /* ID_AA64MMFR2_EL1 */
+}
+static inline int has_epan(void)
+{
+	return ID_FIELD(id_aa64mmfr1_el1, 20) >= 3;
+}
+static inline int has_lse2(void)
+{
+	return ID_FIELD(s3_0_c0_c7_2, 32) >= 1;
 }
 
 #pragma GCC visibility pop

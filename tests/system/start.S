@@ -235,3 +235,20 @@ user_stubs:
 	user	sttr w2, [x1]
 	user	ldaxp w0, w3, [x1]
 	user	stlr w2, [x1]
+
+/* What FEAT_LSE2 is about: all kinds of exclusives, atomics, acquires and releases, of each size; at EL1 and then at EL0. */
+	.macro	ordered back:vararg
+	.irp	insn, "ldar x0", "ldar w0", "ldarh w0", "ldaxr x0", "ldaxr w0", "ldaxrh w0", "stlr x2", "stlr w2", "stlrh w2", \
+		"ldapr x0", "ldapr w0", "ldaprh w0", "ldxp x0, x3", "ldaxp w0, w3", "swpal x2, x0", "swpl w2, w0", "swph w2, w0", \
+		"ldclr x2, x0", "ldeora w2, w0", "ldseth w2, w0", "ldsmax x2, x0", "ldsmin w2, w0", "ldumaxh w2, w0", "ldumin x2, x0", \
+		"cas x0, x2", "casa w0, w2", "cash w0, w2", "caspal x2, x3, x4, x5", "casp w2, w3, w4, w5", "stadd x2", "stlurh w2", \
+		"ldapur x0"
+	\insn, [x1]
+	\back
+	.endr
+	.endm
+	.arch	armv8.4-a
+	.globl	lse2_stubs
+lse2_stubs:
+	ordered	b access_done
+	ordered	svc #0x7f
