@@ -20,9 +20,9 @@ enum {
 	GROUP_MAX_PES = 512,
 	TLB_BANKS = 16,
 	SLOW_SIZE = 256, /* entries of a bank for pages that want a look at each access */
-	FETCH_BITS = 6,
+	FETCH_BITS = 8,
 	FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
-	JUMP_BITS = 13,
+	JUMP_BITS = 15,
 	JUMP_SIZE = 1 << JUMP_BITS,
 	BLOCK_BITS = 17,
 	BLOCK_BUCKETS = 1 << BLOCK_BITS,
@@ -99,6 +99,11 @@ enum {
 	ACC_MISALIGNED = 32, /* an alignment fault if the memory is Device */
 };
 
+struct walk_step {
+	const uint64_t *at; /* where it is in host memory until stage 2 may change */
+	uint64_t desc;
+};
+
 struct xlate { /* a successful stage 1 translation */
 	ipa_t ipa;
 	uint64_t size; /* bytes that the leaf maps */
@@ -109,6 +114,9 @@ struct xlate { /* a successful stage 1 translation */
 	bool el0;     /* EL0 may access it, so PSTATE.PAN matters */
 	bool guarded; /* BTI */
 	bool r, w, x; /* rights of the regime; w only if a store needs no update of the dirty state */
+	/* The descriptors that were read, from the top, as they are now; none if stage 1 is off. */
+	unsigned n_steps;
+	struct walk_step step[4];
 	/* Of a page: its descriptor as it is now, and where it is in host memory until stage 2 may change; else NULL. */
 	const uint64_t *at;
 	uint64_t desc;
@@ -142,6 +150,7 @@ struct tlb_fetch {
 	const uint8_t *host; /* of the page */
 	ipa_t ipa;
 	bool guarded; /* BTI */
+	bool own;     /* as in struct tlb_bank */
 	uint32_t leaf;
 };
 
@@ -179,14 +188,41 @@ struct shared_entry {
 	uint8_t flags, leaf;
 	uint8_t extent; /* log2, of what struct ir_tlbe calls more */
 	bool r, w;
+	bool own; /* not in a shared space */
 };
 
 /*
- * What EL1 finds behind one TTBR1_EL1, whatever the ASID: global translations of the upper half that EL0 may not use. So
- * neither a context switch nor a TLBI of an ASID makes a kernel forget its own code and data.
+ * rewalk.c: how pages of the kernel's half were found that are not global. Numbers tell which are new; those of a page that is
+ * not there are 0.
+ */
+enum { WALKED_WAYS = 8, WALKED_SIZE = IR_TLB_SIZE, WALKED_PATHS = 2 * WALKED_SIZE, WALKED_LOG = 64, WALKED_ASIDS = 32 };
+struct walked_set {
+	uint64_t va[WALKED_SIZE]; /* IR_TLB_NONE */
+	uint64_t number[WALKED_SIZE];
+	struct walk_step leaf[WALKED_SIZE];
+	uint16_t path[WALKED_SIZE]; /* to the leaf */
+	struct walk_path {
+		unsigned users; /* pages */
+		unsigned n;
+		struct walk_step step[3];
+	} paths[WALKED_PATHS];
+	uint64_t last;		  /* number of the page that is new */
+	uint16_t log[WALKED_LOG]; /* where those of the last numbers are */
+	struct {
+		uint64_t asid, number; /* all up to that number hold for it; 0: none do */
+		uint64_t used;	       /* LRU stamp */
+	} checked[WALKED_ASIDS];
+	unsigned now; /* the ASID of the PE */
+};
+
+/*
+ * What EL1 finds behind one TTBR1_EL1, whatever the ASID: translations of the upper half that EL0 may not use, global ones and
+ * those that rewalk.c knows to be the same in the address space at hand. So neither a context switch nor a TLBI of an ASID makes a
+ * kernel forget its own code and data.
  */
 struct shared_space {
-	uint64_t ttbr; /* TTBR1_EL1 without ASID */
+	struct walked_set walked[2]; /* data, code */
+	uint64_t ttbr;		     /* TTBR1_EL1 without ASID */
 	bool valid;
 	uint64_t used; /* LRU stamp */
 	uint32_t version;
@@ -196,7 +232,11 @@ struct shared_space {
 	struct group_set groups;
 };
 
-/* Translations of one regime in one address space. fast[] is what the interpreter sees; a page is there, or in slow[]. */
+/*
+ * Translations of one regime in one address space. fast[] is what the interpreter sees; a page is there, or in slow[]. One of EL1
+ * stays when the address space changes behind one TTBR1_EL1: then it loses what is its address space's own, which is all that the
+ * shared space does not have.
+ */
 struct tlb_bank {
 	struct ir_tlbe fast[IR_TLB_SIZE];
 	uint8_t leaf[IR_TLB_SIZE]; /* log2 of what the leaf of an entry of fast[] maps */
@@ -207,14 +247,15 @@ struct tlb_bank {
 	 */
 	unsigned n_filled, n_fetched;
 	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
+	uint64_t own[IR_TLB_SIZE / 64]; /* entries of fast[]; of EL1's banks */
+	bool any_own;			/* there, in slow[], in fetch[] or code[] */
 	uint64_t ttbr[2];
 	uint64_t used;				   /* LRU stamp */
 	struct large_set large[2], large_fetch[2]; /* of leaves of data that are more than a group of pages; of code */
 	struct group_set groups;
 	uint8_t regime;
 	bool valid;
-	bool own_hi;		     /* code of the upper half that is not global was met */
-	struct code_space code[2];   /* [1] only if own_hi */
+	struct code_space code[2];   /* [1]: EL0's */
 	struct shared_space *shared; /* NULL: EL0's */
 };
 
@@ -506,6 +547,15 @@ void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
 void tlb_flush_va(struct cpu *cpu, uint64_t va);
 void tlb_code_forget_all(struct cpu *cpu);	 /* every jump cache entry is dead, and every link to another page */
 void tlb_address_space_changed(struct cpu *cpu); /* TTBRn written */
+
+/* That page of a kernel, as data or as code; what else its leaf maps stays. */
+void tlb_forget_kernel(struct cpu *cpu, struct shared_space *s, bool code, uint64_t page);
+
+/* rewalk.c */
+void rewalk_clear(struct walked_set *set);
+bool rewalk_note(struct cpu *cpu, struct shared_space *s, bool code, uint64_t va, const struct xlate *x);
+void rewalk_check(struct cpu *cpu, struct shared_space *s);
+void rewalk_forget_asid(struct walked_set *set, uint64_t asid, uint64_t mask);
 
 /* access.c */
 extern const struct ir_env_ops access_ops;

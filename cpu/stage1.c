@@ -222,6 +222,7 @@ bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime re
 
 restart:
 	tables = 0;
+	x->n_steps = 0;
 	for (;; level++, shift -= stride) {
 		unsigned width = bits - shift < stride ? bits - shift : stride;
 		ipa_t at = base + 8 * (va >> shift & ((1ull << width) - 1));
@@ -239,6 +240,7 @@ restart:
 		/* Blocks: 4 KiB granule levels 1 and 2, the others level 2, 64 KiB with 52-bit outputs level 1 too */
 		if (leaf && level < (w.page == 12 || has_52_bit_outputs(cpu, w.page) ? 1u : 2u))
 			return fault(f, FSC_TRANSLATION, level);
+		x->step[x->n_steps++] = (struct walk_step){host, desc};
 		if (!leaf) {
 			base = output_address(cpu, desc, w.page, w.page);
 			if (base >> out)
@@ -286,6 +288,7 @@ restart:
 				}
 				dbm = dbm && !dirties;
 				desc = want;
+				x->step[x->n_steps - 1].desc = desc;
 			}
 		}
 		if (dbm)

@@ -5,7 +5,8 @@
  * what is global in the upper half: a kernel. Arm ARM DDI 0487, "Translation Lookaside Buffers". May hold less and drop
  * more than the guest asks for; never the other way round.
  *
- * An address space is the pair TTBR0_EL1, TTBR1_EL1 with their ASIDs. Everything else that a translation depends on
+ * An address space is the pair TTBR0_EL1, TTBR1_EL1 with their ASIDs; banks of EL1 stay when it changes, without what was its own.
+ * Everything else that a translation depends on
  * (SCTLR, TCR, MAIR, stage 2, watchpoints) drops all banks when it changes.
  */
 #include "internal.h"
@@ -99,7 +100,7 @@ static bool group_may_be(const struct group_set *g, uint64_t va)
 
 static struct code_space *code_space(struct tlb_bank *b, unsigned half)
 {
-	return half == HI && b->shared && !b->own_hi ? &b->shared->code : &b->code[half];
+	return half == HI && b->shared ? &b->shared->code : &b->code[half];
 }
 
 enum { NO_VIEW = UINT32_MAX };
@@ -249,7 +250,8 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 		b->fetch[fetch_all ? i : b->fetched[i]].va = IR_TLB_NONE;
 	for (unsigned i = 0; b->any_slow && i < SLOW_SIZE; i++)
 		clear_slow(&b->slow[i]);
-	b->any_slow = false;
+	b->any_slow = b->any_own = false;
+	memset(b->own, 0, sizeof(b->own));
 	b->n_filled = b->n_fetched = 0;
 	b->groups = (struct group_set){0};
 	for (unsigned half = 0; half < 2; half++) {
@@ -260,6 +262,28 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 	forget_code(p, &b->code[HI]);
 }
 
+/* The address space changes behind the kernel. */
+static void bank_drop_own(struct cpu_priv *p, struct tlb_bank *b)
+{
+	if (!b->any_own)
+		return;
+	b->any_own = false;
+	for (unsigned i = 0; i < IR_TLB_SIZE / 64; i++) {
+		for (; b->own[i]; b->own[i] &= b->own[i] - 1)
+			clear_entry(b, 64 * i + (unsigned)__builtin_ctzll(b->own[i]));
+	}
+	for (unsigned i = 0; b->any_slow && i < SLOW_SIZE; i++)
+		clear_slow(&b->slow[i]);
+	b->any_slow = false;
+	for (unsigned i = 0; i < FETCH_SIZE; i++) {
+		if (b->fetch[i].own)
+			b->fetch[i].va = IR_TLB_NONE;
+	}
+	large_clear(&b->large[0]);
+	large_clear(&b->large_fetch[0]);
+	forget_code(p, &b->code[0]);
+}
+
 static void shared_clear(struct cpu_priv *p, struct shared_space *s)
 {
 	if (!++s->version) { /* once in 2^32 times */
@@ -268,6 +292,8 @@ static void shared_clear(struct cpu_priv *p, struct shared_space *s)
 	}
 	large_clear(&s->large);
 	s->groups = (struct group_set){0};
+	rewalk_clear(&s->walked[0]);
+	rewalk_clear(&s->walked[1]);
 	forget_code(p, &s->code);
 }
 
@@ -284,8 +310,9 @@ void tlb_init(struct cpu *cpu)
 		p->banks[i].any_slow = true;
 		bank_clear(p, &p->banks[i]);
 	}
-	for (unsigned i = 0; i < SHARED_SPACES; i++)
+	for (unsigned i = 0; i < SHARED_SPACES; i++) {
 		shared_clear(p, &p->shared[i]);
+	}
 	tlb_select(cpu);
 }
 
@@ -356,15 +383,25 @@ static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
 
 	if (!(cpu->sys[CPU_SCTLR_EL1] & SCTLR_M))
 		t0 = t1 = 0;
+	if (regime != REGIME_EL0) {
+		shared = shared_find(p, ttbr_base(t1));
+		rewalk_check(cpu, shared);
+	}
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
-		if (b->valid && b->regime == regime && b->ttbr[0] == t0 && b->ttbr[1] == t1)
+		if (!b->valid || b->regime != regime || b->shared != shared)
+			continue;
+		if (b->ttbr[0] == t0 && b->ttbr[1] == t1)
 			return b;
+		if (shared) {
+			bank_drop_own(p, b);
+			b->ttbr[0] = t0;
+			b->ttbr[1] = t1;
+			return b;
+		}
 	}
 	stat_inc(cpu, CPU_STAT_NEW_SPACE);
-	if (regime != REGIME_EL0)
-		shared = shared_find(p, ttbr_base(t1));
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
@@ -380,7 +417,6 @@ static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
 	victim->regime = regime;
 	victim->ttbr[0] = t0;
 	victim->ttbr[1] = t1;
-	victim->own_hi = false;
 	victim->shared = shared;
 	bank_clear(p, victim);
 	return victim;
@@ -528,7 +564,7 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 		if (b->fast[i].r == page || b->fast[i].w == page)
 			clear_entry(b, i);
 		*slow = (struct tlb_slow){.r = r, .w = w, .delta = e->delta, .flags = e->flags, .leaf = e->leaf};
-		b->any_slow = true;
+		b->any_slow = b->any_own = true;
 		return;
 	}
 	if (unlikely(slow->r == page || slow->w == page))
@@ -536,6 +572,11 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 	if (b->n_filled < FILLED_MAX)
 		b->filled[b->n_filled] = (uint16_t)i;
 	b->n_filled += b->n_filled <= FILLED_MAX;
+	b->own[i / 64] &= ~(1ull << i % 64);
+	if (b->shared && e->own) {
+		b->own[i / 64] |= 1ull << i % 64;
+		b->any_own = true;
+	}
 	b->fast[i].r = r;
 	b->fast[i].w = w;
 	b->fast[i].delta = e->delta;
@@ -555,7 +596,8 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 {
 	/* The store that is being looked up has marked its page dirty, and knows it writable; a load may not. */
 	bool may_write = write || (!range->dirty && stage2_known_writable(range, x->ipa));
-	unsigned leaf = stage1_extent(x, va, GROUP_SHIFT);
+	/* Neighbours of a kernel's pages that are not global would have to be looked at in each address space. */
+	unsigned leaf = stage1_extent(x, va, b->shared && is_kernel(va) && x->ng ? IR_PAGE_SHIFT : GROUP_SHIFT);
 	unsigned most = cpu->priv->watch_mask ? IR_PAGE_SHIFT : leaf < LARGE_SHIFT ? leaf : LARGE_SHIFT;
 	struct shared_space *s = b->shared;
 	struct shared_entry e = {
@@ -566,10 +608,14 @@ void tlb_fill(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct xla
 		.extent = (uint8_t)stage2_extent(range, x->ipa, va, most, x->w && !range->readonly && may_write),
 		.r = x->r,
 		.w = x->w && !range->readonly && may_write,
+		.own = !is_kernel(va) || x->el0,
 	};
 
+	if (s && !e.own && x->ng)
+		e.own = !rewalk_note(cpu, s, false, va, x);
+
 	bank_put(cpu, b, va, &e);
-	if (s && is_kernel(va) && !x->ng && !x->el0) {
+	if (s && !e.own) {
 		e.version = s->version;
 		large_note(&s->large, untag(va), leaf, GROUP_SHIFT);
 		group_note(&s->groups, va, leaf);
@@ -595,12 +641,9 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	unsigned slot = va >> IR_PAGE_SHIFT & (FETCH_SIZE - 1), half = half_of(va);
 	struct tlb_fetch *f = &b->fetch[slot];
 
-	if (half == HI && b->shared && !b->own_hi && x->ng) {
-		b->own_hi = true; /* nothing of this bank's is in the shared space: it was all global */
-		forget_code(cpu->priv, &b->code[HI]);
-		if (b == cpu->priv->bank)
-			tlb_select(cpu);
-	}
+	/* An address of code has no tag by now, so all of the upper half is a kernel's. */
+	if (half == HI && b->shared && x->ng)
+		rewalk_note(cpu, b->shared, true, va, x);
 	if (b->n_fetched < FILLED_MAX)
 		b->fetched[b->n_fetched] = (uint16_t)slot;
 	b->n_fetched += b->n_fetched <= FILLED_MAX;
@@ -610,6 +653,8 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	f->host = host - (va & ~IR_PAGE_MASK);
 	f->ipa = x->ipa & IR_PAGE_MASK;
 	f->guarded = x->guarded;
+	f->own = half != HI;
+	b->any_own |= f->own;
 	f->leaf = log2_of(x->size);
 }
 
@@ -638,9 +683,17 @@ void tlb_flush_asid(struct cpu *cpu, uint64_t asid)
 		struct tlb_bank *b = &p->banks[i];
 
 		/* Either field: TCR_EL1.A1 may have had another value when the bank was filled. */
-		if (!((b->ttbr[0] >> 48 ^ asid) & mask) || !((b->ttbr[1] >> 48 ^ asid) & mask))
+		if (((b->ttbr[0] >> 48 ^ asid) & mask) && ((b->ttbr[1] >> 48 ^ asid) & mask))
+			continue;
+		if (b->shared)
+			bank_drop_own(p, b);
+		else
 			bank_drop(p, b);
 	}
+	for (unsigned i = 0; i < 2 * SHARED_SPACES; i++)
+		rewalk_forget_asid(&p->shared[i / 2].walked[i % 2], asid, mask);
+	p->banks_now[REGIME_EL1] = p->banks_now[REGIME_EL1_PAN] = NULL; /* to be checked */
+	*p->attn |= ATTN_REGIME;
 }
 
 /* Does the leaf that page came from cover va too? */
@@ -722,6 +775,34 @@ static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t
 		maps_clear(p, &s->code);
 	else
 		forget_page(p, &s->code, va);
+}
+
+void tlb_forget_kernel(struct cpu *cpu, struct shared_space *s, bool code, uint64_t page)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct shared_entry *e = shared_slot(s, page);
+
+	if (code)
+		forget_page(p, &s->code, page);
+	else
+		tlb_extents_drop(cpu);
+	if (!code && e->page == page)
+		e->version = 0;
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct tlb_bank *b = &p->banks[i];
+		struct tlb_slow *slow = &b->slow[tlb_slow_index(page)];
+		struct ir_tlbe *fast = &b->fast[tlb_index(page)];
+		struct tlb_fetch *fetch = &b->fetch[page >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
+
+		if (!b->valid || b->shared != s)
+			continue;
+		if (code && fetch->va == page)
+			fetch->va = IR_TLB_NONE;
+		if (!code && (fast->r == page || fast->w == page))
+			clear_entry(b, tlb_index(page));
+		if (!code && (slow->r == page || slow->w == page))
+			clear_slow(slow);
+	}
 }
 
 void tlb_flush_va(struct cpu *cpu, uint64_t va)

@@ -814,6 +814,155 @@ static void a_global_page_of_the_upper_half_is_dropped_in_every_address_space(vo
 	machine_free(&m);
 }
 
+/*
+ * Pages of the upper half that are not global, under several ASIDs: descriptors and tables change with and without TLBI, and what
+ * a load or a call finds is something that was there since the last TLBI that was for its address space. Anything that a TLB of the
+ * architecture may do is let through, nothing else.
+ */
+enum { NG_PAGES = 24, NG_ASIDS = 5, NG_WORDS = 4, NG_NOTHING = NG_WORDS };
+struct ng {
+	struct machine m;
+	uint64_t root, high, table[2]; /* of level 3 */
+	unsigned now, asid;
+	uint8_t is[2][NG_PAGES], may[NG_ASIDS][NG_PAGES]; /* numbers of words; bits of those that may be found */
+	uint64_t seed;
+};
+
+static unsigned ng_random(struct ng *g, unsigned n)
+{
+	g->seed = g->seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)(g->seed >> 33) % n;
+}
+
+static uint64_t ng_va(unsigned page)
+{
+	return 0xffffff8000000000 + PAGE + page * 0x1000ull * (page % 3 ? 1 : 5);
+}
+
+static void ng_changed(struct ng *g, unsigned page)
+{
+	for (unsigned a = 0; a < NG_ASIDS; a++) /* what is not there is not in a TLB */
+		g->may[a][page] = (uint8_t)((g->may[a][page] & ~(1u << NG_NOTHING)) | 1u << g->is[g->now][page]);
+}
+
+static void ng_set(struct ng *g, unsigned table, unsigned page, unsigned to)
+{
+	g->is[table][page] = (uint8_t)to;
+	machine_write(&g->m, g->table[table] + 8 * (ng_va(page) >> 12 & 511),
+		      to == NG_NOTHING ? 0 : (DATA + 0x1000ull * to) | PTE_AF | PTE_NG | PTE_V);
+	if (table == g->now)
+		ng_changed(g, page);
+}
+
+static void ng_invalidated(struct ng *g, unsigned asid, unsigned page)
+{
+	g->may[asid][page] = (uint8_t)(1u << g->is[g->now][page]);
+}
+
+/* From one of the programs of ng_begin(): the number of what was found. */
+static unsigned ng_run(struct ng *g, unsigned program)
+{
+	struct cpu *cpu = g->m.cpu;
+
+	cpu->env.pc = CODE + 32 * program;
+	cpu->env.x[0] = 0;
+	assert_int_equal(cpu_run(cpu), CPU_EXIT_TRAP);
+	if (cpu->el2.esr == ESR_MAKE(EC_HVC64, VEC_CUR_SYNC))
+		return NG_NOTHING;
+	assert_int_equal(cpu->el2.esr, ESR_MAKE(EC_HVC64, END));
+	return (unsigned)cpu->env.x[0] >> 5 & 0xffff; /* of MOVZ */
+}
+
+enum { NG_LOAD, NG_CALL, NG_SWITCH, NG_TLBI_ASID, NG_TLBI_VA, NG_TLBI_ALL, NG_PAN, NG_NO_PAN };
+static void ng_begin(struct ng *g)
+{
+	static const uint32_t programs[][8] = {
+		[NG_LOAD] = {0xb9400140 /* ldr w0, [x10] */, 0xd4000002 /* hvc #0 */},
+		[NG_CALL] = {0xd63f0140 /* blr x10 */, 0xd37be800 /* lsl x0, x0, #5 */, 0xd4000002},
+		[NG_SWITCH] = {0xd5182008 /* msr ttbr0_el1, x8 */, 0xd5033fdf /* isb */, 0xd4000002},
+		[NG_TLBI_ASID] = {0xd5088748 /* tlbi aside1, x8 */, 0xd5033f9f /* dsb sy */, 0xd5033fdf, 0xd4000002},
+		[NG_TLBI_VA] = {0xd5088769 /* tlbi vaae1, x9 */, 0xd5033f9f, 0xd5033fdf, 0xd4000002},
+		[NG_TLBI_ALL] = {0xd508871f /* tlbi vmalle1 */, 0xd5033f9f, 0xd5033fdf, 0xd4000002},
+		[NG_PAN] = {0xd500419f /* msr pan, #1 */, 0xd4000002},
+		[NG_NO_PAN] = {0xd500409f, 0xd4000002},
+	};
+	uint64_t l2;
+
+	machine_new(&g->m, 1);
+	g->root = machine_mmu(&g->m, g->m.cpu);
+	g->high = machine_table(&g->m);
+	l2 = machine_table(&g->m);
+	g->m.cpu->sys[CPU_TCR_EL1] &= ~(1ull << 23); /* EPD1 */
+	g->m.cpu->sys[CPU_TTBR1_EL1] = g->high;
+	cpu_sys_changed(g->m.cpu);
+	machine_write(&g->m, g->high + 8 * (PAGE >> 30 & 511), l2 | 3);
+	g->now = g->asid = 0;
+	for (unsigned t = 0; t < 2; t++)
+		g->table[t] = machine_table(&g->m);
+	machine_write(&g->m, l2 + 8 * (PAGE >> 21 & 511), g->table[0] | 3);
+	memset(g->may, 0, sizeof(g->may));
+	for (unsigned page = 0; page < NG_PAGES; page++) {
+		for (unsigned t = 0; t < 2; t++)
+			ng_set(g, t, page, ng_random(g, NG_WORDS + 1));
+	}
+	for (unsigned i = 0; i < NG_WORDS; i++) {
+		const uint32_t words[] = {0xd2800000 | i << 5 /* mov x0, #i */, 0xd65f03c0 /* ret */};
+
+		machine_load(&g->m, DATA + 0x1000 * i, words, sizeof(words));
+	}
+	machine_load(&g->m, CODE, programs[0], sizeof(programs));
+}
+
+static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(void **state)
+{
+	struct ng g = {.seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 7};
+	unsigned rounds = getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : 30000;
+	uint64_t l2;
+
+	ng_begin(&g);
+	l2 = machine_read(&g.m, g.high + 8 * (PAGE >> 30 & 511)) & ~0xfffull;
+	for (unsigned n = 0; n < rounds; n++) {
+		struct cpu *cpu = g.m.cpu;
+		unsigned page = ng_random(&g, NG_PAGES), asid = ng_random(&g, NG_ASIDS), what = ng_random(&g, 40), got;
+
+		if (what < 4) {
+			ng_set(&g, ng_random(&g, 2), page, ng_random(&g, NG_WORDS + 1));
+		} else if (what == 4) {
+			g.now ^= 1;
+			machine_write(&g.m, l2 + 8 * (PAGE >> 21 & 511), g.table[g.now] | 3);
+			for (page = 0; page < NG_PAGES; page++)
+				ng_changed(&g, page);
+		} else if (what < 8) {
+			cpu->env.x[8] = g.root | (uint64_t)asid << 48;
+			ng_run(&g, NG_SWITCH);
+			g.asid = asid;
+		} else if (what < 10) {
+			cpu->env.x[8] = (uint64_t)asid << 48;
+			ng_run(&g, NG_TLBI_ASID);
+			for (page = 0; page < NG_PAGES; page++)
+				ng_invalidated(&g, asid, page);
+		} else if (what == 10) {
+			cpu->env.x[9] = ng_va(page) >> 12 & 0xfffffffffff;
+			ng_run(&g, NG_TLBI_VA);
+			for (asid = 0; asid < NG_ASIDS; asid++)
+				ng_invalidated(&g, asid, page);
+		} else if (what == 11) {
+			ng_run(&g, ng_random(&g, 2) ? NG_PAN : NG_NO_PAN);
+		} else if (what == 12 && !ng_random(&g, 8)) {
+			ng_run(&g, NG_TLBI_ALL);
+			for (unsigned i = 0; i < NG_ASIDS * NG_PAGES; i++)
+				ng_invalidated(&g, i / NG_PAGES, i % NG_PAGES);
+		} else {
+			cpu->env.x[10] = ng_va(page);
+			got = ng_run(&g, what < 25 ? NG_CALL : NG_LOAD);
+			if (!(g.may[g.asid][page] >> got & 1))
+				fail_msg("round %u: page %u under ASID %u is %u, may be %x", n, page, g.asid, got,
+					 g.may[g.asid][page]);
+		}
+	}
+	machine_free(&g.m);
+}
+
 static void sixteen_and_sixty_four_kib_granules_walk(void **state)
 {
 	for (unsigned page = 14; page <= 16; page += 2) {
@@ -893,6 +1042,7 @@ int main(void)
 		cmocka_unit_test(tlbi_of_one_page_drops_what_its_neighbours_knew_of_it),
 		cmocka_unit_test(two_address_spaces_do_not_see_each_other),
 		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
+		cmocka_unit_test(a_page_that_is_not_global_is_no_older_than_its_address_space_knows),
 		cmocka_unit_test(sixteen_and_sixty_four_kib_granules_walk),
 		cmocka_unit_test(translate_answers_without_side_effects),
 	};
