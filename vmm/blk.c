@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The block device: VIRTIO 1.2, section 5.2. Requests are done in order, one at a time, on the device's thread. A write
+ * The block device: VIRTIO 1.2, section 5.2. Requests are done on the device's thread: in order, one at a time, or for storage that
+ * is far away several at once, which may end in any order. A write
  * cache is announced (VIRTIO_BLK_F_FLUSH), so the guest flushes where it must: what it was told is flushed is with the
  * storage. Errors of the storage are I/O errors for the guest, and the first is a line for the user.
  */
@@ -13,7 +14,7 @@
 enum { F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_DISCARD = 13, F_WRITE_ZEROES = 14 };
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
-enum { ID_BYTES = 20, HEADER = 16, RANGE = 16, QUEUE_SIZE = 256, RANGES_MAX = 64 };
+enum { ID_BYTES = 20, HEADER = 16, RANGE = 16, QUEUE_SIZE = 256, RANGES_MAX = 64, REQUESTS = 64 /* at once */ };
 enum { UNMAP = 1 };
 #define REQUEST_MAX (UINT64_C(1) << 30) /* bytes of one request */
 #define RANGE_MAX (UINT64_C(1) << 30)	/* bytes of a range to be discarded or zeroed */
@@ -34,6 +35,15 @@ struct config {
 _Static_assert(offsetof(struct config, max_discard_sectors) == 36 && sizeof(struct config) == 64, "5.2.4");
 _Static_assert(sizeof(struct config) <= VIRTIO_MAX_CONFIG, "too long");
 
+/* A request to storage that does several at once */
+struct request {
+	struct blk_io io;
+	struct blk *b;
+	struct request *next; /* of those that are free */
+	struct virtq_chain chain;
+	struct iovec part[VIRTIO_MAX_SEGS];
+};
+
 struct blk {
 	struct virtio vd;
 	struct blk_store *store;
@@ -41,6 +51,7 @@ struct blk {
 	char serial[ID_BYTES];
 	int said; /* the storage's error that the user was told last */
 	struct iovec part[VIRTIO_MAX_SEGS];
+	struct request *requests, *free; /* NULL: one at a time */
 };
 
 static uint8_t result(struct blk *b, const char *what, int error)
@@ -75,18 +86,30 @@ static bool inside(const struct blk *b, uint64_t sector, uint64_t len)
 	return len % BLK_SECTOR == 0 && sector <= sectors && len / BLK_SECTOR <= sectors - sector;
 }
 
+/* What a transfer is about, its data in part. False: there is no such place. */
+static bool transfer_where(const struct blk *b, const struct virtq_chain *c, uint64_t sector, struct iovec *part,
+			   struct blk_io *io)
+{
+	bool is_write = io->kind == BLK_IO_WRITE;
+
+	io->len = is_write ? c->out_bytes - HEADER : c->in_bytes - 1;
+	io->n = is_write ? iov_slice(c->iov, c->n_out, HEADER, io->len, part)
+			 : iov_slice(c->iov + c->n_out, c->n_in, 0, io->len, part);
+	io->iov = part;
+	io->off = sector * BLK_SECTOR;
+	return io->len <= REQUEST_MAX && inside(b, sector, io->len) && !(is_write && b->store->read_only);
+}
+
 static uint8_t transfer(struct blk *b, struct virtq_chain *c, uint64_t sector, bool is_write, uint32_t *written)
 {
-	uint64_t len = is_write ? c->out_bytes - HEADER : c->in_bytes - 1;
-	unsigned n = is_write ? iov_slice(c->iov, c->n_out, HEADER, len, b->part)
-			      : iov_slice(c->iov + c->n_out, c->n_in, 0, len, b->part);
+	struct blk_io io = {.kind = is_write ? BLK_IO_WRITE : BLK_IO_READ};
 
-	if (len > REQUEST_MAX || !inside(b, sector, len) || (is_write && b->store->read_only))
+	if (!transfer_where(b, c, sector, b->part, &io))
 		return S_IOERR;
 	if (is_write)
-		return result(b, "write", b->store->ops->write(b->store, b->part, n, sector * BLK_SECTOR, len));
-	*written += (uint32_t)len;
-	return result(b, "read", b->store->ops->read(b->store, b->part, n, sector * BLK_SECTOR, len));
+		return result(b, "write", b->store->ops->write(b->store, io.iov, io.n, io.off, io.len));
+	*written += (uint32_t)io.len;
+	return result(b, "read", b->store->ops->read(b->store, io.iov, io.n, io.off, io.len));
 }
 
 static uint8_t one_range(struct blk *b, uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags)
@@ -129,22 +152,31 @@ static uint8_t get_id(struct blk *b, struct virtq_chain *c, uint32_t *written)
 	return S_OK;
 }
 
+struct header {
+	uint32_t type, reserved;
+	uint64_t sector;
+};
+_Static_assert(sizeof(struct header) == HEADER, "5.2.6");
+
+static bool read_header(struct blk *b, const struct virtq_chain *c, struct header *header)
+{
+	if (c->out_bytes < HEADER || !c->in_bytes) {
+		virtio_break(&b->vd, "a request without header or status");
+		return false;
+	}
+	chain_read(c, 0, header, sizeof(*header));
+	return true;
+}
+
 static uint32_t handle(struct virtio *vd, struct virtq_chain *c)
 {
 	struct blk *b = (struct blk *)vd;
-	struct {
-		uint32_t type, reserved;
-		uint64_t sector;
-	} header;
+	struct header header;
 	uint32_t written = 0;
 	uint8_t status;
 
-	_Static_assert(sizeof(header) == HEADER, "5.2.6");
-	if (c->out_bytes < HEADER || !c->in_bytes) {
-		virtio_break(vd, "a request without header or status");
+	if (!read_header(b, c, &header))
 		return 0;
-	}
-	chain_read(c, 0, &header, sizeof(header));
 	switch (header.type) {
 	case T_IN: status = transfer(b, c, header.sector, false, &written); break;
 	case T_OUT: status = transfer(b, c, header.sector, true, &written); break;
@@ -158,9 +190,141 @@ static uint32_t handle(struct virtio *vd, struct virtq_chain *c)
 	return written + 1;
 }
 
+/* ---- several at once */
+
+static void give_back(struct request *r, uint32_t len)
+{
+	struct blk *b = r->b;
+
+	r->next = b->free;
+	b->free = r;
+	if (!virtio_running(&b->vd))
+		return; /* the driver has broken it since */
+	virtq_push(&b->vd.q[0], &r->chain, len);
+	virtio_signal(&b->vd, &b->vd.q[0]);
+}
+
+static void answer(struct request *r, uint8_t status)
+{
+	uint32_t len = r->io.kind == BLK_IO_READ ? (uint32_t)r->io.len : 0;
+
+	chain_write(&r->chain, r->chain.in_bytes - 1, &status, 1);
+	give_back(r, len + 1);
+}
+
+static void io_done(struct blk_io *io, int error)
+{
+	static const char *const what[] = {[BLK_IO_READ] = "read", [BLK_IO_WRITE] = "write", [BLK_IO_FLUSH] = "flush"};
+	struct request *r = (struct request *)io;
+
+	answer(r, result(r->b, what[io->kind], error));
+}
+
+static void begin(struct blk *b, struct request *r)
+{
+	struct header header;
+
+	if (!read_header(b, &r->chain, &header)) {
+		give_back(r, 0);
+		return;
+	}
+	switch (header.type) {
+	case T_IN: r->io.kind = BLK_IO_READ; break;
+	case T_OUT: r->io.kind = BLK_IO_WRITE; break;
+	case T_FLUSH: r->io.kind = BLK_IO_FLUSH; break;
+	default: give_back(r, handle(&b->vd, &r->chain)); return;
+	}
+	if (header.type != T_FLUSH && !transfer_where(b, &r->chain, header.sector, r->part, &r->io)) {
+		r->io.len = 0;
+		answer(r, S_IOERR);
+		return;
+	}
+	r->io.done = io_done;
+	b->store->ops->submit(b->store, &r->io);
+}
+
+/* As virtq_each(), as long as there are requests that are free. */
+static void begin_all(struct blk *b)
+{
+	struct virtq *q = &b->vd.q[0];
+	unsigned left = q->size;
+
+	if (!q->ready || !virtio_running(&b->vd))
+		return;
+	do {
+		struct request *r;
+
+		virtq_quiet(q);
+		while (left && (r = b->free) && virtq_pop(q, &r->chain)) {
+			left--;
+			b->free = r->next;
+			begin(b, r);
+			if (b->vd.broken)
+				return;
+		}
+		if (!left)
+			q->again = true;
+		if (!left || !b->free)
+			return; /* till later, or till one is done */
+	} while (virtq_rearm(q));
+}
+
+static void blk_poll_fill(struct virtio *vd, struct pollfds *set)
+{
+	struct blk *b = (struct blk *)vd;
+
+	if (b->requests)
+		b->store->ops->poll_fill(b->store, set);
+}
+
+static void blk_poll_done(struct virtio *vd, struct pollfds *set)
+{
+	struct blk *b = (struct blk *)vd;
+
+	/* What is begun may be done at once, and nothing would wake us for it. */
+	for (unsigned i = 0; b->requests && b->store->ops->poll_done(b->store); i++) {
+		begin_all(b);
+		if (i == 16) { /* let others have the run lock */
+			vd->q[0].again = true;
+			return;
+		}
+	}
+}
+
+static void blk_queue_reset(struct virtio *vd, struct virtq *q)
+{
+	struct blk *b = (struct blk *)vd;
+
+	if (b->requests)
+		b->store->ops->drain(b->store);
+}
+
+static void blk_reset(struct virtio *vd)
+{
+	blk_queue_reset(vd, &vd->q[0]);
+}
+
+static bool make_requests(struct blk *b)
+{
+	b->requests = calloc(REQUESTS, sizeof(*b->requests));
+	for (unsigned i = 0; b->requests && i < REQUESTS; i++) {
+		b->requests[i].b = b;
+		b->requests[i].next = b->free;
+		b->free = &b->requests[i];
+	}
+	return b->requests;
+}
+
+/* ---- the device */
+
 static void blk_notify(struct virtio *vd, struct virtq *q)
 {
-	virtq_each(q, handle);
+	struct blk *b = (struct blk *)vd;
+
+	if (b->requests)
+		begin_all(b);
+	else
+		virtq_each(q, handle);
 }
 
 static void blk_free(struct virtio *vd)
@@ -169,6 +333,7 @@ static void blk_free(struct virtio *vd)
 
 	b->store->ops->close(b->store);
 	virtio_destroy(vd);
+	free(b->requests);
 	free(b->name);
 	free(b);
 }
@@ -179,6 +344,10 @@ static const struct virtio_ops blk_device_ops = {
 	.n_queues = 1,
 	.queue_size = QUEUE_SIZE,
 	.notify = blk_notify,
+	.reset = blk_reset,
+	.queue_reset = blk_queue_reset,
+	.poll_fill = blk_poll_fill,
+	.poll_done = blk_poll_done,
 	.free = blk_free,
 };
 
@@ -211,6 +380,11 @@ struct virtio *blk_device(const struct virtio_host *host, struct blk_store *stor
 		return NULL;
 	}
 	b->store = store;
+	if (store->ops->submit && !make_requests(b)) {
+		vmm_fail(err, "%.300s: no memory", name);
+		blk_free(&b->vd);
+		return NULL;
+	}
 	store->quit = &b->vd.quit;
 	memcpy(b->serial, serial, strnlen(serial, ID_BYTES));
 	memcpy(b->vd.config, &config, sizeof(config));

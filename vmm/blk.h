@@ -12,6 +12,23 @@ enum { BLK_SECTOR = 512 };
 
 struct blk_store;
 
+/* A transfer or a flush that is begun, and done some time later. */
+struct blk_io {
+	enum { BLK_IO_READ, BLK_IO_WRITE, BLK_IO_FLUSH } kind;
+	const struct iovec *iov; /* not of a flush; stays until it is done */
+	unsigned n;
+	uint64_t off, len;
+	void (*done)(struct blk_io *io, int error);
+	/* the store's */
+	struct blk_io *next;
+	uint8_t *buf;
+	uint64_t at; /* bytes that are done */
+	size_t part; /* and those under way, of which this many are on the server */
+	size_t there;
+	int64_t cookie, until_ms;
+	uint64_t covers; /* a flush: the writes before it */
+};
+
 struct blk_ops {
 	int (*read)(struct blk_store *s, const struct iovec *iov, unsigned n, uint64_t off, uint64_t len);
 	int (*write)(struct blk_store *s, const struct iovec *iov, unsigned n, uint64_t off, uint64_t len);
@@ -19,7 +36,12 @@ struct blk_ops {
 	/* The contents become arbitrary, and zero. The second may give the space back if unmap. */
 	int (*discard)(struct blk_store *s, uint64_t off, uint64_t len);
 	int (*zero)(struct blk_store *s, uint64_t off, uint64_t len, bool unmap);
-	void (*close)(struct blk_store *s);
+	void (*close)(struct blk_store *s); /* what is under way is not done any more */
+	/* Of stores that do several at a time; NULL if it is of no use. submit() may call done() before it returns. */
+	void (*submit)(struct blk_store *s, struct blk_io *io);
+	void (*poll_fill)(struct blk_store *s, struct pollfds *set);
+	bool (*poll_done)(struct blk_store *s); /* whether something is done */
+	void (*drain)(struct blk_store *s);	/* returns when nothing is under way any more */
 };
 
 struct blk_store { /* the first member of each store's own structure */

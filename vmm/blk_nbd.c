@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Storage on an NBD server, by libnbd(3): what qemu-nbd, nbdkit and others serve, in any format that they know. One
- * command at a time. A server that goes away, or does not answer for a minute, is gone, and requests are errors until it is
- * back: they are what looks for it, once a second at the most. It must then have the same export. What was written and not flushed may
- * have gone with it, so the next flush is an error, as fsync(2) is after one.
+ * Storage on an NBD server, by libnbd(3): what qemu-nbd, nbdkit and others serve, in any format that they know. Transfers and
+ * flushes go to it as they come, and come back in any order; the rest, and what a snapshot reads, is one command at a time. A server
+ * that goes away, or does not answer for a minute, is gone, and requests are errors until it is back: they are what looks for it, once a
+ * second at the most. It must then have the same export. What was written and not flushed may have gone with it, so the next flush is an
+ * error, as fsync(2) is after one.
  */
 #include "blk.h"
 
@@ -18,6 +19,7 @@
 
 enum {
 	PART_MAX = 2 << 20,
+	IO_PART_MAX = 512 << 10, /* of each of those that are under way at once */
 	PATIENCE_MS = 60000,
 	LOOK_MS = 250 /* between looks at quit */,
 	CONNECT_MS = 3000,
@@ -32,8 +34,10 @@ struct blk_nbd {
 	bool flush, trim, zero;
 	char *uri;
 	int64_t retry_at; /* ms: gone, and not looked for before */
-	bool unflushed;	  /* there were writes since the last flush ... */
-	bool lost;	  /* ... and the server has gone since */
+	/* A flush makes safe what was written when it began. */
+	uint64_t written, flushed; /* writes that the guest was told are done; those of them that are safe */
+	bool lost;		   /* the server has gone with some that were not */
+	struct blk_io *ios;	   /* under way, on h */
 };
 
 static int64_t now_ms(void)
@@ -44,20 +48,39 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static void io_end(struct blk_io *io, int error)
+{
+	free(io->buf);
+	io->buf = NULL;
+	io->done(io, error);
+}
+
+/* All that is under way is an error; nobody begins anything from done(). */
 static int gone(struct blk_nbd *b, const char *why)
 {
+	struct blk_io *io;
+
 	b->store.why = why;
-	b->lost |= b->unflushed;
-	b->unflushed = false;
+	b->lost |= b->written != b->flushed;
+	b->flushed = b->written;
 	b->retry_at = now_ms() + RETRY_MS;
 	if (b->h)
-		nbd_close(b->h); /* before buf may be used again */
+		nbd_close(b->h); /* before a buffer may be used again */
 	b->h = NULL;
+	while ((io = b->ios)) {
+		b->ios = io->next;
+		b->store.why = why;
+		io_end(io, ENOTCONN);
+	}
+	b->store.why = why;
 	return ENOTCONN;
 }
 
-/* Moves the connection on, or waits a little for that. */
-static void wait_a_little(struct nbd_handle *h)
+/*
+ * Moves the connection on, or waits for that. Only for what is ready now: libnbd 1.14 that is told of an answer and finds none sends no
+ * command before there is one.
+ */
+static void move_on(struct nbd_handle *h, int timeout_ms)
 {
 	unsigned direction = nbd_aio_get_direction(h);
 	struct pollfd p = {.fd = nbd_aio_get_fd(h)};
@@ -66,12 +89,17 @@ static void wait_a_little(struct nbd_handle *h)
 		p.events |= POLLIN;
 	if (direction & LIBNBD_AIO_DIRECTION_WRITE)
 		p.events |= POLLOUT;
-	if (poll(&p, 1, LOOK_MS) <= 0)
+	if (poll(&p, 1, timeout_ms) <= 0)
 		return;
 	if (direction & LIBNBD_AIO_DIRECTION_READ && p.revents & (POLLIN | POLLHUP | POLLERR))
 		nbd_aio_notify_read(h);
-	else if (direction & LIBNBD_AIO_DIRECTION_WRITE && p.revents & (POLLOUT | POLLERR))
+	else if (direction & LIBNBD_AIO_DIRECTION_WRITE && p.revents & (POLLOUT | POLLHUP | POLLERR))
 		nbd_aio_notify_write(h);
+}
+
+static bool is_gone(struct nbd_handle *h)
+{
+	return nbd_aio_is_dead(h) || nbd_aio_is_closed(h);
 }
 
 static int finish(struct blk_nbd *b, int64_t cookie)
@@ -85,7 +113,7 @@ static int finish(struct blk_nbd *b, int64_t cookie)
 
 		if (rc > 0)
 			return 0;
-		if (nbd_aio_is_dead(b->h) || nbd_aio_is_closed(b->h))
+		if (is_gone(b->h))
 			return gone(b, "the NBD server has gone");
 		if (rc < 0) {
 			b->store.why = NULL;
@@ -95,7 +123,7 @@ static int finish(struct blk_nbd *b, int64_t cookie)
 			return gone(b, "the machine is ending");
 		if (now_ms() > until)
 			return gone(b, "the NBD server does not answer");
-		wait_a_little(b->h);
+		move_on(b->h, LOOK_MS);
 	}
 }
 
@@ -146,7 +174,7 @@ static int look(struct blk_nbd *b)
 		return ENOMEM;
 	if (!nbd_aio_connect_uri(h, b->uri))
 		while (nbd_aio_is_connecting(h) && now_ms() < until && !atomic_load(b->store.quit))
-			wait_a_little(h);
+			move_on(h, LOOK_MS);
 	if (!nbd_aio_is_ready(h) || !take_export(b, h, b->store.read_only, &why)) {
 		if (nbd_aio_is_ready(h)) {
 			b->store.why = "the NBD server is back with another export";
@@ -164,6 +192,18 @@ static int look(struct blk_nbd *b)
 static uint64_t clip(const struct blk_nbd *b, uint64_t off, uint64_t len)
 {
 	return off >= b->store.size ? 0 : len < b->store.size - off ? len : b->store.size - off;
+}
+
+/* A part of io is over: read, or written. */
+static void io_part_done(struct blk_nbd *b, struct blk_io *io)
+{
+	if (io->kind == BLK_IO_READ) {
+		memset(io->buf + io->there, 0, io->part - io->there);
+		iov_write(io->iov, io->n, io->at, io->buf, io->part);
+	} else {
+		b->written++;
+	}
+	io->at += io->part;
 }
 
 static int nbd_read(struct blk_store *s, const struct iovec *iov, unsigned n, uint64_t off, uint64_t len)
@@ -200,28 +240,34 @@ static int nbd_write(struct blk_store *s, const struct iovec *iov, unsigned n, u
 			error = finish(b, nbd_aio_pwrite(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
 		if (error)
 			return error;
-		b->unflushed = true;
+		b->written++;
 		done += part;
 	}
+	return 0;
+}
+
+/* The server has flushed what was written before; the error that the guest gets. */
+static int flush_done(struct blk_nbd *b, uint64_t covers)
+{
+	if (b->lost) {
+		b->store.why = "the NBD server went with data that was not flushed";
+		b->lost = false;
+		return EIO;
+	}
+	if (covers > b->flushed)
+		b->flushed = covers;
 	return 0;
 }
 
 static int nbd_flush_all(struct blk_store *s)
 {
 	struct blk_nbd *b = (struct blk_nbd *)s;
+	uint64_t covers = b->written;
 	int error = look(b);
 
-	if (error)
-		return error;
-	error = b->flush ? finish(b, nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0)) : 0;
-	if (!error && b->lost) {
-		b->store.why = "the NBD server went with data that was not flushed";
-		error = EIO;
-		b->lost = false;
-	}
-	if (!error)
-		b->unflushed = false;
-	return error;
+	if (!error && b->flush)
+		error = finish(b, nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0));
+	return error ? error : flush_done(b, covers);
 }
 
 static int nbd_discard(struct blk_store *s, uint64_t off, uint64_t len)
@@ -232,7 +278,7 @@ static int nbd_discard(struct blk_store *s, uint64_t off, uint64_t len)
 	len = clip(b, off, len);
 	if (error)
 		return error;
-	b->unflushed = true;
+	b->written++;
 	return b->trim && len ? finish(b, nbd_aio_trim(b->h, len, off, NBD_NULL_COMPLETION, 0)) : 0;
 }
 
@@ -261,10 +307,166 @@ static int nbd_zero_range(struct blk_store *s, uint64_t off, uint64_t len, bool 
 		return error;
 	if (!len)
 		return 0;
-	b->unflushed = true;
+	b->written++;
 	if (!b->zero)
 		return write_zeroes(b, off, len);
 	return finish(b, nbd_aio_zero(b->h, len, off, NBD_NULL_COMPLETION, unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE));
+}
+
+/* ---- several at a time */
+
+/* The next command of io, which is on no list. */
+static void io_go(struct blk_nbd *b, struct blk_io *io)
+{
+	int error = 0;
+
+	for (io->cookie = 0; !io->cookie && !error;) {
+		uint64_t off = io->off + io->at, left = io->len - io->at;
+
+		error = look(b);
+		if (error)
+			break;
+		if (io->kind == BLK_IO_FLUSH && b->flush) {
+			io->cookie = nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0);
+			break;
+		}
+		if (!left) { /* a flush that the server does not know, or nothing */
+			error = io->kind == BLK_IO_FLUSH ? flush_done(b, io->covers) : 0;
+			io_end(io, error);
+			return;
+		}
+		io->part = left < IO_PART_MAX ? left : IO_PART_MAX;
+		if (io->part > b->part_max)
+			io->part = b->part_max;
+		io->there = clip(b, off, io->part);
+		if (!io->buf)
+			io->buf = malloc(io->part); /* the first is the longest */
+		if (!io->buf)
+			error = ENOMEM;
+		else if (io->kind == BLK_IO_WRITE)
+			iov_read(io->iov, io->n, io->at, io->buf, io->part);
+		if (!error && io->there)
+			io->cookie = io->kind == BLK_IO_READ
+					     ? nbd_aio_pread(b->h, io->buf, io->there, off, NBD_NULL_COMPLETION, 0)
+					     : nbd_aio_pwrite(b->h, io->buf, io->there, off, NBD_NULL_COMPLETION, 0);
+		else if (!error)
+			io_part_done(b, io); /* behind the end */
+	}
+	if (io->cookie < 0)
+		error = nbd_aio_is_ready(b->h) ? EIO : gone(b, "the NBD server has gone");
+	if (error) {
+		io_end(io, error);
+		return;
+	}
+	io->until_ms = now_ms() + PATIENCE_MS;
+	io->next = b->ios;
+	b->ios = io;
+}
+
+static void nbd_submit(struct blk_store *s, struct blk_io *io)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	io->at = 0;
+	io->buf = NULL;
+	io->covers = b->written;
+	if (io->kind == BLK_IO_FLUSH)
+		io->len = 0;
+	io_go(b, io);
+}
+
+static struct blk_io *io_take(struct blk_nbd *b, int64_t cookie)
+{
+	for (struct blk_io **p = &b->ios; *p; p = &(*p)->next)
+		if ((*p)->cookie == cookie) {
+			struct blk_io *io = *p;
+
+			*p = io->next;
+			return io;
+		}
+	return NULL; /* one of those that are waited for, which asks for itself */
+}
+
+static void io_answered(struct blk_nbd *b, struct blk_io *io, int rc)
+{
+	if (rc < 0 && is_gone(b->h)) {
+		io_end(io, gone(b, "the NBD server has gone"));
+	} else if (rc < 0) {
+		b->store.why = NULL;
+		io_end(io, nbd_get_errno() ? nbd_get_errno() : EIO);
+	} else if (io->kind == BLK_IO_FLUSH) {
+		io_end(io, flush_done(b, io->covers));
+	} else {
+		io_part_done(b, io);
+		if (io->at < io->len)
+			io_go(b, io);
+		else
+			io_end(io, 0);
+	}
+}
+
+/* What the server has answered. Whether there was something. */
+static bool collect(struct blk_nbd *b)
+{
+	bool any = false;
+	int64_t cookie;
+
+	while (b->ios && (cookie = nbd_aio_peek_command_completed(b->h)) > 0) {
+		struct blk_io *io = io_take(b, cookie);
+		int rc = nbd_aio_command_completed(b->h, (uint64_t)cookie);
+
+		if (io)
+			io_answered(b, io, rc);
+		any = true;
+	}
+	if (b->ios && is_gone(b->h)) {
+		gone(b, "the NBD server has gone");
+		return true;
+	}
+	for (const struct blk_io *io = b->ios; io; io = io->next)
+		if (now_ms() > io->until_ms) {
+			gone(b, "the NBD server does not answer");
+			return true;
+		}
+	return any;
+}
+
+static void nbd_poll_fill(struct blk_store *s, struct pollfds *set)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+	unsigned direction;
+
+	if (!b->ios)
+		return;
+	direction = nbd_aio_get_direction(b->h);
+	pollfds_add(set, nbd_aio_get_fd(b->h),
+		    (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
+			    (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
+	if (set->timeout_ms < 0 || set->timeout_ms > LOOK_MS)
+		set->timeout_ms = LOOK_MS; /* for those that are late */
+}
+
+static bool nbd_poll_done(struct blk_store *s)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	if (!b->ios)
+		return false;
+	move_on(b->h, 0); /* what poll_fill's wait has seen may be over */
+	return collect(b);
+}
+
+static void nbd_drain(struct blk_store *s)
+{
+	struct blk_nbd *b = (struct blk_nbd *)s;
+
+	/* Look before waiting: answers may be here already. */
+	for (collect(b); b->ios; collect(b)) {
+		if (atomic_load(s->quit))
+			gone(b, "the machine is ending");
+		else
+			move_on(b->h, LOOK_MS);
+	}
 }
 
 static void nbd_store_close(struct blk_store *s)
@@ -273,6 +475,8 @@ static void nbd_store_close(struct blk_store *s)
 
 	if (b->h)
 		nbd_close(b->h);
+	for (struct blk_io *io = b->ios; io; io = io->next)
+		free(io->buf);
 	free(b->buf);
 	free(b->uri);
 	free(b);
@@ -285,6 +489,10 @@ static const struct blk_ops blk_nbd_ops = {
 	.discard = nbd_discard,
 	.zero = nbd_zero_range,
 	.close = nbd_store_close,
+	.submit = nbd_submit,
+	.poll_fill = nbd_poll_fill,
+	.poll_done = nbd_poll_done,
+	.drain = nbd_drain,
 };
 
 static int setup(struct blk_nbd *b, const char *uri, bool read_only, struct vmm_error *err)

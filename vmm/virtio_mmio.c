@@ -253,11 +253,19 @@ static void enable(struct virtio *vd, struct virtq *q)
 	}
 }
 
+/* The driver wants its buffers back, and will use them for something else. */
+static void stop(struct virtio *vd, struct virtq *q)
+{
+	if (q->ready && vd->ops->queue_reset)
+		vd->ops->queue_reset(vd, q);
+	virtq_disable(q);
+}
+
 static void write_ready(struct virtio *vd, struct virtq *q, uint32_t val)
 {
 	run_lock(vd);
 	if (!(val & 1))
-		virtq_disable(q);
+		stop(vd, q);
 	else if (!q->ready)
 		enable(vd, q);
 	run_unlock(vd);
@@ -269,8 +277,7 @@ static void write_reset(struct virtio *vd, struct virtq *q, uint32_t val)
 	if (!(val & 1) || !(vd->accepted & VIRTIO_F_RING_RESET) || !(atomic_load(&vd->status) & STATUS_FEATURES_OK))
 		return;
 	run_lock(vd);
-	if (vd->ops->queue_reset)
-		vd->ops->queue_reset(vd, q);
+	stop(vd, q);
 	queue_begin(q);
 	run_unlock(vd);
 }
@@ -281,7 +288,7 @@ static void write_pfn(struct virtio *vd, struct virtq *q, uint32_t val)
 	uint64_t size = q->reg.size, align = q->reg.align;
 
 	run_lock(vd);
-	virtq_disable(q);
+	stop(vd, q);
 	q->reg.pfn = val;
 	if (val) {
 		q->reg.desc = (uint64_t)val * vd->guest_page_size;

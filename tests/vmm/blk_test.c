@@ -94,8 +94,11 @@ static int request(uint32_t type, uint64_t sector, uint64_t data, uint32_t bytes
 	*(uint8_t *)at(&d, status) = 0xee;
 	offer(&d, 0, parts, bytes ? 3 : 2);
 	kick(&d, 0);
-	if (!used(&d, 0, &head, &n))
-		return -1;
+	for (unsigned i = 0; !used(&d, 0, &head, &n); i++) {
+		if (i == 500 || !d.vd->ops->poll_fill)
+			return -1;
+		virtio_turn(d.vd, 100); /* a server takes its time */
+	}
 	if (len)
 		*len = n;
 	return *(uint8_t *)at(&d, status);
@@ -346,7 +349,12 @@ static void close_nothing(struct blk_store *s) {}
 
 static void a_full_host_disk_is_an_io_error_and_one_line(void **state)
 {
-	static const struct blk_ops ops = {fail_rw, fail_rw, fail_flush, fail_range, fail_zero, close_nothing};
+	static const struct blk_ops ops = {.read = fail_rw,
+					   .write = fail_rw,
+					   .flush = fail_flush,
+					   .discard = fail_range,
+					   .zero = fail_zero,
+					   .close = close_nothing};
 	static struct blk_store store = {.ops = &ops, .size = SIZE, .block_size = 512};
 	uint64_t data = take(&d, 512);
 
@@ -362,6 +370,152 @@ static void a_full_host_disk_is_an_io_error_and_one_line(void **state)
 	assert_string_equal(d.message, "thin: cannot write: No space left on device; the guest gets I/O errors");
 	store_error = 0;
 	assert_int_equal(write_sectors(0, data, 512), OK);
+}
+
+/* ---- storage that does several at once: here it ends them when the test says so */
+
+static struct blk_io *under_way[100];
+static unsigned n_under_way, n_drained;
+
+static void slow_submit(struct blk_store *s, struct blk_io *io)
+{
+	under_way[n_under_way++] = io;
+}
+
+static void slow_poll_fill(struct blk_store *s, struct pollfds *set) {}
+
+static bool slow_poll_done(struct blk_store *s)
+{
+	return false;
+}
+
+static void slow_end(unsigned i, int number)
+{
+	struct blk_io *io = under_way[i];
+
+	under_way[i] = under_way[--n_under_way];
+	io->done(io, number);
+}
+
+static void slow_drain(struct blk_store *s)
+{
+	n_drained++;
+	while (n_under_way)
+		slow_end(0, 0);
+}
+
+static const struct blk_ops slow_ops = {
+	.read = fail_rw,
+	.write = fail_rw,
+	.flush = fail_flush,
+	.discard = fail_range,
+	.zero = fail_zero,
+	.close = close_nothing,
+	.submit = slow_submit,
+	.poll_fill = slow_poll_fill,
+	.poll_done = slow_poll_done,
+	.drain = slow_drain,
+};
+
+static struct blk_store slow_store = {.ops = &slow_ops, .size = SIZE, .block_size = 512};
+
+static void open_slow(void)
+{
+	n_under_way = n_drained = 0;
+	d.vd = blk_device(&d.host, &slow_store, "slow", "", &error);
+	driver_start(&d, ~UINT64_C(0) & ~VIRTIO_F_EVENT_IDX);
+	n_drained = 0;
+}
+
+/* Offers a transfer of a sector and leaves it; returns where its status will be. */
+static uint8_t *offer_sector(uint32_t type, uint64_t sector, uint64_t data, uint16_t *head)
+{
+	uint64_t status = take(&d, 1);
+	struct part parts[3] = {{header(type, sector), 16, false}, {data, 512, type == IN}, {status, 1, true}};
+
+	*(uint8_t *)at(&d, status) = 0xee;
+	*head = offer(&d, 0, parts, 3);
+	return at(&d, status);
+}
+
+static void several_requests_are_under_way_at_once_and_end_in_any_order(void **state)
+{
+	uint64_t data = take(&d, 512);
+	uint16_t head[5], got;
+	uint8_t *status[5];
+	uint32_t len;
+
+	open_slow();
+	for (unsigned i = 0; i < 5; i++)
+		status[i] = offer_sector(i == 3 ? OUT : IN, i, data, &head[i]);
+	kick(&d, 0);
+	assert_int_equal(n_under_way, 5);
+	assert_false(used(&d, 0, &got, &len));
+	assert_int_equal(interrupts(&d), 0);
+	slow_end(4, 0);
+	assert_true(used(&d, 0, &got, &len));
+	assert_int_equal(got, head[4]);
+	assert_int_equal(len, 513);
+	assert_int_equal(*status[4], OK);
+	assert_int_equal(*status[0], 0xee);
+	slow_end(3, EIO);
+	assert_true(used(&d, 0, &got, &len));
+	assert_int_equal(got, head[3]);
+	assert_int_equal(len, 1);
+	assert_int_equal(*status[3], IOERR);
+	assert_string_equal(d.message, "slow: cannot write: Input/output error; the guest gets I/O errors");
+	assert_int_equal(interrupts(&d), 1);
+	/* What does not take long is not kept waiting, nor is what is wrong. */
+	assert_int_equal(request(GET_ID, 0, data, 20, true, NULL), OK);
+	assert_int_equal(request(IN, SIZE, data, 512, true, NULL), IOERR);
+	assert_int_equal(n_under_way, 3);
+}
+
+static void no_more_are_begun_than_there_is_room_for_and_none_is_forgotten(void **state)
+{
+	uint64_t data = take(&d, 512);
+	unsigned begun = 0, ended = 0;
+	uint16_t head;
+	uint32_t len;
+
+	open_slow();
+	for (unsigned i = 0; i < 300; i++) {
+		while (begun - ended < Q_SIZE / 3) {
+			offer_sector(IN, begun++ % 100, data, &head);
+			if (d.data > RAM_IPA + RAM_BYTES - 0x10000)
+				d.data = data + 512;
+		}
+		kick(&d, 0);
+		assert_int_equal(n_under_way, begun - ended);
+		slow_end((unsigned)(i * 7) % n_under_way, 0);
+		assert_true(used(&d, 0, &head, &len));
+		ended++;
+	}
+}
+
+static void a_reset_and_a_queue_that_stops_wait_for_what_is_under_way(void **state)
+{
+	uint64_t data = take(&d, 512);
+	uint16_t head;
+
+	open_slow();
+	offer_sector(IN, 0, data, &head);
+	kick(&d, 0);
+	set_reg(&d, R_STATUS, 0);
+	assert_int_equal(n_drained, 1);
+	assert_int_equal(n_under_way, 0);
+	driver_start(&d, ~UINT64_C(0) & ~VIRTIO_F_EVENT_IDX);
+	n_drained = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		offer_sector(IN, 0, data, &head);
+		kick(&d, 0);
+		assert_int_equal(n_under_way, 1);
+		set_reg(&d, R_QUEUE_SEL, 0);
+		set_reg(&d, i ? R_QUEUE_RESET : R_QUEUE_READY, i);
+		assert_int_equal(n_drained, i + 1);
+		assert_int_equal(n_under_way, 0);
+		start_queue(&d, 0);
+	}
 }
 
 /* ---- options */
@@ -487,6 +641,109 @@ static void an_NBD_server_is_a_disk_until_it_vanishes(void **state)
 	unlink(socket);
 }
 
+static void requests_under_way_are_errors_when_the_server_vanishes(void **state)
+{
+	char socket[80], uri[160];
+	char *argv[] = {"nbdkit", "-f", "-U", socket, "--filter=delay", "memory", "1M", "rdelay=600", NULL};
+	uint64_t data = take(&d, 512);
+	uint8_t *status[10]; /* fewer than nbdkit has threads */
+	uint16_t head;
+	uint32_t len;
+	unsigned n = 0;
+	pid_t pid;
+
+#ifndef HAVE_LIBNBD
+	skip();
+#endif
+	snprintf(socket, sizeof(socket), "%s/nbd", dir);
+	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
+	pid = nbdkit(socket, argv);
+	if (pid < 0)
+		skip();
+	d.vd = blk_create(&d.host, uri, &error);
+	if (!d.vd)
+		fail_msg("%s", error.text);
+	driver_start(&d, 0);
+	assert_int_equal(write_sectors(3, data, 512), OK); /* nothing delays it */
+	for (unsigned i = 0; i < 10; i++)
+		status[i] = offer_sector(IN, i, data, &head);
+	kick(&d, 0);
+	assert_int_equal(write_sectors(4, data, 512), OK); /* and the reads do not either */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	for (unsigned i = 0; i < 500 && n < 10; i++) {
+		virtio_turn(d.vd, 100);
+		while (used(&d, 0, &head, &len))
+			n++;
+	}
+	assert_int_equal(n, 10);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(*status[i], IOERR);
+	assert_int_equal(d.messages, 1);
+	assert_non_null(strstr(d.message, "the NBD server has gone"));
+	unlink(socket);
+}
+
+/* Each sector is read and written by one request at a time, and there are many. */
+static void many_requests_at_once_leave_the_data_right(void **state)
+{
+	enum { N = 12, ROUNDS = 100, LONG = 700 << 10 };
+	char socket[80], uri[160];
+	char *argv[] = {"nbdkit", "-f", "-U", socket, "memory", "12M", NULL};
+	uint64_t data = take(&d, N * 512), big = take(&d, LONG);
+	pid_t pid;
+
+#ifndef HAVE_LIBNBD
+	skip();
+#endif
+	snprintf(socket, sizeof(socket), "%s/nbd", dir);
+	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
+	pid = nbdkit(socket, argv);
+	if (pid < 0)
+		skip();
+	d.vd = blk_create(&d.host, uri, &error);
+	if (!d.vd)
+		fail_msg("%s", error.text);
+	driver_start(&d, 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint64_t keep = d.data;
+		uint8_t *status[N];
+		uint16_t head;
+		uint32_t len;
+
+		for (unsigned i = 0; i < N; i++) {
+			if (round % 2 == 0)
+				memset(at(&d, data + i * 512), (int)(round + i), 512);
+			else
+				memset(at(&d, data + i * 512), 0xee, 512);
+			status[i] = offer_sector(round % 2 ? IN : OUT, i * 1000, data + i * 512, &head);
+		}
+		kick(&d, 0);
+		for (unsigned n = 0; n < N;) {
+			virtio_turn(d.vd, 1000);
+			while (used(&d, 0, &head, &len))
+				n++;
+		}
+		for (unsigned i = 0; i < N; i++) {
+			assert_int_equal(*status[i], OK);
+			assert_int_equal(*(uint8_t *)at(&d, data + i * 512 + 511), (uint8_t)((round & ~1u) + i));
+		}
+		d.data = keep;
+	}
+	for (unsigned i = 0; i < LONG; i++) /* in parts */
+		*(uint8_t *)at(&d, big + i) = (uint8_t)(i / 511);
+	assert_int_equal(write_sectors(1, big, LONG), OK);
+	memset(at(&d, big), 0, LONG);
+	assert_int_equal(read_sectors(1, big, LONG), OK);
+	for (unsigned i = 0; i < LONG; i++)
+		if (*(uint8_t *)at(&d, big + i) != (uint8_t)(i / 511))
+			fail_msg("byte %u", i);
+	assert_int_equal(request(FLUSH, 0, 0, 0, false, NULL), OK);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(socket);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -504,7 +761,12 @@ int main(void)
 		T(a_file_that_becomes_shorter_gives_errors),
 		T(a_full_host_disk_is_an_io_error_and_one_line),
 		T(wrong_options_and_files_are_refused),
+		T(several_requests_are_under_way_at_once_and_end_in_any_order),
+		T(no_more_are_begun_than_there_is_room_for_and_none_is_forgotten),
+		T(a_reset_and_a_queue_that_stops_wait_for_what_is_under_way),
 		T(an_NBD_server_is_a_disk_until_it_vanishes),
+		T(requests_under_way_are_errors_when_the_server_vanishes),
+		T(many_requests_at_once_leave_the_data_right),
 	};
 	int rc;
 

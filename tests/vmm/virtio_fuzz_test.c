@@ -11,10 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "blk.h"
 #include "devices.h"
@@ -29,6 +31,7 @@ static struct driver d;
 static struct vmm_error error;
 static char dir[] = "/tmp/pawl-fuzz-XXXXXX";
 static int disk; /* memory that looks like a file */
+static pid_t nbd_server;
 
 static uint64_t next(uint64_t *seed)
 {
@@ -337,6 +340,17 @@ static struct virtio *make_blk_device(void)
 	return blk_create(&d.host, arg, &error);
 }
 
+/* From another process, which main() starts; without it the file again. */
+static struct virtio *make_nbd_device(void)
+{
+	char arg[128];
+
+	if (nbd_server <= 0)
+		return make_blk_device();
+	snprintf(arg, sizeof(arg), "nbd+unix:///?socket=%s/nbd", dir);
+	return blk_create(&d.host, arg, &error);
+}
+
 static struct virtio *make_slirp_device(void)
 {
 	return net_create(&d.host, "user,restrict", &error);
@@ -479,6 +493,7 @@ static const struct target {
 	unsigned reply_queue; /* whose buffers are mostly to be written */
 } targets[] = {
 	{"blk", make_blk_device, first_nothing, make_blk, poke_nothing, 99},
+	{"nbd", make_nbd_device, first_nothing, make_blk, poke_nothing, 99},
 	{"slirp", make_slirp_device, first_nothing, make_net, poke_nothing, 0},
 	{"stream", make_stream_device, first_nothing, make_net, poke_stream, 0},
 	{"share", make_share_device, first_p9, make_p9, poke_nothing, 99},
@@ -647,6 +662,36 @@ static int make_files(void)
 	return mkdir(name, 0700);
 }
 
+static void start_nbd_server(void)
+{
+	char name[128];
+	int status;
+
+	snprintf(name, sizeof(name), "%s/nbd", dir);
+	nbd_server = fork();
+	if (!nbd_server) {
+		execlp("nbdkit", "nbdkit", "-f", "--exit-with-parent", "-U", name, "memory", "100000", NULL);
+		_exit(127);
+	}
+	while (nbd_server > 0 && access(name, F_OK)) {
+		usleep(1000);
+		if (waitpid(nbd_server, &status, WNOHANG) == nbd_server)
+			nbd_server = 0; /* not installed */
+	}
+}
+
+static void stop_nbd_server(void)
+{
+	char name[128];
+
+	if (nbd_server <= 0)
+		return;
+	kill(nbd_server, SIGKILL);
+	waitpid(nbd_server, NULL, 0);
+	snprintf(name, sizeof(name), "%s/nbd", dir);
+	unlink(name);
+}
+
 /* Nobody has got out of the share: what is beside it is as it was. */
 static void nothing_outside_of_the_share_has_changed(void **state)
 {
@@ -654,7 +699,7 @@ static void nothing_outside_of_the_share_has_changed(void **state)
 
 	snprintf(name, sizeof(name), "%s/outside", dir);
 	assert_int_equal(rmdir(name), 0); /* it is empty, and there */
-	snprintf(name, sizeof(name), "ls -A %s | grep -qv -e '^share$' -e '^vsock'", dir);
+	snprintf(name, sizeof(name), "ls -A %s | grep -qv -e '^share$' -e '^vsock' -e '^nbd$'", dir);
 	assert_int_not_equal(system(name), 0);
 }
 
@@ -671,12 +716,16 @@ int main(int argc, char **argv)
 		first_seed = strtoull(argv[2], NULL, 0);
 	if (!mkdtemp(dir) || make_files())
 		return 1;
+#ifdef HAVE_LIBNBD
+	start_nbd_server();
+#endif
 	for (; n < sizeof(targets) / sizeof(targets[0]); n++)
 		tests[n] = (struct CMUnitTest){targets[n].name, fuzz, NULL, NULL, (void *)(uintptr_t)&targets[n]};
 	tests[n] = (struct CMUnitTest)cmocka_unit_test(nothing_outside_of_the_share_has_changed);
 	if (argc > 3)
 		cmocka_set_test_filter(argv[3]);
 	rc = cmocka_run_group_tests_name("a hostile driver", tests, NULL, NULL);
+	stop_nbd_server();
 	snprintf(command, sizeof(command), "chmod -R u+rwx %s; rm -rf %s", dir, dir);
 	return system(command) || rc;
 }
