@@ -21,9 +21,6 @@ enum {
 		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
 };
 
-/* Misses of extents for a sample, and samples in a unit until it is made anew: see missed() */
-enum { MISS_PERIOD = 512, MISS_PERIOD_MOST = 1 << 16, MISSES = 2 };
-
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
 	return (uint32_t)(((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^
@@ -96,7 +93,6 @@ int block_init(struct cpu *cpu)
 	if (!p->builder)
 		return -ENOMEM;
 	engine_init(cpu);
-	cpu->env.misses_left = p->miss_period = MISS_PERIOD;
 	return 0;
 }
 
@@ -136,7 +132,6 @@ void block_recycle(struct cpu *cpu)
 	p->linked = p->known = NULL;
 	p->code_used = 0;
 	cpu->env.site = 0; /* it is gone, too */
-	cpu->env.missed_at = 0;
 	if (p->jit)
 		jit_reset(p->jit);
 	tlb_code_forget_all(cpu);
@@ -343,14 +338,14 @@ static void translate(struct cpu_priv *p, struct block *blk)
 		.chain = !(blk->key & KEY_ONE),
 		.counts = blk->key & KEY_COUNT,
 		.alone = blk->key & KEY_ALONE,
-		.tlb = blk->tlb,
+		/* A kernel goes from one object to the next, each in another page. */
+		.by_tlb = blk->key & KEY_EL1,
 		.owner = blk,
 	};
 
 	if (!jit_compile(p->jit, &u))
 		return;
 	blk->code = u.code;
-	blk->is_loop = u.is_loop;
 	blk->sites = u.sites;
 	blk->n_sites = u.n_sites;
 }
@@ -460,8 +455,6 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->pc = pc;
 	blk->ipa = ipa;
 	blk->key = key;
-	blk->tlb = key & KEY_EL1 ? JIT_TLB_OUTSIDE_LOOPS : JIT_EXTENTS; /* a kernel goes from page to page */
-	blk->missed = 0;
 	blk->page = page;
 	blk->view = view_of(cpu, page, pc, key);
 	blk->epoch = p->epoch;
@@ -481,47 +474,6 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->next = *bucket;
 	*bucket = blk;
 	return blk;
-}
-
-/* ---- accesses that miss their extents */
-
-/* A sample of the extents' misses is in the unit that its host code is of: if it is the second, it asks the soft TLB from now on. */
-static bool missed(struct cpu *cpu, struct block *b)
-{
-	struct cpu_priv *p = cpu->priv;
-	enum jit_tlb tlb = b && b->is_loop ? JIT_TLB : JIT_TLB_OUTSIDE_LOOPS;
-	const uint32_t any = KEY_GUARDED | KEY_BTYPE;
-	const void *old;
-	struct ir_block ir;
-
-	/* A unit is made under the PE's state that it will run in. */
-	if (!b || b->tlb >= tlb || cpu->env.attn & ATTN_REGIME || (b->key ^ p->key) & ~any || jit_is_full(p->jit))
-		return false;
-	if (++b->missed < MISSES)
-		return true;
-	old = b->code;
-	b->tlb = (uint8_t)tlb;
-	emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
-	b->ir = ir;
-	translate(p, b);
-	b->ir.ops = NULL;
-	if (b->code != old) {
-		jit_replace(p->jit, old, b->code);
-		stat_inc(cpu, CPU_STAT_CODE_TLB);
-	}
-	return true;
-}
-
-void block_missed(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-	bool useful = missed(cpu, p->jit ? jit_owner(p->jit, cpu->env.missed_at) : NULL);
-
-	if (useful)
-		p->miss_period = MISS_PERIOD;
-	else if (p->miss_period < MISS_PERIOD_MOST)
-		p->miss_period *= 2;
-	cpu->env.misses_left = p->miss_period;
 }
 
 static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)

@@ -183,7 +183,6 @@ enum cpu_stat {
 	CPU_STAT_BLOCKS_NOW, /* bytes: blocks that are held */
 	CPU_STAT_CODE_DROPS, /* times that all of it went, since it was full */
 	CPU_STAT_CODE_STALE, /* blocks whose words had changed */
-	CPU_STAT_CODE_TLB,   /* units made again, since their accesses missed extents too often */
 	CPU_STAT_LOOKUPS,    /* look-ups that the jump cache did not answer */
 	CPU_STAT_LINKS,
 	/* translated code: entered, and left for what reason */

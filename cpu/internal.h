@@ -309,9 +309,6 @@ struct block {
 
 	struct ir_block ir;	 /* ops is NULL if there is code: block_ir() */
 	uint32_t sites, n_sites; /* exits of the code */
-	uint8_t tlb;		 /* enum jit_tlb */
-	uint8_t missed;		 /* samples of misses of extents that were in it */
-	bool is_loop;
 	struct code_page *page;
 	struct block *page_next;
 	unsigned n_words;
@@ -349,7 +346,7 @@ struct pe_slot {
 } __attribute__((aligned(64)));
 enum { REQ_INVAL = 1, REQ_STOP = 2 };
 
-enum { KICK_EXIT = 1, KICK_INTERNAL = 2 }; /* bits of env.kick, with IR_KICK_MISSED */
+enum { KICK_EXIT = 1, KICK_INTERNAL = 2 }; /* bits of env.kick */
 
 struct cpu_group {
 	pthread_mutex_t lock;
@@ -431,12 +428,11 @@ struct cpu_priv {
 	bool step_isv;			    /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
-	struct jit *jit;      /* NULL: blocks are interpreted */
-	uint8_t *code;	      /* CODE_BYTES */
-	size_t code_limit;    /* bytes of it, and of translated code, that are used */
-	size_t code_used;     /* bytes */
-	uint32_t epoch;	      /* of all code */
-	uint32_t miss_period; /* misses of extents for a sample */
+	struct jit *jit;   /* NULL: blocks are interpreted */
+	uint8_t *code;	   /* CODE_BYTES */
+	size_t code_limit; /* bytes of it, and of translated code, that are used */
+	size_t code_used;  /* bytes */
+	uint32_t epoch;	   /* of all code */
 	struct block *blocks[BLOCK_BUCKETS];
 	struct code_page *pages[PAGE_BUCKETS];
 	struct code_page *linked; /* all that are, so that an end of all links costs no more than there are */
@@ -574,7 +570,6 @@ const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct i
 void block_changed_all(struct cpu *cpu);
 void block_changed_page(struct cpu *cpu, ipa_t ipa);
 void block_recycle(struct cpu *cpu);
-void block_missed(struct cpu *cpu);	/* IR_KICK_MISSED */
 void block_unlink_all(struct cpu *cpu); /* every transition between blocks is looked up again */
 /* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
 void block_link(struct cpu *cpu, uint32_t site, const struct block *to);

@@ -113,8 +113,6 @@ static bool take_kick(struct cpu *cpu)
 
 	if (kick & KICK_INTERNAL)
 		group_serve(cpu);
-	if (kick & IR_KICK_MISSED)
-		block_missed(cpu);
 	attend(cpu, ATTN_IRQ);
 	return kick & KICK_EXIT;
 }
@@ -233,7 +231,6 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 	enum cpu_exit why = CPU_EXIT_KICK;
 
 	guest_enter(cpu);
-	attend(cpu, ATTN_REGIME); /* for who looks before it is done */
 	if (!__atomic_load_n(&cpu->env.kick, __ATOMIC_RELAXED) || !take_kick(cpu)) {
 		/* The exception return from EL2 cleared the exclusive monitor, and no step is reported for it. */
 		if (likely(!cpu->el2.keep_monitor && !cpu->window.n))

@@ -82,8 +82,6 @@ struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the va
 	uint8_t valid;
 };
 
-enum { IR_KICK_MISSED = 1u << 30 }; /* bit of env.kick that code sets itself */
-
 struct ir_env {
 	uint64_t x[32]; /* x[31]: the current SP */
 	uint64_t pc;
@@ -107,10 +105,7 @@ struct ir_env {
 	struct jit_jump *jump; /* the jump cache */
 	uint64_t
 		extent_hits; /* accesses of code, those that the extent did not settle at first among them; if asked for */
-	uint64_t tlb_hits; /* misses of extents that the soft TLB settled without C */
-	/* When so many more were, missed_at is in the code that the last one came from, and kick gets IR_KICK_MISSED. */
-	uint32_t misses_left;
-	uint64_t missed_at;
+	uint64_t tlb_hits;	  /* misses of extents that the soft TLB settled without C */
 	uint32_t attn;		  /* PE thread only. Not 0: come back behind an op that may have set it */
 	uint32_t host_fp;	  /* the host's floating-point environment is the guest's; see the back end */
 	uint32_t host_fp_mode[2]; /* the guest's, and what is to come back afterwards */

@@ -49,25 +49,18 @@ enum jit_level jit_level(const struct jit *j);
 void jit_set_level(struct jit *j, enum jit_level level);
 void jit_free(struct jit *j);
 
-/*
- * Accesses look at the extent of their base register, or ask the soft TLB in line, which takes longer, but never waits for a branch
- * that went the other way. Accesses with base SP stay with extents.
- */
-enum jit_tlb { JIT_EXTENTS, JIT_TLB_OUTSIDE_LOOPS /* of one unit */, JIT_TLB };
-
 struct jit_unit {
 	const struct ir_block *blk; /* as ir_finish made it; not used any more when jit_compile has returned */
 	uint32_t sp_mask;	    /* code begins by coming back, with env->pc at the block, if env->x[31] & sp_mask */
 	bool el1;		    /* runs at EL1: which extents it uses */
 	bool chain;		    /* may go on to other blocks by itself */
 	bool counts;		    /* keeps env->insn_count */
-	enum jit_tlb tlb;	    /* which accesses ask the soft TLB in line */
+	bool by_tlb;		    /* accesses ask the soft TLB in line: extents would miss too often */
 	bool alone;		    /* no other PE sees memory between two instructions of the host */
 	void *owner;		    /* the PE's own */
 
 	/* made by jit_compile */
 	const void *code;
-	bool is_loop;		 /* goes to its own start */
 	uint32_t sites, n_sites; /* its exits to a pc known now, numbered from `sites` on */
 
 	/*
@@ -77,9 +70,7 @@ struct jit_unit {
 	const uint32_t *marks;
 };
 
-bool jit_compile(struct jit *j, struct jit_unit *u);		   /* false: it cannot be made. Interpret it then. */
-void *jit_owner(const struct jit *j, uint64_t at);		   /* of the unit that the host address is in, NULL */
-void jit_replace(struct jit *j, const void *code, const void *by); /* who enters the one goes on to the other */
+bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made. Interpret it then. */
 const void *jit_leave(const struct jit *j);
 bool jit_is_full(const struct jit *j);		 /* jit_compile may fail for lack of room */
 void jit_reset(struct jit *j);			 /* all code is gone; not from inside jit_run */

@@ -17,13 +17,6 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	return false;
 }
 
-void *jit_owner(const struct jit *j, uint64_t at)
-{
-	return NULL;
-}
-
-void jit_replace(struct jit *j, const void *code, const void *by) {}
-
 const void *jit_leave(const struct jit *j)
 {
 	return NULL;

@@ -71,7 +71,6 @@ static const struct stat_row vcpu_rows[] = {
 	{VCPU_STAT_CPU + CPU_STAT_BLOCKS_NOW, "pawl_block_bytes", BYTES_NOW, 1},
 	{VCPU_STAT_CPU + CPU_STAT_CODE_DROPS, "pawl_code_drops", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_CODE_STALE, "pawl_code_stale", COUNTER, 1},
-	{VCPU_STAT_CPU + CPU_STAT_CODE_TLB, "pawl_code_tlb", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_LOOKUPS, "pawl_code_lookups", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_LINKS, "pawl_code_links", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_ENTERED, "pawl_code_entered", COUNTER, 1},

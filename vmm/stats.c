@@ -236,7 +236,6 @@ static const struct row rows[] = {
 	{"pawl_block_bytes", "blocks held, bytes", NULL, NULL},
 	{"pawl_code_drops", "all dropped, since full", NULL, NULL},
 	{"pawl_code_stale", "units whose code had changed", NULL, NULL},
-	{"pawl_code_tlb", "units made again for the soft TLB", NULL, NULL},
 	{"pawl_code_lookups", "look-ups outside of code", NULL, NULL},
 	{"pawl_code_links", "links made", NULL, NULL},
 	{NULL, "translated code left for C", NULL, NULL},

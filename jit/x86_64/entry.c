@@ -142,7 +142,7 @@ static uint32_t extent_thunk(struct jit *j, bool write)
 	_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of the index");
 	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32, REST = (1 << IR_PAGE_SHIFT) - 31 };
 	struct as *a = &j->as;
-	uint32_t at = as_here(a), near, miss, last, back;
+	uint32_t at = as_here(a), near, miss;
 
 	as_rr(a, X_MOV, RDX, RCX);
 	as_shift_ri(a, false, SH_SHR, RDX, SHIFT);
@@ -164,17 +164,8 @@ static uint32_t extent_thunk(struct jit *j, bool write)
 	as_f7(a, true, 3, RAX);		 /* neg */
 	as_alu_ri(a, true, ALU_ADD, RCX, REST);
 	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
-	as_rm(a, 0xffu, 1, RBP, ENV(misses_left));    /* dec */
-	last = as_jcc(a, CC_E);
-	back = as_here(a);
 	as_rr(a, X_CMP, RAX, RAX);
 	as_8(a, 0xc3);
-	as_land(a, last);
-	as_rm(a, 0x8fu, 0, RBP, ENV(missed_at)); /* the return address: pop, push */
-	as_rm(a, 0xffu, 6, RBP, ENV(missed_at));
-	as_8(a, 0xf0); /* lock */
-	as_alu_mi(a, false, ALU_OR, RBP, ENV(kick), IR_KICK_MISSED);
-	as_link(a, as_jmp(a), back);
 	as_land(a, near);
 	as_land(a, miss);
 	as_rr(a, X_TEST | X_W, RSP, RSP);
@@ -252,16 +243,6 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 		free(j);
 		return NULL;
 	}
-	j->units = mmap(NULL, UNITS_MAX * sizeof(*j->units), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (j->units == MAP_FAILED) {
-		*why = "out of memory";
-		munmap(j->sites, SITES_MAX * sizeof(*j->sites));
-		munmap(j->kept, KEPT_MAX * sizeof(*j->kept));
-		code_mem_exit(&j->mem);
-		free(j);
-		return NULL;
-	}
 	j->env = env;
 	j->jump_bits = jump_bits;
 	j->limit = CODE_BYTES;
@@ -305,7 +286,6 @@ void jit_free(struct jit *j)
 		return;
 	munmap(j->sites, SITES_MAX * sizeof(*j->sites));
 	munmap(j->kept, KEPT_MAX * sizeof(*j->kept));
-	munmap(j->units, UNITS_MAX * sizeof(*j->units));
 	code_mem_exit(&j->mem);
 	free(j);
 }
@@ -318,7 +298,6 @@ void jit_reset(struct jit *j)
 	j->as.full = false;
 	j->n_sites = 1;
 	j->n_kept = 0;
-	j->n_units = 0;
 }
 
 size_t jit_used(const struct jit *j)
@@ -329,7 +308,7 @@ size_t jit_used(const struct jit *j)
 bool jit_is_full(const struct jit *j)
 {
 	return j->as.end - j->as.at < BLOCK_MOST || j->n_sites + IR_MAX_OPS > SITES_MAX ||
-	       j->n_kept + 2 * IR_MAX_OPS > KEPT_MAX || j->n_units == UNITS_MAX;
+	       j->n_kept + 2 * IR_MAX_OPS > KEPT_MAX;
 }
 
 const void *jit_leave(const struct jit *j)
@@ -352,10 +331,10 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	uint8_t *at = j->as.at;
 	uint32_t n_kept;
 
-	unit.is_loop = u->is_loop = goes_to_itself(u->blk);
 	unit.chain = u->chain && j->jump_bits;
 	j->unit = &unit;
 	j->blk = u->blk;
+	j->is_loop = goes_to_itself(u->blk);
 	j->fp_native = !(j->env->fpcr & IR_FPCR_FZ);
 	u->sites = j->n_sites;
 	n_kept = j->n_kept;
@@ -367,7 +346,6 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 		return false;
 	}
 	u->code = rx(j, at);
-	j->units[j->n_units++] = (struct made){.owner = u->owner, .at = (uint32_t)(at - j->mem.rw)};
 	u->n_sites = j->n_sites - u->sites;
 	u->marks = j->marks;
 	if (j->watch)
@@ -379,22 +357,6 @@ void jit_watch(struct jit *j, jit_watch_fn *fn, void *opaque)
 {
 	j->watch = fn;
 	j->watch_opaque = opaque;
-}
-
-void *jit_owner(const struct jit *j, uint64_t at)
-{
-	uint64_t offset = at - (uint64_t)(uintptr_t)j->mem.rx;
-	uint32_t lo = 0, hi = j->n_units;
-
-	while (lo < hi) {
-		uint32_t mid = (lo + hi) / 2;
-
-		if (j->units[mid].at <= offset)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && offset < (size_t)(j->as.at - j->as.begin) ? j->units[lo - 1].owner : NULL;
 }
 
 /* ---- links. The PE's own thread, and not while it is in code. */
@@ -419,16 +381,6 @@ void jit_unlink(struct jit *j, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = first; i < first + n; i++)
 		as_link(&j->as, j->sites[i].jump, j->sites[i].stub);
-}
-
-/* A unit is longer than a jump; nobody is inside of it. */
-void jit_replace(struct jit *j, const void *code, const void *by)
-{
-	uint8_t *at = j->mem.rw + ((const uint8_t *)code - j->mem.rx);
-	int32_t rel = (int32_t)((const uint8_t *)by - (const uint8_t *)code - 5);
-
-	at[0] = 0xe9;
-	memcpy(at + 1, &rel, sizeof(rel));
 }
 
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)

@@ -140,12 +140,7 @@ static inline unsigned reg_held(const uint16_t regs[16])
 	       ~(unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_cmpeq_epi16(lo, zero), _mm_cmpeq_epi16(hi, zero)));
 }
 
-struct made { /* where a unit begins, and whose it is */
-	void *owner;
-	uint32_t at;
-};
-
-enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20, UNITS_MAX = 1 << 20 };
+enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20 };
 
 struct jit {
 	struct code_mem mem;
@@ -160,8 +155,6 @@ struct jit {
 	uint32_t n_sites;
 	struct ir_insn *kept; /* ops that code hands to C */
 	uint32_t n_kept;
-	struct made *units; /* in the order of their addresses */
-	uint32_t n_units;
 	jit_watch_fn *watch;
 	void *watch_opaque;
 	uint32_t marks[IR_MAX_INSNS + 1]; /* jit_unit.marks of the unit at hand */
@@ -174,6 +167,7 @@ struct jit {
 	struct as as;
 	const struct ir_block *blk;
 	const struct jit_unit *unit;
+	bool is_loop;	     /* it goes to its own start */
 	unsigned i;	     /* op */
 	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
 	bool ef_add;	     /* ... with CF as C is, after an addition */

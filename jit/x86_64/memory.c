@@ -39,9 +39,7 @@ static ir_mem_fn do_access, do_access_tlb, do_zva;
 /* On the stack, and in loops of one unit, which copy and clear, extents are as good as ever. */
 static bool by_tlb(const struct jit *j, const struct ir_insn *op)
 {
-	enum jit_tlb tlb = j->unit->is_loop ? JIT_TLB : JIT_TLB_OUTSIDE_LOOPS;
-
-	return j->unit->tlb >= tlb && IR_MEM_BASE(op->aux) != 31 && !(op->aux & IR_MEM_UNPRIV);
+	return j->unit->by_tlb && !j->is_loop && IR_MEM_BASE(op->aux) != 31 && !(op->aux & IR_MEM_UNPRIV);
 }
 
 /*
