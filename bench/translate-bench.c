@@ -51,7 +51,7 @@ static unsigned pass(struct ir_builder *b, struct jit *j, unsigned stage, unsign
 			ir_br(b, pc + 4 * n);
 		ir_finish(b, &ir);
 		if (stage > 1) {
-			struct jit_unit u = {.blk = &ir, .el1 = true, .by_tlb = true, .chain = true};
+			struct jit_unit u = {.blk = &ir, .el1 = true, .chain = true};
 
 			if (jit_is_full(j))
 				jit_reset(j);

@@ -338,8 +338,6 @@ static void translate(struct cpu_priv *p, struct block *blk)
 		.chain = !(blk->key & KEY_ONE),
 		.counts = blk->key & KEY_COUNT,
 		.alone = blk->key & KEY_ALONE,
-		/* A kernel goes from one object to the next, each in another page. */
-		.by_tlb = blk->key & KEY_EL1,
 		.owner = blk,
 	};
 

@@ -55,7 +55,6 @@ struct jit_unit {
 	bool el1;		    /* runs at EL1: which extents it uses */
 	bool chain;		    /* may go on to other blocks by itself */
 	bool counts;		    /* keeps env->insn_count */
-	bool by_tlb;		    /* accesses ask the soft TLB in line: extents would miss too often */
 	bool alone;		    /* no other PE sees memory between two instructions of the host */
 	void *owner;		    /* the PE's own */
 

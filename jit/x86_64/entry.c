@@ -316,15 +316,6 @@ const void *jit_leave(const struct jit *j)
 	return j->leave;
 }
 
-static bool goes_to_itself(const struct ir_block *b)
-{
-	for (unsigned i = 0; i < b->n_ops; i++) {
-		if ((b->ops[i].op == IR_br || b->ops[i].op == IR_brcond) && b->ops[i].imm == b->pc)
-			return true;
-	}
-	return false;
-}
-
 bool jit_compile(struct jit *j, struct jit_unit *u)
 {
 	struct jit_unit unit = *u;
@@ -334,7 +325,6 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	unit.chain = u->chain && j->jump_bits;
 	j->unit = &unit;
 	j->blk = u->blk;
-	j->is_loop = goes_to_itself(u->blk);
 	j->fp_native = !(j->env->fpcr & IR_FPCR_FZ);
 	u->sites = j->n_sites;
 	n_kept = j->n_kept;

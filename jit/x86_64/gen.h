@@ -167,7 +167,6 @@ struct jit {
 	struct as as;
 	const struct ir_block *blk;
 	const struct jit_unit *unit;
-	bool is_loop;	     /* it goes to its own start */
 	unsigned i;	     /* op */
 	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
 	bool ef_add;	     /* ... with CF as C is, after an addition */

@@ -34,56 +34,7 @@ static void branches_off(struct jit *j, struct stub *s)
 	s->debt = flags_debt(j);
 }
 
-static ir_mem_fn do_access, do_access_tlb, do_zva;
-
-/* On the stack, and in loops of one unit, which copy and clear, extents are as good as ever. */
-static bool by_tlb(const struct jit *j, const struct ir_insn *op)
-{
-	return j->unit->by_tlb && !j->is_loop && IR_MEM_BASE(op->aux) != 31 && !(op->aux & IR_MEM_UNPRIV);
-}
-
-/*
- * An access that asks the soft TLB in line: at most one entry for all of its bytes, since the page is that of the last, or of
- * an aligned one with the low bits that have to be 0.
- */
-static void tlb_address(struct jit *j, struct stub *s, unsigned bytes, bool aligned, int base, struct place *at)
-{
-	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
-	const struct ir_insn *op = cur(j);
-	struct as *a = &j->as;
-	int32_t page = -(1 << IR_PAGE_SHIFT);
-
-	s->fn = do_access_tlb;
-	if (is_s32((int64_t)op->imm) && is_s32((int64_t)op->imm + 16)) {
-		as_rm(a, X_LEA | X_W, RCX, base, (int32_t)op->imm);
-		*at = (struct place){.index = base, .disp = (int32_t)op->imm};
-	} else {
-		as_mov_ri(a, RCX, op->imm);
-		as_rr(a, X_ADD | X_W, RCX, base);
-		*at = (struct place){.index = NO_REG};
-	}
-	as_rr(a, X_MOV, RAX, RCX);
-	as_shift_ri(a, false, SH_SHR, RAX, SHIFT);
-	as_alu_ri(a, false, ALU_AND, RAX, MASK);
-	as_rm(a, X_ADD | X_W, RAX, RBP, ENV(tlb));
-	if (aligned || bytes == 1) {
-		as_mov_rr(a, RDX, RCX);
-		page |= (int32_t)bytes - 1;
-	} else {
-		as_rm(a, X_LEA | X_W, RDX, RCX, (int32_t)bytes - 1);
-	}
-	as_alu_ri(a, true, ALU_AND, RDX, page);
-	as_rm(a, X_CMP | X_W, RDX, RAX,
-	      s->write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
-	s->from = as_jcc(a, CC_NE);
-	if (j->count_accesses) {
-		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
-		as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits));
-	}
-	as_rm(a, X_MOV | X_W, RAX, RAX, (int32_t)offsetof(struct ir_tlbe, delta));
-	if (at->index == NO_REG)
-		as_rr(a, X_ADD | X_W, RAX, RCX);
-}
+static ir_mem_fn do_access, do_zva;
 
 /*
  * The access at the op's address: where it is in host memory, or on to a stub. rcx is the distance from the extent's start,
@@ -99,11 +50,6 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
 	s->extent = extent_of(j->unit->el1 && !unpriv, write, IR_MEM_BASE(op->aux) % IR_EXTENT_BASES);
-	if (by_tlb(j, op)) {
-		tlb_address(j, s, bytes, aligned, base, at);
-		branches_off(j, s);
-		return s;
-	}
 	if (!unpriv)
 		s->retry = as_here(a);
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
@@ -179,11 +125,6 @@ static bool do_access(struct ir_env *env, const struct ir_insn *op, uint64_t *x,
 	if (env->ops->extent)
 		env->ops->extent(env, x[op->a] + op->imm, op->aux);
 	return true;
-}
-
-static bool do_access_tlb(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
-{
-	return slow_function(op->op)(env, op, x, v);
 }
 
 static bool do_zva(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)

@@ -54,7 +54,7 @@ static enum ir_ret compare_from(void (*state)(struct pe *, uint64_t), const stru
 				const char *what, unsigned n)
 {
 	enum ir_ret ret, ret2;
-	struct jit_unit u = {.blk = blk, .counts = true, .by_tlb = n & 1};
+	struct jit_unit u = {.blk = blk, .counts = true};
 
 	state(&want, st);
 	ret = ir_interp(&want.env, blk);
