@@ -80,6 +80,19 @@ static size_t code_limit(void)
 	return n < CODE_BYTES ? n > 2 * BLOCK_MOST ? n : 2 * BLOCK_MOST : CODE_BYTES;
 }
 
+/* PAWL_HEAT: units are hot after so many entries, and after as many what follows; for tests. */
+static void heat_init(struct cpu *cpu)
+{
+	const char *text = getenv("PAWL_HEAT");
+	struct heat *h = &cpu->priv->heat;
+
+	*h = (struct heat){.units = {JIT_HEAT, JIT_HEAT_EL1}, .probe = JIT_PROBED, .fails = JIT_FAILS};
+	if (text && atoi(text) > 0)
+		h->units[0] = h->units[1] = h->probe = h->fails = atoi(text);
+	for (unsigned i = 0; i < IR_HEAT_SLOTS; i++)
+		cpu->env.heat[i] = h->units[i >= IR_HEAT_SLOTS / 2];
+}
+
 int block_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -89,6 +102,7 @@ int block_init(struct cpu *cpu)
 		return -ENOMEM;
 	p->code = m;
 	p->code_limit = code_limit();
+	heat_init(cpu);
 	p->builder = ir_builder_new();
 	if (!p->builder)
 		return -ENOMEM;
@@ -132,6 +146,8 @@ void block_recycle(struct cpu *cpu)
 	p->linked = p->known = NULL;
 	p->code_used = 0;
 	cpu->env.site = 0; /* it is gone, too */
+	cpu->env.hot = NULL;
+	memset(p->probed, 0, sizeof(p->probed));
 	if (p->jit)
 		jit_reset(p->jit);
 	tlb_code_forget_all(cpu);
@@ -329,23 +345,30 @@ static unsigned sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
 
 /* ---- making one */
 
-static void translate(struct cpu_priv *p, struct block *blk)
+static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_block *ir)
 {
 	struct jit_unit u = {
-		.blk = &blk->ir,
+		.blk = ir,
 		.sp_mask = blk->sp_mask,
 		.el1 = blk->key & KEY_EL1,
 		.chain = !(blk->key & KEY_ONE),
 		.counts = blk->key & KEY_COUNT,
 		.alone = blk->key & KEY_ALONE,
+		.flushes = blk->key & KEY_FZ,
+		.tier = blk->tier,
+		.probe = blk->probe,
+		.site_extent = blk->site_extent,
+		.extents = blk->extents,
 		.owner = blk,
 	};
 
 	if (!jit_compile(p->jit, &u))
-		return;
+		return false;
 	blk->code = u.code;
 	blk->sites = u.sites;
 	blk->n_sites = u.n_sites;
+	blk->n_accesses = (uint8_t)(u.n_accesses < IR_PROBE_SITES ? u.n_accesses : IR_PROBE_SITES);
+	return true;
 }
 
 static struct code_view *view_of(struct cpu *cpu, struct code_page *page, uint64_t pc, uint32_t key)
@@ -450,6 +473,10 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->sp_mask = sp_mask;
 	blk->code = NULL;
 	blk->sites = blk->n_sites = 0;
+	blk->tier = JIT_COLD;
+	blk->probe = blk->probes = blk->n_accesses = 0;
+	blk->site_extent = 0;
+	blk->extents = 0;
 	blk->pc = pc;
 	blk->ipa = ipa;
 	blk->key = key;
@@ -461,7 +488,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->page_next = page->blocks;
 	page->blocks = blk;
 	if (p->jit)
-		translate(p, blk);
+		translate(p, blk, &ir);
 	if (blk->code) {
 		blk->ir.ops = NULL;
 	} else {
@@ -474,27 +501,108 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	return blk;
 }
 
+/* Around the making of a block, of which code has so many bytes before. */
+static void stat_begin(const struct cpu *cpu, struct timespec *from)
+{
+	if (cpu->stat_time)
+		clock_gettime(CLOCK_MONOTONIC, from);
+}
+
+static void stat_end(struct cpu *cpu, const struct timespec *from, const struct block *b, size_t code)
+{
+	struct jit *j = cpu->priv->jit;
+	struct timespec to;
+
+	if (cpu->stat_time) {
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		cpu->stat[CPU_STAT_TIMED_NS] +=
+			(uint64_t)(to.tv_sec - from->tv_sec) * 1000000000 + (uint64_t)(to.tv_nsec - from->tv_nsec);
+		cpu->stat[CPU_STAT_TIMED_INSNS] += b->n_words;
+	}
+	if (j) {
+		cpu->stat[CPU_STAT_CODE_NOW] = jit_used(j);
+		cpu->stat[CPU_STAT_UNIT_BYTES] += jit_used(j) - code;
+	}
+}
+
+/* ---- made again: jit.h, "How accesses find host memory" */
+
+enum { PROBES_MOST = 4 };
+
+static void begin_probe(struct cpu *cpu, struct block *b)
+{
+	struct cpu_priv *p = cpu->priv;
+	unsigned i = p->probe_next++ % IR_PROBES;
+	bool el1 = b->key & KEY_EL1;
+	unsigned *most = &p->site_next[el1], *turn = &p->site_turn[el1];
+
+	cpu->env.probe[i] = (struct ir_probe){.left = p->heat.probe};
+	p->probed[i] = b;
+	if (b->tier == JIT_COLD) {
+		b->site_extent = (uint16_t)*turn;
+		*turn += b->n_accesses;
+		if (*most < *turn)
+			*most = *turn < IR_SITES ? *turn : IR_SITES;
+		*turn %= IR_SITES;
+	}
+	b->tier = JIT_PROBE;
+	b->probe = (uint8_t)i;
+	b->probes++;
+}
+
+/* What a unit says in env.hot, when the code that said so has come back. */
+void block_hot(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct block *b = cpu->env.hot;
+	struct jit_jump *e = &p->jump[jit_jump_slot(b->pc, JUMP_BITS)];
+	bool el1 = b->key & KEY_EL1;
+	size_t code = jit_used(p->jit);
+	const void *was = b->code;
+	struct timespec from;
+	struct ir_block ir;
+
+	cpu->env.hot = NULL;
+	cpu->env.heat[jit_heat_slot(b->pc, el1)] = b->tier == JIT_COLD ? p->heat.units[el1] : p->heat.fails;
+	if (b->tier == JIT_PROBE && p->probed[b->probe] == b)
+		cpu->env.probe[b->probe].left = p->heat.probe;
+	/* What is resolved at translation time depends on the state that the key stands for. */
+	if ((b->key ^ p->key) & ~(uint32_t)(KEY_GUARDED | KEY_BTYPE) || cpu->env.attn & ATTN_REGIME ||
+	    jit_is_full(p->jit))
+		return;
+	if (b->tier == JIT_HOT && b->probes == PROBES_MOST) {
+		b->extents = 0;
+	} else if (b->tier == JIT_PROBE && p->probed[b->probe] == b) {
+		b->extents = jit_probed(&cpu->env.probe[b->probe]);
+		p->probed[b->probe] = NULL;
+		b->tier = JIT_HOT;
+	} else {
+		begin_probe(cpu, b);
+	}
+	stat_begin(cpu, &from);
+	emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
+	if (translate(p, b, &ir)) {
+		jit_replace(p->jit, was, b->code);
+		if (e->block == b)
+			e->code = b->code;
+		stat_inc(cpu, CPU_STAT_UNITS_AGAIN);
+	}
+	stat_end(cpu, &from, b, code);
+}
+
 static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
 {
 	struct cpu_priv *p = cpu->priv;
 	size_t code = p->jit ? jit_used(p->jit) : 0;
-	struct timespec from, to;
+	struct timespec from;
 	struct block *b;
 
-	if (cpu->stat_time)
-		clock_gettime(CLOCK_MONOTONIC, &from);
+	stat_begin(cpu, &from);
 	b = block_make(cpu, key, host, ipa);
-	if (cpu->stat_time) {
-		clock_gettime(CLOCK_MONOTONIC, &to);
-		cpu->stat[CPU_STAT_TIMED_NS] +=
-			(uint64_t)(to.tv_sec - from.tv_sec) * 1000000000 + (uint64_t)(to.tv_nsec - from.tv_nsec);
-		cpu->stat[CPU_STAT_TIMED_INSNS] += b->n_words;
-	}
+	stat_end(cpu, &from, b, code);
 	if (b->code) {
 		stat_inc(cpu, CPU_STAT_UNITS);
 		cpu->stat[CPU_STAT_UNIT_INSNS] += b->n_words;
-		cpu->stat[CPU_STAT_CODE_NOW] = jit_used(p->jit);
-		cpu->stat[CPU_STAT_UNIT_BYTES] += jit_used(p->jit) - code;
 	} else {
 		stat_inc(cpu, CPU_STAT_BLOCKS);
 	}
@@ -615,6 +723,8 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 		return block_get(cpu, key | KEY_ONE, host, ipa);
 	b = block_get(cpu, key, host, ipa);
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
+	if (e->pc != cpu->env.pc && e->view != UINT32_MAX)
+		p->jump[jit_second_slot(e->pc, JUMP_BITS)] = *e;
 	e->pc = cpu->env.pc;
 	e->view = b->view->id;
 	e->at = 4 * jit_code_slot(cpu->env.pc);
@@ -628,11 +738,14 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 struct block *block_find(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct jit_jump *e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
+	uint64_t pc = cpu->env.pc;
+	uint32_t view = cpu->env.code_map[pc >> 63 ? 0 : 1][jit_code_slot(pc)];
+	const struct jit_jump *e = &p->jump[jit_jump_slot(pc, JUMP_BITS)];
 
-	const uint32_t *map = cpu->env.code_map[cpu->env.pc >> 63 ? 0 : 1];
-
-	if (likely(e->pc == cpu->env.pc && e->view == map[jit_code_slot(e->pc)]))
+	if (likely(e->pc == pc && e->view == view))
+		return e->block;
+	e = &p->jump[jit_second_slot(pc, JUMP_BITS)];
+	if (e->pc == pc && e->view == view)
 		return e->block;
 	return find_slow(cpu);
 }

@@ -174,10 +174,11 @@ struct cpu_count {
 enum cpu_stat {
 	/* translation */
 	CPU_STAT_UNITS,
-	CPU_STAT_UNIT_INSNS, /* guest instructions in them */
-	CPU_STAT_UNIT_BYTES, /* of host code */
-	CPU_STAT_BLOCKS,     /* that were made and are interpreted */
-	CPU_STAT_TIMED_NS,   /* spent on making units and blocks since cpu->stat_time is set */
+	CPU_STAT_UNIT_INSNS,  /* guest instructions in them */
+	CPU_STAT_UNIT_BYTES,  /* of host code */
+	CPU_STAT_UNITS_AGAIN, /* that were made once more, since they are hot */
+	CPU_STAT_BLOCKS,      /* that were made and are interpreted */
+	CPU_STAT_TIMED_NS,    /* spent on making units and blocks since cpu->stat_time is set */
 	CPU_STAT_TIMED_INSNS,
 	CPU_STAT_CODE_NOW,   /* bytes: host code that is held */
 	CPU_STAT_BLOCKS_NOW, /* bytes: blocks that are held */

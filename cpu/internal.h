@@ -22,8 +22,8 @@ enum {
 	SLOW_SIZE = 256, /* entries of a bank for pages that want a look at each access */
 	FETCH_BITS = 8,
 	FETCH_SIZE = 1 << FETCH_BITS, /* entries of a bank's fetch TLB */
-	JUMP_BITS = 15,
-	JUMP_SIZE = 1 << JUMP_BITS,
+	JUMP_BITS = 14,
+	JUMP_SIZE = 2 << JUMP_BITS,
 	BLOCK_BITS = 17,
 	BLOCK_BUCKETS = 1 << BLOCK_BITS,
 	PAGE_BITS = 12,
@@ -309,6 +309,11 @@ struct block {
 
 	struct ir_block ir;	 /* ops is NULL if there is code: block_ir() */
 	uint32_t sites, n_sites; /* exits of the code */
+	uint8_t tier, probe;	 /* as in struct jit_unit */
+	uint8_t probes;		 /* so many times */
+	uint8_t n_accesses;
+	uint16_t site_extent;
+	uint32_t extents;
 	struct code_page *page;
 	struct block *page_next;
 	unsigned n_words;
@@ -405,6 +410,15 @@ struct cpu_priv {
 	struct jit_jump jump[JUMP_SIZE]; /* block: struct block */
 	uint32_t key;			 /* of the blocks to run, but for KEY_GUARDED */
 
+	struct heat {
+		int units[2]; /* [EL] */
+		int probe, fails;
+	} heat;				 /* jit.h, enum jit_tier */
+	struct block *probed[IR_PROBES]; /* that count in env.probe; whoever comes takes the next */
+	unsigned probe_next;
+	unsigned site_next[2]; /* of env.site_extent; never goes down, at most IR_SITES */
+	unsigned site_turn[2]; /* ... and then again from the first */
+
 	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
 	uint32_t view_next;			  /* never 0 */
@@ -412,7 +426,8 @@ struct cpu_priv {
 	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
 	struct shared_space shared[SHARED_SPACES];
-	const struct tlb_bank *extents_of[2]; /* bank that env.extent[] was filled from */
+	const struct tlb_bank *extents_of[2]; /* [EL]: bank that the extents were filled from */
+	bool unpriv_filled;		      /* env.unpriv_extent may not be empty */
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
 	bool has_breaks; /* break_mask or breaks */
@@ -533,7 +548,7 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 /* A global entry of the upper half that another address space has left; copies it into the bank. */
 bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool write);
 void tlb_extents_drop(struct cpu *cpu);
-void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m);
+void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site);
 uint32_t tlb_new_view(struct cpu *cpu); /* a number that no view has had */
 void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view);
 void tlb_code_forget(struct cpu *cpu, uint64_t va); /* that page, in all address spaces */
@@ -572,6 +587,7 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa);
 void block_recycle(struct cpu *cpu);
 void block_unlink_all(struct cpu *cpu); /* every transition between blocks is looked up again */
 /* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
+void block_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again, or not */
 void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
 
 /* unit.c */

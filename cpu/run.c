@@ -178,6 +178,8 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 		enum ir_ret ret = jit_run(p->jit, env, b->code);
 
 		count_leaving(cpu, ret);
+		if (unlikely(env->hot))
+			block_hot(cpu);
 		return ret;
 	}
 	env->site = 0;

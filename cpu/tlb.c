@@ -446,10 +446,22 @@ static bool fp_traps(const struct cpu *cpu)
 
 static void extents_empty(struct cpu *cpu, unsigned set)
 {
-	for (unsigned write = 0; write < 2; write++) {
-		for (unsigned i = 0; i < IR_EXTENT_BASES; i++)
-			cpu->env.extent[set][write][i].len = 0;
+	struct ir_env *env = &cpu->env;
+
+	if (unlikely(set == 0 && cpu->priv->unpriv_filled)) {
+		memset(env->unpriv_extent, 0, sizeof(env->unpriv_extent));
+		cpu->priv->unpriv_filled = false;
 	}
+	env->zva_extent[set].len = 0;
+	if (unlikely(env->n_site_filled[set] == UINT8_MAX)) {
+		memset(env->site_extent[set], 0, cpu->priv->site_next[set] * sizeof(struct ir_extent));
+	} else {
+		for (unsigned i = 0; i < env->n_site_filled[set]; i++) {
+			for (unsigned k = 0; k < 4; k++)
+				env->site_extent[set][4 * env->site_filled[set][i] + k].len = 0;
+		}
+	}
+	env->n_site_filled[set] = 0;
 }
 
 void tlb_extents_drop(struct cpu *cpu)
@@ -467,24 +479,36 @@ static void extents_from(struct cpu *cpu, unsigned set, const struct tlb_bank *b
 	extents_empty(cpu, set);
 }
 
-void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m)
+void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 {
 	struct cpu *cpu = (struct cpu *)env;
 	bool unpriv = m & IR_MEM_UNPRIV && !cpu_is_el0(cpu), write = m & IR_MEM_WNR;
-	struct tlb_bank *b = unpriv ? tlb_bank(cpu, REGIME_EL0) : cpu->priv->bank;
-	unsigned set = !cpu_is_el0(cpu) && !unpriv;
-	const struct ir_tlbe *e = &b->fast[tlb_index(va)];
-	struct ir_extent *x = &env->extent[set][write][IR_MEM_BASE(m) % IR_EXTENT_BASES];
+	unsigned base = IR_MEM_BASE(m), set = !cpu_is_el0(cpu) && !unpriv;
+	const struct ir_tlbe *e;
+	struct tlb_bank *b;
 	uint64_t page = va & IR_PAGE_MASK;
+	struct ir_extent *x;
 
+	if (!site && !(m & IR_MEM_UNPRIV) && base != IR_MEM_BASE_ZVA)
+		return;
+	b = unpriv ? tlb_bank(cpu, REGIME_EL0) : cpu->priv->bank;
+	e = &b->fast[tlb_index(va)];
 	/* With PSTATE.UAO they have the rights of EL1, which this set does not tell apart. */
 	if ((write ? e->w : e->r) != page || (unpriv && cpu->pstate & PSR_UAO))
 		return;
 	extents_from(cpu, set, b);
+	if (site) {
+		x = &env->site_extent[set][site - 1];
+		env->site_filled[set][env->n_site_filled[set]] = (uint8_t)((site - 1) / 4);
+		env->n_site_filled[set] += env->n_site_filled[set] < UINT8_MAX;
+	} else if (base == IR_MEM_BASE_ZVA) {
+		x = &env->zva_extent[set];
+	} else {
+		x = &env->unpriv_extent[write][base % IR_EXTENT_BASES];
+		cpu->priv->unpriv_filled = true;
+	}
 	page &= ~e->more;
-	x->neg = -page;
-	x->len = e->more + (1u << IR_PAGE_SHIFT) - 31;
-	x->delta = e->delta;
+	*x = (struct ir_extent){.neg = -page, .len = e->more + (1u << IR_PAGE_SHIFT) - 31, .delta = e->delta};
 }
 
 /* Of the blocks to run: all that a translation depends on but the code itself. */

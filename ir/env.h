@@ -26,15 +26,26 @@ struct ir_tlbe {
 };
 
 /*
- * Where translated code looks first: the extent that accesses with one base register were in the last time, of one kind and
- * for one EL. An access of up to 32 bytes at va may go to va + delta if va + neg < len. len is 0: nowhere.
+ * Where an access of translated code was the last time: the extent that it looks into first. An access of up to 32 bytes at va may go to va + delta if va + neg < len. len is 0: nowhere.
  */
 struct ir_extent {
 	uint64_t neg; /* minus the first VA */
 	uint64_t len; /* bytes - 31 */
 	uint64_t delta;
 };
-enum { IR_EXTENT_BASES = 34 /* IR_MEM_BASE */ };
+enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
+
+/*
+ * What code counts about itself. heat: a unit takes one off a place that it shares with others each time it is entered, and who
+ * finds none left says so in hot. A unit under probe has a set of counters of its own for a while.
+ */
+enum { IR_HEAT_SLOTS = 4096, IR_PROBES = 64, IR_PROBE_SITES = 32, IR_SITES = 1024 };
+struct ir_probe {
+	int32_t left; /* entries to come */
+	struct {
+		uint32_t accesses, misses; /* of an access of the unit; its extent's */
+	} site[IR_PROBE_SITES];
+};
 
 struct ir_env;
 
@@ -65,8 +76,8 @@ struct ir_env_ops {
 	 * apart, is to load (store) it there. False: call mrs, msr. May be NULL.
 	 */
 	bool (*place)(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at);
-	/* Fills env->extent for accesses like one of m at va, which was let through just now. May be NULL. */
-	void (*extent)(struct ir_env *env, uint64_t va, uint32_t m);
+	/* Fills an extent for accesses like one of m at va, which was let through just now: env->site_extent's, or what m asks for. May be NULL. */
+	void (*extent)(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site);
 	void (*btype)(struct ir_env *env, unsigned btype); /* PSTATE.BTYPE, which the next look-up of a block sees */
 	/* AddPAC, Auth, Strip and ComputePAC; kind is IR_PAUTH(...) */
 	int (*pauth)(struct ir_env *env, unsigned kind, uint64_t ptr, uint64_t modifier, uint64_t *val);
@@ -105,12 +116,16 @@ struct ir_env {
 	struct jit_jump *jump; /* the jump cache */
 	uint64_t
 		extent_hits; /* accesses of code, those that the extent did not settle at first among them; if asked for */
-	uint64_t tlb_hits;	  /* misses of extents that the soft TLB settled without C */
-	uint32_t attn;		  /* PE thread only. Not 0: come back behind an op that may have set it */
-	uint32_t host_fp;	  /* the host's floating-point environment is the guest's; see the back end */
+	uint64_t tlb_hits; /* misses of extents that the soft TLB settled without C */
+	void *hot;	   /* jit_unit.owner of a unit that was entered often, or whose extents fail; NULL */
+	uint32_t
+		site_missed; /* one more than the number in site_extent of the extent that an access has missed; 0: none */
+	uint32_t attn;	     /* PE thread only. Not 0: come back behind an op that may have set it */
+	uint32_t host_fp;    /* the host's floating-point environment is the guest's; see the back end */
 	uint32_t host_fp_mode[2]; /* the guest's, and what is to come back afterwards */
-	/* [EL; 0 for unprivileged accesses][write][base register]; filled by code and by ops->extent, emptied by the PE */
-	struct ir_extent extent[2][2][IR_EXTENT_BASES];
+	/* Of unprivileged accesses, [write][base register], and of DC ZVA, [EL]: filled by ops->extent, emptied by the PE. */
+	struct ir_extent unpriv_extent[2][IR_EXTENT_BASES];
+	struct ir_extent zva_extent[2];
 
 	/*
 	 * Interpreter: the SSA values of the block at hand; nothing outlives a block. They lie here, behind the guest
@@ -119,6 +134,14 @@ struct ir_env {
 	 */
 	uint64_t t[IR_MAX_VALUES];
 	union ir_v128 tv[IR_MAX_VALUES] __attribute__((aligned(16)));
+
+	/* Translated code only. */
+	/* Of single accesses of hot code, [EL]; which of them is any access's is the back end's business. Filled by code, and by ops->extent. */
+	struct ir_extent site_extent[2][IR_SITES];
+	/* Fours of them that were filled since they were emptied, [EL]; if there are 255, perhaps more. */
+	uint8_t n_site_filled[2], site_filled[2][256];
+	int32_t heat[IR_HEAT_SLOTS];
+	struct ir_probe probe[IR_PROBES];
 };
 
 /*

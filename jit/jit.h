@@ -23,8 +23,9 @@ static inline unsigned jit_code_slot(uint64_t pc)
 }
 
 /*
- * An entry of the PE's jump cache, env->jump: while view may be run, code is where to go for pc. UINT32_MAX: no entry. The entry
- * of a pc is number (pc ^ pc >> jump_bits) >> 2 modulo 1 << jump_bits.
+ * An entry of the PE's jump cache, env->jump: while view may be run, code is where to go for pc. UINT32_MAX: no entry. The cache has
+ * two halves of 1 << jump_bits entries: a pc has a place in each. Units look into the first; what another pc takes the place of
+ * there goes to the second.
  */
 struct jit_jump {
 	uint64_t pc;
@@ -37,9 +38,14 @@ static inline unsigned jit_jump_slot(uint64_t pc, unsigned jump_bits)
 {
 	return (pc ^ pc >> jump_bits) >> 2 & ((1u << jump_bits) - 1);
 }
+enum { JIT_SECOND_SHIFT = 18 };
+static inline unsigned jit_second_slot(uint64_t pc, unsigned jump_bits)
+{
+	return (1u << jump_bits) + ((pc ^ pc >> JIT_SECOND_SHIFT) >> 2 & ((1u << jump_bits) - 1));
+}
 
 /*
- * env is the only one that the code will run on. jump_bits: log2 of the entries of env->jump, or 0: come back after each
+ * env is the only one that the code will run on. jump_bits: log2 of the entries of half of env->jump, or 0: come back after each
  * block. NULL: *why says why not.
  */
 struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why);
@@ -49,6 +55,21 @@ enum jit_level jit_level(const struct jit *j);
 void jit_set_level(struct jit *j, enum jit_level level);
 void jit_free(struct jit *j);
 
+/*
+ * How accesses find host memory: by the soft TLB, which is right for code that walks through much memory, or by the extent of
+ * their base register, which is right where they stay near to where they were. Cold units look into the soft TLB; a unit that has been
+ * entered often tries extents for a while, under probe, and then each access does what was better. The PE makes units again
+ * when code says in env->hot that it is time.
+ */
+enum jit_tier { JIT_COLD, JIT_PROBE, JIT_HOT };
+enum {
+	JIT_HEAT_EL1 =
+		500000,	  /* the same at EL1: a kernel does not stay with anything for long, and TLBI empties extents */
+	JIT_HEAT = 32768, /* entries until a unit is hot */
+	JIT_PROBED = 512, /* entries under probe */
+	JIT_FAILS = 2000, /* misses of a hot unit's extents until it is to be probed again */
+};
+
 struct jit_unit {
 	const struct ir_block *blk; /* as ir_finish made it; not used any more when jit_compile has returned */
 	uint32_t sp_mask;	    /* code begins by coming back, with env->pc at the block, if env->x[31] & sp_mask */
@@ -56,11 +77,17 @@ struct jit_unit {
 	bool chain;		    /* may go on to other blocks by itself */
 	bool counts;		    /* keeps env->insn_count */
 	bool alone;		    /* no other PE sees memory between two instructions of the host */
-	void *owner;		    /* the PE's own */
+	bool flushes;		    /* FPCR.FZ */
+	enum jit_tier tier;
+	unsigned probe;	      /* JIT_PROBE: index of env->probe */
+	unsigned site_extent; /* not JIT_COLD: in env->site_extent, the first of as many as there are accesses */
+	uint32_t extents;     /* JIT_HOT: the accesses by extent, by their number in the unit */
+	void *owner;	      /* the PE's own */
 
 	/* made by jit_compile */
 	const void *code;
 	uint32_t sites, n_sites; /* its exits to a pc known now, numbered from `sites` on */
+	unsigned n_accesses;
 
 	/*
 	 * For who watches (jit_watch): bytes from the beginning of the code to that of each guest instruction, and last, the end of
@@ -70,6 +97,15 @@ struct jit_unit {
 };
 
 bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made. Interpret it then. */
+/* Who enters the unit whose code is `from` gets to `to`. Not while code runs. */
+void jit_replace(struct jit *j, const void *from, const void *to);
+/* Of a unit that was under probe: what to say in extents. */
+uint32_t jit_probed(const struct ir_probe *p);
+/* Where a unit at pc takes its heat from. */
+static inline unsigned jit_heat_slot(uint64_t pc, bool el1)
+{
+	return ((pc >> 2 ^ pc >> 13) & (IR_HEAT_SLOTS / 2 - 1)) + (el1 ? IR_HEAT_SLOTS / 2 : 0);
+}
 const void *jit_leave(const struct jit *j);
 bool jit_is_full(const struct jit *j);		 /* jit_compile may fail for lack of room */
 void jit_reset(struct jit *j);			 /* all code is gone; not from inside jit_run */

@@ -193,11 +193,7 @@ static void trampolines(struct jit *j)
 	j->link_thunk = as_here(a);
 	as_rm(a, X_MOV_ST, RAX, RBP, ENV(site));
 	j->leave = leave_with(j, IR_RET_BR);
-	j->leave_rdx = rx(j, a->at);
-	as_rm(a, X_MOV | X_W, RAX, RDX, (int32_t)offsetof(struct jit_jump, pc));
-	j->leave_rax = rx(j, a->at);
-	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
-	as_link(a, as_jmp(a), (uint32_t)((const uint8_t *)j->leave - j->mem.rx));
+	leave_shared(j);
 	j->leave_exit = leave_with(j, IR_RET_EXIT);
 	j->extent_thunk[0] = extent_thunk(j, false);
 	j->extent_thunk[1] = extent_thunk(j, true);
@@ -325,7 +321,7 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	unit.chain = u->chain && j->jump_bits;
 	j->unit = &unit;
 	j->blk = u->blk;
-	j->fp_native = !(j->env->fpcr & IR_FPCR_FZ);
+	j->fp_native = !u->flushes;
 	u->sites = j->n_sites;
 	n_kept = j->n_kept;
 	if (!select_block(j) || j->as.full) {
@@ -337,10 +333,31 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	}
 	u->code = rx(j, at);
 	u->n_sites = j->n_sites - u->sites;
+	u->n_accesses = j->n_accesses;
 	u->marks = j->marks;
 	if (j->watch)
 		j->watch(j->watch_opaque, u, (size_t)(j->as.at - at));
 	return true;
+}
+
+void jit_replace(struct jit *j, const void *from, const void *to)
+{
+	uint8_t *at = j->mem.rw + ((const uint8_t *)from - j->mem.rx);
+	int32_t distance = (int32_t)((const uint8_t *)to - ((const uint8_t *)from + 5));
+
+	at[0] = 0xe9; /* jmp rel32 */
+	memcpy(at + 1, &distance, 4);
+}
+
+uint32_t jit_probed(const struct ir_probe *p)
+{
+	uint32_t extents = 0;
+
+	for (unsigned n = 0; n < IR_PROBE_SITES; n++) {
+		if (p->site[n].accesses && p->site[n].misses <= p->site[n].accesses / 50)
+			extents |= 1u << n;
+	}
+	return extents;
 }
 
 void jit_watch(struct jit *j, jit_watch_fn *fn, void *opaque)

@@ -90,6 +90,7 @@ struct stub {
 	uint32_t retry, unaligned; /* where the look-up begins, 0: no way back there; a label, 0: none */
 	uint32_t access;	   /* where delta is in rax, 0: it is not */
 	int32_t extent;		   /* from rbp */
+	int32_t misses; /* a counter, from rbp, that goes up (JIT_PROBE) or down to 0, when the unit is to be made again; 0: none */
 	bool write;
 	uint16_t op;
 	ir_mem_fn *fn;	   /* the long way */
@@ -185,7 +186,7 @@ struct jit {
 	uint16_t homev[32];
 	uint16_t vregs[14];	 /* value in an xmm register, 0: free */
 	uint32_t vpinned, vheld; /* masks: of the op at hand; that may hold values */
-	unsigned n_stubs, n_exits, n_vstubs, n_vsnaps;
+	unsigned n_stubs, n_exits, n_vstubs, n_vsnaps, n_accesses;
 	struct stub stubs[IR_MAX_OPS];
 	struct exit exits[IR_MAX_OPS];
 	struct vstub vstubs[VSTUBS];
@@ -230,6 +231,10 @@ void vreg_load_pinned(struct jit *j); /* vregalloc.c */
 /* ---- select.c */
 
 bool select_block(struct jit *j);
+
+/* ---- leave.c */
+
+void leave_shared(struct jit *j);
 
 /* ---- flags.c */
 

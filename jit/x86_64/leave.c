@@ -105,10 +105,35 @@ void leave_to(struct jit *j, const struct ir_insn *op)
 
 #define JUMP(field) ((int32_t)offsetof(struct jit_jump, field))
 
+/* On to the pc in rax, by its entry, which lies behind so many bytes of the cache. Else on to else_rax, or, with the entry in rdx, to else_rdx. */
+static void jump_by_cache(struct jit *j, unsigned shift, int32_t behind, const void *else_rax, const void *else_rdx)
+{
+	_Static_assert(sizeof(struct jit_jump) == 32, "the scaling below");
+	struct as *a = &j->as;
+
+	/* rcx = slot number << 2, which times 8 is its offset */
+	as_mov_rr(a, RCX, RAX);
+	as_shift_ri(a, true, SH_SHR, RCX, shift);
+	as_rm(a, X_MOV | X_W, RDX, RBP, ENV(jump));
+	as_rr(a, X_XOR, RCX, RAX);
+	as_alu_ri(a, false, ALU_AND, RCX, (int32_t)(((1u << j->jump_bits) - 1) << 2));
+	as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+	jcc_to(j, CC_NE, else_rax);
+	as_rx8(a, X_CMP | X_W, RAX, RDX, RCX, behind + JUMP(pc));
+	jcc_to(j, CC_NE, else_rax);
+	as_rx8(a, X_LEA | X_W, RDX, RDX, RCX, behind);
+	as_shift_ri(a, true, SH_SAR, RAX, 63);
+	as_rx8(a, X_MOV | X_W, RAX, RBP, RAX, ENV(code_map) + 8);
+	as_rm(a, X_MOV, RCX, RDX, JUMP(at));
+	as_rx1(a, X_MOV, RAX, RAX, RCX, 0);
+	as_rm(a, X_CMP, RAX, RDX, JUMP(view));
+	jcc_to(j, CC_NE, else_rdx);
+	as_rm(a, 0xffu, 4, RDX, JUMP(code));
+}
+
 /* On to the pc in rax. */
 void leave_to_rax(struct jit *j, const struct ir_insn *op)
 {
-	_Static_assert(sizeof(struct jit_jump) == 32, "the scaling below");
 	struct as *a = &j->as;
 
 	count(j, op);
@@ -117,24 +142,24 @@ void leave_to_rax(struct jit *j, const struct ir_insn *op)
 		leave_jmp(j, j->leave);
 		return;
 	}
-	/* rcx = slot number << 2, which times 8 is its offset */
-	as_mov_rr(a, RCX, RAX);
-	as_shift_ri(a, true, SH_SHR, RCX, j->jump_bits);
-	as_rm(a, X_MOV | X_W, RDX, RBP, ENV(jump));
-	as_rr(a, X_XOR, RCX, RAX);
-	as_alu_ri(a, false, ALU_AND, RCX, (int32_t)(((1u << j->jump_bits) - 1) << 2));
-	as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
-	jcc_to(j, CC_NE, j->leave_rax);
-	as_rx8(a, X_CMP | X_W, RAX, RDX, RCX, JUMP(pc));
-	jcc_to(j, CC_NE, j->leave_rax);
-	as_rx8(a, X_LEA | X_W, RDX, RDX, RCX, 0);
-	as_shift_ri(a, true, SH_SAR, RAX, 63);
-	as_rx8(a, X_MOV | X_W, RAX, RBP, RAX, ENV(code_map) + 8);
-	as_rm(a, X_MOV, RCX, RDX, JUMP(at));
-	as_rx1(a, X_MOV, RAX, RAX, RCX, 0);
-	as_rm(a, X_CMP, RAX, RDX, JUMP(view));
-	jcc_to(j, CC_NE, j->leave_rdx);
-	as_rm(a, 0xffu, 4, RDX, JUMP(code));
+	jump_by_cache(j, j->jump_bits, 0, j->leave_rax, j->leave_rdx);
+}
+
+/* What units share: where they go with what the first half of the jump cache does not have, and back to C with a pc. */
+void leave_shared(struct jit *j)
+{
+	struct as *a = &j->as;
+	const void *back_rdx, *back_rax;
+
+	back_rdx = j->mem.rx + as_here(a);
+	as_rm(a, X_MOV | X_W, RAX, RDX, JUMP(pc));
+	back_rax = j->mem.rx + as_here(a);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+	leave_jmp(j, j->leave);
+	j->leave_rdx = j->mem.rx + as_here(a);
+	as_rm(a, X_MOV | X_W, RAX, RDX, JUMP(pc));
+	j->leave_rax = j->mem.rx + as_here(a);
+	jump_by_cache(j, JIT_SECOND_SHIFT, (int32_t)(sizeof(struct jit_jump) << j->jump_bits), back_rax, back_rdx);
 }
 
 /* Taken, it goes on behind the unit, where it pays what is owed; a loop of one unit goes straight to its start. */

@@ -16,11 +16,6 @@ void mem_full_fence(struct jit *j)
 
 #define EXTENT(field) ((int32_t)offsetof(struct ir_extent, field))
 
-static int32_t extent_of(bool el1, bool write, unsigned base)
-{
-	return ENV(extent) + (int32_t)(((el1 * 2u + write) * IR_EXTENT_BASES + base) * sizeof(struct ir_extent));
-}
-
 /* What the way around finds in registers, and owes. */
 static void branches_off(struct jit *j, struct stub *s)
 {
@@ -36,9 +31,84 @@ static void branches_off(struct jit *j, struct stub *s)
 
 static ir_mem_fn do_access, do_zva;
 
+/* The extent that the unit's next access looks into, from rbp; 0: it looks into the soft TLB. */
+static int32_t extent_now(struct jit *j, const struct ir_insn *op, bool write)
+{
+	const struct jit_unit *u = j->unit;
+	unsigned n = j->n_accesses++;
+
+	if (op->aux & IR_MEM_UNPRIV)
+		return ENV(unpriv_extent) +
+		       (int32_t)((write * (unsigned)IR_EXTENT_BASES + IR_MEM_BASE(op->aux) % IR_EXTENT_BASES) *
+				 sizeof(struct ir_extent));
+	if (u->tier == JIT_COLD || n >= IR_PROBE_SITES || (u->tier == JIT_HOT && !(u->extents >> n & 1)))
+		return 0;
+	return ENV(site_extent) +
+	       (int32_t)((u->el1 * (unsigned)IR_SITES + (u->site_extent + n) % IR_SITES) * sizeof(struct ir_extent));
+}
+
+#define TLBE(field) ((int32_t)offsetof(struct ir_tlbe, field))
+
+/* The soft TLB: rax is the VA and rcx is delta, if it has the page. */
+static void by_soft_tlb(struct jit *j, struct stub *s, bool aligned, unsigned bytes, int base)
+{
+	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
+	int64_t disp = (int64_t)cur(j)->imm;
+	struct as *a = &j->as;
+
+	if (!is_s32(disp) || !is_s32(disp + 32)) {
+		as_mov_ri(a, RAX, (uint64_t)disp);
+		as_rr(a, X_ADD | X_W, RAX, base);
+		base = RAX;
+		disp = 0;
+	} else if (disp) {
+		as_rm(a, X_LEA | X_W, RAX, base, (int32_t)disp);
+	} else {
+		as_mov_rr(a, RAX, base);
+	}
+	if (aligned && bytes > 1) {
+		as_8(a, 0xa8); /* test al, imm8 */
+		as_8(a, bytes - 1);
+		s->unaligned = as_jcc(a, CC_NE);
+	}
+	as_rr(a, X_MOV, RCX, disp ? RAX : base);
+	as_shift_ri(a, false, SH_SHR, RCX, SHIFT);
+	as_alu_ri(a, false, ALU_AND, RCX, MASK);
+	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
+	/* The last byte's page: that of the first, or none that this entry could hold. */
+	as_rm(a, X_LEA | X_W, RDX, base, (int32_t)disp + (int32_t)bytes - 1);
+	as_alu_ri(a, true, ALU_AND, RDX, -4096);
+	as_rm(a, X_CMP | X_W, RDX, RCX, s->write ? TLBE(w) : TLBE(r));
+	s->from = as_jcc(a, CC_NE);
+	as_rm(a, X_MOV | X_W, RCX, RCX, TLBE(delta));
+	if (j->count_accesses) {
+		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
+		as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits));
+	}
+}
+
+#define PROBE(n, k, field) \
+	(ENV(probe) + (int32_t)((n) * sizeof(struct ir_probe) + offsetof(struct ir_probe, site) + \
+				(k) * sizeof(((struct ir_probe *)0)->site[0]) + (field) * sizeof(uint32_t)))
+
+/* What a unit whose accesses go by extents counts. */
+static void count_access(struct jit *j, struct stub *s)
+{
+	unsigned n = j->n_accesses - 1;
+
+	if (!j->unit->chain || n >= IR_PROBE_SITES)
+		return;
+	if (j->unit->tier == JIT_PROBE) {
+		as_rm(&j->as, 0xffu, 0, RBP, PROBE(j->unit->probe, n, 0)); /* inc */
+		s->misses = PROBE(j->unit->probe, n, 1);
+	} else if (j->unit->tier == JIT_HOT) {
+		s->misses = ENV(heat) + 4 * (int32_t)jit_heat_slot(j->blk->pc, j->unit->el1);
+	}
+}
+
 /*
- * The access at the op's address: where it is in host memory, or on to a stub. rcx is the distance from the extent's start,
- * and nothing that the access waits for depends on it.
+ * The access at the op's address: where it is in host memory, or on to a stub. By extent, rcx is the distance from the extent's
+ * start, and nothing that the access waits for depends on it.
  */
 static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes, struct place *at)
 {
@@ -49,9 +119,17 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	int base = reg_use(j, op->a);
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
-	s->extent = extent_of(j->unit->el1 && !unpriv, write, IR_MEM_BASE(op->aux) % IR_EXTENT_BASES);
-	if (!unpriv)
+	s->extent = extent_now(j, op, write);
+	if (!s->extent) {
+		by_soft_tlb(j, s, aligned, bytes, base);
+		*at = (struct place){.index = RCX};
+		branches_off(j, s);
+		return s;
+	}
+	if (!unpriv) {
+		count_access(j, s);
 		s->retry = as_here(a);
+	}
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
 	if (is_s32((int64_t)op->imm) && is_s32((int64_t)op->imm + 16)) {
 		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
@@ -120,10 +198,13 @@ static ir_mem_fn *slow_function(unsigned op)
 /* The long way. What it found out is the extent from now on: the soft TLB's entry may be gone by the next time. */
 static bool do_access(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
+	uint32_t site = env->site_missed;
+
+	env->site_missed = 0;
 	if (!slow_function(op->op)(env, op, x, v))
 		return false;
 	if (env->ops->extent)
-		env->ops->extent(env, x[op->a] + op->imm, op->aux);
+		env->ops->extent(env, x[op->a] + op->imm, op->aux, site);
 	return true;
 }
 
@@ -132,7 +213,7 @@ static bool do_zva(struct ir_env *env, const struct ir_insn *op, uint64_t *x, un
 	if (env->ops->msr(env, op->aux, op->x, x[op->a]))
 		return false;
 	if (env->ops->extent)
-		env->ops->extent(env, x[op->a] & ~63ull, IR_MEM(0, 0, IR_MEM_BASE_ZVA, IR_MEM_WNR));
+		env->ops->extent(env, x[op->a] & ~63ull, IR_MEM(0, 0, IR_MEM_BASE_ZVA, IR_MEM_WNR), 0);
 	return true;
 }
 
@@ -144,7 +225,7 @@ void mem_zva(struct jit *j)
 	int base = reg_use(j, cur(j)->a);
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = true, .fn = do_zva};
-	s->extent = extent_of(j->unit->el1, true, IR_MEM_BASE_ZVA);
+	s->extent = ENV(zva_extent) + (int32_t)(j->unit->el1 * sizeof(struct ir_extent));
 	as_mov_rr(a, RAX, base);
 	as_alu_ri(a, true, ALU_AND, RAX, -64);
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
@@ -159,6 +240,27 @@ void mem_zva(struct jit *j)
 	stub_done(j, s);
 }
 
+/* Which one of env->site_extent[EL] it is. */
+static unsigned site_of(int32_t extent)
+{
+	return (unsigned)(extent - ENV(site_extent)) / sizeof(struct ir_extent) % IR_SITES;
+}
+
+/* A site's extent will have to be emptied. Changes rax. */
+static void note_filled(struct jit *j, int32_t extent)
+{
+	unsigned el = j->unit->el1;
+	struct as *a = &j->as;
+
+	as_rm(a, X_MOVZX8, RAX, RBP, ENV(n_site_filled) + (int32_t)el);
+	as_mov_xi(a, 0, RBP, RAX, ENV(site_filled) + (int32_t)(el * 256), (int32_t)(site_of(extent) / 4));
+	as_8(a, 0x04); /* add al, 1 */
+	as_8(a, 1);
+	as_8(a, 0x1c); /* sbb al, 0 */
+	as_8(a, 0);
+	as_rm(a, X_MOV_ST8, RAX, RBP, ENV(n_site_filled) + (int32_t)el);
+}
+
 static void emit_stub(struct jit *j, const struct stub *s)
 {
 	const struct ir_insn *op = &j->blk->ops[s->op];
@@ -166,6 +268,17 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	struct as *a = &j->as;
 
 	as_land(a, s->from);
+	if (s->misses && j->unit->tier == JIT_PROBE) {
+		as_rm(a, 0xffu, 0, RBP, s->misses); /* inc */
+	} else if (s->misses) {
+		uint32_t enough;
+
+		as_alu_mi(a, false, ALU_SUB, RBP, s->misses, 1);
+		enough = as_jcc(a, CC_NE);
+		as_mov_ri(a, RDX, (uint64_t)(uintptr_t)j->unit->owner);
+		as_rm(a, X_MOV_ST | X_W, RDX, RBP, ENV(hot));
+		as_land(a, enough);
+	}
 	if (s->retry) { /* the soft TLB: if it has the page, it becomes the extent */
 		uint32_t miss;
 
@@ -175,6 +288,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 		as_rm(a, X_MOV_ST | X_W, RAX, RBP, s->extent + EXTENT(neg));
 		as_rm(a, X_MOV_ST | X_W, RCX, RBP, s->extent + EXTENT(len));
 		as_rm(a, X_MOV_ST | X_W, RDX, RBP, s->extent + EXTENT(delta));
+		note_filled(j, s->extent);
 		if (s->access)
 			as_mov_rr(a, RAX, RDX);
 		as_link(a, as_jmp(a), s->access ? s->access : s->retry);
@@ -200,6 +314,8 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	}
 	flags_pay(j, &s->debt);
 	vreg_leave(j, s->vsnap, op);
+	if (s->misses)
+		as_mov_mi(a, 2, RBP, ENV(site_missed), (int32_t)site_of(s->extent) + 1);
 	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
 		call_count_trap(j, op);

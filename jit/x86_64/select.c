@@ -472,17 +472,40 @@ static void select_op(struct jit *j)
 	}
 }
 
+static bool has_access(const struct ir_block *blk)
+{
+	for (unsigned i = 0; i < blk->n_ops; i++) {
+		if (blk->ops[i].op >= IR_load && blk->ops[i].op <= IR_casp)
+			return true;
+	}
+	return false;
+}
+
+/* A unit that was entered often enough goes back instead. At least so long that a jump can take its place: jit_replace(). */
+static uint32_t count_entry(struct jit *j)
+{
+	const struct jit_unit *u = j->unit;
+	int32_t at = u->tier == JIT_PROBE ? ENV(probe) + (int32_t)(u->probe * sizeof(struct ir_probe))
+					  : ENV(heat) + 4 * (int32_t)jit_heat_slot(j->blk->pc, j->unit->el1);
+
+	if (u->tier == JIT_HOT || !u->chain || !has_access(j->blk))
+		return 0;
+	as_alu_mi(&j->as, false, ALU_SUB, RBP, at, 1);
+	return as_jcc(&j->as, CC_E);
+}
+
 bool select_block(struct jit *j)
 {
 	struct as *a = &j->as;
-	uint32_t misaligned = 0, begin = as_here(a);
+	uint32_t misaligned = 0, begin = as_here(a), hot;
 
 	reg_begin(j);
 	j->n_marks = 0;
-	j->n_stubs = j->n_exits = j->n_vstubs = 0;
+	j->n_stubs = j->n_exits = j->n_vstubs = j->n_accesses = 0;
 	j->pinned = 0;
 	j->ef = j->flags_done = j->owed = 0;
 	j->ef_add = false;
+	hot = count_entry(j);
 	if (j->unit->sp_mask) {
 		as_rr(a, 0xf7u, 0, reg_pin[31]);
 		as_32(a, j->unit->sp_mask);
@@ -501,6 +524,13 @@ bool select_block(struct jit *j)
 	leave_exits(j);
 	mem_stubs(j);
 	vec_stubs(j);
+	if (hot) {
+		as_land(a, hot);
+		as_mov_ri(a, RAX, (uint64_t)(uintptr_t)j->unit->owner);
+		as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(hot));
+		leave_set_pc(j, j->blk->pc);
+		leave_jmp(j, j->leave);
+	}
 	if (misaligned) {
 		as_land(a, misaligned);
 		leave_set_pc(j, j->blk->pc);

@@ -149,8 +149,10 @@ TEST(accesses_that_an_extent_settles_are_counted_if_asked_for)
 	uint64_t hits, rest;
 
 	setenv("PAWL_COUNT_ACCESSES", "1", 1);
+	setenv("PAWL_HEAT", "100", 1);
 	guest_words(0, code, sizeof(code) / 4);
 	unsetenv("PAWL_COUNT_ACCESSES");
+	unsetenv("PAWL_HEAT");
 	if (call(m.kvm, KVM_CHECK_EXTENSION, (void *)(uintptr_t)PAWL_CAP_DEBUG) <= 0)
 		return; /* a kernel */
 	/* Stage 1, flat, by blocks of 1 GiB: with the MMU off every access is looked at. */
@@ -165,7 +167,7 @@ TEST(accesses_that_an_extent_settles_are_counted_if_asked_for)
 	rest = counter("pawl_tlb_hit") + counter("pawl_tlb_hit_in_c") + counter("pawl_tlb_shared") +
 	       counter("pawl_tlb_walk");
 	expect_eq(hits == 0 || hits + rest >= 1980, 1);	    /* a few are near the end of a page */
-	expect_eq(hits >= 1900, counter("pawl_units") > 0); /* the interpreter has no extents */
+	expect_eq(hits >= 1700, counter("pawl_units") > 0); /* from when the loop is hot; the interpreter has none */
 	expect_eq(hits <= 2000, 1);
 	close(fd);
 }

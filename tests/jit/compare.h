@@ -54,9 +54,12 @@ static enum ir_ret compare_from(void (*state)(struct pe *, uint64_t), const stru
 				const char *what, unsigned n)
 {
 	enum ir_ret ret, ret2;
-	struct jit_unit u = {.blk = blk, .counts = true};
+	struct jit_unit u = {.blk = blk, .counts = true, .tier = (enum jit_tier)(st % 3)};
 
+	u.extents = (uint32_t)(st * 0x9e3779b97f4a7c15ull >> 32);
+	u.site_extent = (unsigned)(st >> 5) % IR_SITES;
 	state(&want, st);
+	u.flushes = want.env.fpcr & IR_FPCR_FZ;
 	ret = ir_interp(&want.env, blk);
 	state(&got, st);
 	/* values of an earlier block must not matter */

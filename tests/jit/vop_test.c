@@ -575,6 +575,7 @@ static void in_a_loop(uint64_t seed)
 			ret = ir_interp(&want.env, want.env.pc == PC ? &first.blk : &h.blk);
 		if (jit_is_full(jit))
 			jit_reset(jit);
+		u[0].flushes = u[1].flushes = got.env.fpcr & IR_FPCR_FZ;
 		assert_true(jit_compile(jit, &u[0]) && jit_compile(jit, &u[1]));
 		for (got.env.pc = PC; ret2 == IR_RET_BR && (got.env.pc == PC || got.env.pc == SECOND);) {
 			const void *code = u[got.env.pc == SECOND].code;
