@@ -93,7 +93,29 @@ TEST(an_argument_may_end_where_its_memory_ends_and_not_behind)
 	mprotect(p, 4096, PROT_READ);
 	expect_eq(try_get_reg(PC, p), -EFAULT);
 	expect_eq(try_set_reg(PC, p), 0);
+	expect_eq(call(m.vcpu, KVM_GET_MP_STATE, p), -EFAULT); /* 4 bytes */
+	expect_eq(try_get_reg(PC, p + 1), -EFAULT);
 	munmap(p, 4096);
+}
+
+TEST(a_long_answer_is_written_where_it_may_be_and_changes_nothing_beside)
+{
+	enum { LIST = 4096 }; /* bytes: longer than one page of ids with its head */
+	uint8_t *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_reg_list *list = (void *)(p + 4096 - 8);
+	uint64_t n = 0;
+
+	machine_new(WITHOUT_GIC);
+	expect_eq(call(m.vcpu, KVM_GET_REG_LIST, &n), -E2BIG);
+	expect_eq(n * 8 < LIST * 2, true);
+	list->n = n;
+	memset(p, 0xaa, 4096 - 8);
+	expect_eq(call(m.vcpu, KVM_GET_REG_LIST, list), 0);
+	expect_eq(p[4096 - 9], 0xaa);
+	expect_eq(((uint8_t *)&list->reg[n])[0], 0);
+	mprotect(p + 4096, 4096, PROT_READ);
+	expect_eq(call(m.vcpu, KVM_GET_REG_LIST, list), -EFAULT);
+	munmap(p, 4 * 4096);
 }
 
 TEST(vcpus_are_created_once_and_within_limits)
