@@ -39,8 +39,10 @@ int __fxstatat64(int version, int dir, const char *path, struct stat64 *st, int 
 
 __thread int preload_inside __attribute__((tls_model("initial-exec")));
 
+/* path may be NULL, whatever the prototypes of our callers promise: programs ask so whether a system call is there. */
 static bool is_dev_kvm(const char *path)
 {
+	__asm__("" : "+r"(path)); /* forget the promise */
 	return !preload_inside && path && strcmp(path, DEVICE_PATH) == 0;
 }
 

@@ -296,6 +296,25 @@ static void space_of_descriptors_is_the_librarys_to_allocate_and_others_is_not(v
 	close(fd);
 }
 
+static void a_path_that_is_not_there_is_the_kernels_to_refuse(void **state)
+{
+	const char *volatile none = NULL;
+	struct statx stx;
+	struct stat st;
+
+	assert_int_equal(open(none, O_RDONLY), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(openat(AT_FDCWD, none, O_RDONLY), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(stat(none, &st), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(access(none, R_OK), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(statx(AT_FDCWD, none, 0, STATX_BASIC_STATS, &stx), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(pawl.opened, 0);
+}
+
 static void maps_of_descriptors_are_the_librarys_and_others_are_not(void **state)
 {
 	int fd = open("/dev/kvm", O_RDWR);
@@ -531,6 +550,7 @@ int main(void)
 		cmocka_unit_test_setup(requests_of_kvm_reach_the_library_once, clean),
 		cmocka_unit_test_setup(other_requests_and_descriptors_are_the_kernels, clean),
 		cmocka_unit_test_setup(space_of_descriptors_is_the_librarys_to_allocate_and_others_is_not, clean),
+		cmocka_unit_test_setup(a_path_that_is_not_there_is_the_kernels_to_refuse, clean),
 		cmocka_unit_test_setup(maps_of_descriptors_are_the_librarys_and_others_are_not, clean),
 		cmocka_unit_test_setup(an_object_lives_until_its_last_duplicate_is_closed, clean),
 		cmocka_unit_test_setup(duplicating_over_a_descriptor_closes_it, clean),
