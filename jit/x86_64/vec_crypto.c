@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cryptographic operations on AES-NI, PCLMULQDQ, SHA-NI and plain vector instructions. SHA-512, SM3 and SM4 call their
- * definitions in ir/crypto.c. Operands are in the order that those say.
+ * Cryptographic operations on AES-NI, PCLMULQDQ, SHA-NI, plain vector instructions, and for SHA-512 RORX. SM3 and SM4 call
+ * their definitions in ir/crypto.c. Operands are in the order that those say.
  */
 #include "vgen.h"
 
@@ -16,7 +16,9 @@
 #define V_SHA256MSG1 (0xccu | V_38 | V_LEGACY)
 #define V_SHA256MSG2 (0xcdu | V_38 | V_LEGACY)
 #define V_PADDD VO(0xfe)
+#define V_PADDQ VO(0xd4)
 #define V_PSUBD VO(0xfa)
+#define V_RORX (0xf0u | V_F2 | V_3A | V_W) /* general registers */
 
 struct cx {
 	int a, b, c, d;
@@ -255,6 +257,146 @@ static bool sha1_schedule_1(struct jit *j)
 	return true;
 }
 
+/* ---- SHA-512. Of a, b, c: the sum so far, and state as the definitions have it. */
+
+/* d = x rotated right by r1, xor by r2, xor shifted right by s; changes T1 */
+static void small_sigma(struct jit *j, int d, int x, unsigned r1, unsigned r2, unsigned s)
+{
+	const unsigned r[2] = {r1, r2};
+
+	v_shift(j, V_SHIFT_Q, VSH_SRL, d, x, s);
+	for (unsigned i = 0; i < 2; i++) {
+		if (has_avx512(j)) {
+			v_shift(j, V_SHIFT_D | V_W | V_EVEX, 0, T1, x, r[i]); /* VPRORQ */
+		} else {
+			v_shift(j, V_SHIFT_Q, VSH_SRL, T1, x, r[i]);
+			v3(j, V_PXOR, d, d, T1);
+			v_shift(j, V_SHIFT_Q, VSH_SLL, T1, x, 64 - r[i]);
+		}
+		v3(j, V_PXOR, d, d, T1);
+	}
+}
+
+static bool sha512_schedule_0(struct jit *j)
+{
+	struct cx x = start(j);
+
+	v3i(j, V_PALIGNR, T0, x.b, x.a, 8);
+	small_sigma(j, x.d, T0, 1, 8, 7);
+	v3(j, V_PADDQ, x.d, x.d, x.a);
+	return true;
+}
+
+static bool sha512_schedule_1(struct jit *j)
+{
+	struct cx x = start(j);
+
+	small_sigma(j, x.d, x.b, 19, 61, 6);
+	v3(j, V_PADDQ, x.d, x.d, x.a);
+	v3(j, V_PADDQ, x.d, x.d, x.c);
+	return true;
+}
+
+static void element(struct jit *j, int r, int v, unsigned n)
+{
+	if (n)
+		v2i(j, V_PEXTRD | V_W, v, r, 1);
+	else
+		v2(j, V_MOVD_TO_X | V_W, v, r);
+}
+
+/* rcx = rax rotated by each of three numbers, all xored; changes rdx */
+static void big_sigma(struct jit *j, const uint8_t *r)
+{
+	v2i(j, V_RORX, RCX, RAX, r[0]);
+	for (unsigned i = 1; i < 3; i++) {
+		v2i(j, V_RORX, RDX, RAX, r[i]);
+		as_rr(&j->as, X_XOR | X_W, RCX, RDX);
+	}
+}
+
+/* rcx += element n of v; changes rdx */
+static void add_element(struct jit *j, int v, unsigned n)
+{
+	element(j, RDX, v, n);
+	as_rr(&j->as, X_ADD | X_W, RCX, RDX);
+}
+
+/* rcx += ((element 0 of `differs`) & rax) ^ element n of v: rax chooses where two differ. Changes rax, rdx. */
+static void add_choice(struct jit *j, int differs, int v, unsigned n)
+{
+	struct as *a = &j->as;
+
+	element(j, RDX, differs, 0);
+	as_rr(a, X_AND | X_W, RDX, RAX);
+	element(j, RAX, v, n);
+	as_rr(a, X_XOR | X_W, RDX, RAX);
+	as_rr(a, X_ADD | X_W, RCX, RDX);
+}
+
+/* x.d = the sum in rcx, and above it the one that T1 has */
+static bool two_sums(struct jit *j, const struct cx *x)
+{
+	v2(j, V_MOVD | V_W, T0, RCX);
+	v3(j, V_PUNPCKLQDQ, x->d, T0, T1);
+	return true;
+}
+
+static bool can_sha512(const struct jit *j)
+{
+	return has_avx(j) && j->has_bmi2;
+}
+
+static bool sha512_hash(struct jit *j)
+{
+	static const uint8_t r[] = {14, 18, 41};
+	struct cx x;
+
+	if (!can_sha512(j))
+		return false;
+	x = start(j);
+	element(j, RAX, x.c, 1);
+	big_sigma(j, r);
+	add_element(j, x.a, 1);
+	v2i(j, V_PSHUFD, T0, x.b, 0x4e);
+	v3(j, V_PXOR, T0, T0, x.b); /* where the halves of b differ */
+	add_choice(j, T0, x.b, 1);
+	v2(j, V_MOVD | V_W, T1, RCX);
+	element(j, RAX, x.c, 0);
+	as_rr(&j->as, X_ADD | X_W, RAX, RCX);
+	big_sigma(j, r);
+	add_element(j, x.a, 0);
+	v2i(j, V_PSHUFD, T0, x.c, 0xee);
+	v3(j, V_PXOR, T0, T0, x.b);
+	add_choice(j, T0, x.b, 0);
+	return two_sums(j, &x);
+}
+
+/* A majority of three is what two have in common, or where those differ the third. */
+static bool sha512_hash_2(struct jit *j)
+{
+	static const uint8_t r[] = {28, 34, 39};
+	struct cx x;
+
+	if (!can_sha512(j))
+		return false;
+	x = start(j);
+	v2i(j, V_PSHUFD, T0, x.c, 0x4e);
+	v3(j, V_PAND, x.d, T0, x.c);
+	v3(j, V_PXOR, T0, T0, x.c);
+	element(j, RAX, x.c, 0);
+	big_sigma(j, r);
+	add_element(j, x.a, 1);
+	element(j, RAX, x.b, 0);
+	add_choice(j, T0, x.d, 0);
+	v2(j, V_MOVD | V_W, T1, RCX);
+	as_mov_rr(&j->as, RAX, RCX);
+	big_sigma(j, r);
+	add_element(j, x.a, 0);
+	add_choice(j, T0, x.d, 0);
+	return two_sums(j, &x);
+}
+
 /* ---- SHA-3 */
 
 static bool xor_3(struct jit *j)
@@ -313,6 +455,10 @@ bool vec_crypto_op(struct jit *j)
 	case IR_VOP_sha256h2: return sha256_rounds(j, true);
 	case IR_VOP_sha256su0: return sha256_schedule(j, false);
 	case IR_VOP_sha256su1: return sha256_schedule(j, true);
+	case IR_VOP_sha512h: return sha512_hash(j);
+	case IR_VOP_sha512h2: return sha512_hash_2(j);
+	case IR_VOP_sha512su0: return sha512_schedule_0(j);
+	case IR_VOP_sha512su1: return sha512_schedule_1(j);
 	case IR_VOP_eor3: return xor_3(j);
 	case IR_VOP_bcax: return bit_clear_xor(j);
 	case IR_VOP_rax1: return rotate_xor(j);
