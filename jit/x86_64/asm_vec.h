@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Encoding of the vector instructions: the legacy form of two operands (SSE), and those of three operands (VEX, EVEX),
- * always 128 bits wide. Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, "Instruction Format".
+ * 128 bits wide but for V_L. Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, "Instruction Format".
  */
 #ifndef PAWL_JIT_X86_64_ASM_VEC_H
 #define PAWL_JIT_X86_64_ASM_VEC_H
@@ -20,6 +20,7 @@
 #define V_W (1u << 12)
 #define V_EVEX (1u << 13)   /* has no other form */
 #define V_LEGACY (1u << 14) /* has no VEX form */
+#define V_L (1u << 15)	    /* VEX.L: 256 bits; who uses them clears upper halves again (V_ZEROUPPER) */
 
 /* 66 0F xx and so on */
 #define VO(op) ((op) | V_66 | V_0F)
@@ -107,6 +108,8 @@ static inline void asv_prefix(struct as *a, unsigned op, int reg, int rm)
 static inline void asv_vex(struct as *a, unsigned op, int reg, int v, int rm)
 {
 	unsigned r = ~(unsigned)reg >> 3 & 1, b = ~(unsigned)rm >> 3 & 1, last = (~(unsigned)v & 15) << 3 | V_PP(op);
+
+	last |= op & V_L ? 4 : 0;
 
 	if (op & V_EVEX) {
 		as_8(a, 0x62);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floating point in single and double precision on host instructions, with the results and FPSR of ir/fp.c bit for bit.
- * Arithmetic in half precision, FMULX, estimates, complex numbers and FPCR.FZ call their definitions.
+ * Floating point on host instructions, with the results and FPSR of ir/fp.c bit for bit. Half precision is computed in single, where
+ * that is the same. FMULX, estimates, complex numbers, comparisons in half precision and FPCR.FZ call their definitions.
  *
  * From the first unit that uses it until code is left, MXCSR holds the guest's rounding mode, and its sticky bits are those
  * of FPSR that have not been merged yet: such a unit begins by looking at env->host_fp. The host computes the same but for
@@ -235,9 +235,15 @@ static bool arithmetic(struct jit *j, uint32_t host)
 }
 
 /* c + a * b in one rounding, by the form that adds to its destination */
-static bool multiply_add(struct jit *j)
+static uint32_t fma_op(const struct fx *x)
 {
 	static const uint8_t host[2][2] = {{0xb8, 0xba}, {0xbc, 0xbe}};
+
+	return VO38((uint32_t)host[x->neg][x->nega] + x->scalar) | (x->s == 3 ? V_W : 0);
+}
+
+static bool multiply_add(struct jit *j)
+{
 	struct fx x;
 
 	if (!has_avx(j))
@@ -251,8 +257,7 @@ static bool multiply_add(struct jit *j)
 		v3(j, V_PUNPCKLQDQ, x.d, x.c, x.c);
 	else
 		v_mov(j, x.d, x.c);
-	v3(j, VO38((uint32_t)host[x.neg][x.nega] + x.scalar) | (x.s == 3 ? V_W : 0), x.d, twice(j, &x, x.a, x.ca, T0),
-	   twice(j, &x, x.b, x.cb, T1));
+	v3(j, fma_op(&x), x.d, twice(j, &x, x.a, x.ca, T0), twice(j, &x, x.b, x.cb, T1));
 	slow_if_nan_or_min_normal(j, &x);
 	clear(j, &x, true);
 	vec_rejoin(j);
@@ -620,6 +625,162 @@ static void slow_if_half_nan_or_min_normal(struct jit *j, const struct fx *x)
 	vec_slow_if(j, CC_NE, x->d);
 }
 
+/*
+ * Arithmetic in half precision: made single, computed, and rounded a second time. The second rounding is innocuous:
+ *  - products of 11 bits have 22, and are exact in 24;
+ *  - sums and differences that need more than 24 bits are further from a number of 12 bits (the halves and what is in the middle
+ *    between two) than 24 bits can tell, since then the smaller operand is less than a quarter of that distance; sums below the
+ *    smallest normal number are multiples of the smallest subnormal one, and exact;
+ *  - a quotient a / b that is not such a number m differs from it by (a - m * b) / b, at least 2^-22 of it: a - m * b has 22 bits;
+ *  - for roots, which are never subnormal, it is known (Figueroa, "When is double rounding innocuous?": 24 >= 2 * 11 + 2);
+ *  - in the rounding modes with a direction any rounding of that direction before is.
+ * So PE is raised by either, UE and OE by the second as the guest has them (but for the smallest normal number, see above).
+ *
+ * A product that is added to is not so: the sum is of up to 65 bits. If the single is not in the middle between two halves, it is on
+ * the side of all middles that the sum is on; then only its exactness may be lost, which matters below the smallest normal number.
+ * Both go the slow way.
+ */
+#define V_PCMPEQW VO(0x75)
+#define V_PCMPGTW VO(0x65)
+#define V_PSUBW VO(0xf9)
+#define V_ZEROUPPER 0x77u
+
+static void slow_if_fz16(struct jit *j, const struct fx *x)
+{
+	as_rm(&j->as, X_MOV, RAX, RBP, ENV(fpcr));
+	as_alu_ri(&j->as, false, ALU_AND, RAX, (int32_t)IR_FPCR_FZ16);
+	vec_slow_if(j, CC_NE, x->d);
+}
+
+static void zero_upper(struct jit *j, const struct fx *x)
+{
+	if (!x->q)
+		return;
+	as_8(&j->as, 0xc5);
+	as_8(&j->as, 0xf8);
+	as_8(&j->as, V_ZEROUPPER);
+}
+
+static struct fx start_half(struct jit *j)
+{
+	const struct ir_insn *op = vop_at(j);
+	struct fx x = {.s = 2, /* what it is computed in */
+		       .scalar = op->aux & IR_VD_SCALAR,
+		       .q = op->aux & IR_VD_Q && !(op->aux & IR_VD_SCALAR),
+		       .neg = op->aux & IR_VD_NEG,
+		       .nega = op->aux & IR_VD_NEGA};
+
+	x.a = vreg_use(j, op->a);
+	x.b = op->b ? vreg_use(j, op->b) : T1;
+	x.c = op->c ? vreg_use(j, op->c) : T1;
+	x.d = vreg_def(j, op->dst, x.scalar ? 2 : x.q ? 4 : 3);
+	slow_if_fz16(j, &x);
+	return x;
+}
+
+/* d = the halves of a, as singles */
+static void to_singles(struct jit *j, const struct fx *x, int d, int a)
+{
+	if (x->scalar) {
+		v_zero(j, d);
+		v3i(j, V_PBLENDW, d, d, a, 1);
+		a = d;
+	}
+	v2(j, V_PH2PS | (x->q ? V_L : 0), d, a);
+}
+
+/* x->d = the singles of a, which upper halves of registers are in no more */
+static void to_halves(struct jit *j, const struct fx *x, int a)
+{
+	v2i(j, V_PS2PH | (x->q ? V_L : 0), a, x->d, 4);
+	zero_upper(j, x);
+}
+
+static bool arithmetic_half(struct jit *j, uint32_t host)
+{
+	unsigned wide;
+	struct fx x;
+
+	if (!has_avx(j))
+		return false;
+	x = start_half(j);
+	wide = x.q ? V_L : 0;
+	to_singles(j, &x, T0, x.a);
+	if (host == SQRT) {
+		if (x.scalar)
+			v3(j, op_of(&x, SQRT), T0, T0, T0);
+		else
+			v2(j, op_of(&x, SQRT) | wide, T0, T0);
+	} else {
+		to_singles(j, &x, T1, x.b);
+		v3(j, op_of(&x, host) | wide, T0, T0, T1);
+	}
+	to_halves(j, &x, T0);
+	slow_if_half_nan_or_min_normal(j, &x);
+	if (vop_at(j)->imm == IR_VOP_fabd)
+		v3c(j, V_PAND, x.d, x.d, VC_ABS_H);
+	if (x.neg) {
+		v2c(j, V_MOVAPS, T0, VC_SIGN_H);
+		if (x.scalar)
+			v_shift(j, V_SHIFT_Q, VSH_SRLDQ, T0, T0, 14);
+		else if (!x.q)
+			v_clear_above(j, 3, T0);
+		v3(j, V_PXOR, x.d, x.d, T0);
+	}
+	vec_rejoin(j);
+	return true;
+}
+
+static bool multiply_add_half(struct jit *j)
+{
+	unsigned wide;
+	struct fx x;
+
+	if (!has_avx(j))
+		return false;
+	x = start_half(j);
+	wide = x.q ? V_L : 0;
+	to_singles(j, &x, x.d, x.c);
+	to_singles(j, &x, T0, x.a);
+	to_singles(j, &x, T1, x.b);
+	v3(j, fma_op(&x) | wide, x.d, T0, T1);
+	v_shift(j, V_SHIFT_D | wide, VSH_SLL, T0, x.d,
+		19); /* what a half has not of the fraction: 1000... is the middle */
+	v3(j, V_PCMPEQD | wide, T1, T1, T1);
+	v_shift(j, V_SHIFT_D | wide, VSH_SLL, T1, T1, 31);
+	v3(j, V_PCMPEQD | wide, T0, T0, T1);
+	v2(j, V_MOVMSKPS | wide, RAX, T0);
+	as_rr(&j->as, X_TEST, RAX, RAX);
+	vec_slow_if(j, CC_NE, x.d); /* before the second rounding, which may overflow where the sum does not */
+	to_halves(j, &x, x.d);
+	v3c(j, V_PAND, T0, x.d, VC_ABS_H);
+	v3c(j, V_PCMPGTW, T1, T0, VC_INF_H);
+	v3c(j, V_PSUBW, T0, T0, VC_ONE_H);
+	v_shift(j, V_SHIFT_W, VSH_SRL, T0, T0, 10); /* 0 of 1 to 0x400 */
+	v2(j, V_PMOVMSKB, RAX, T1);
+	v_zero(j, T1);
+	v3(j, V_PCMPEQW, T0, T0, T1);
+	v2(j, V_PMOVMSKB, RCX, T0);
+	as_rr(&j->as, X_OR, RAX, RCX);
+	vec_slow_if(j, CC_NE, x.d);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool half(struct jit *j)
+{
+	switch (vop_at(j)->imm) {
+	case IR_VOP_fadd: return arithmetic_half(j, ADD);
+	case IR_VOP_fsub:
+	case IR_VOP_fabd: return arithmetic_half(j, SUB);
+	case IR_VOP_fmul: return arithmetic_half(j, MUL);
+	case IR_VOP_fdiv: return arithmetic_half(j, DIV);
+	case IR_VOP_fsqrt: return arithmetic_half(j, SQRT);
+	case IR_VOP_fmla: return multiply_add_half(j);
+	default: return false;
+	}
+}
+
 static bool convert_half(struct jit *j, unsigned from, unsigned to)
 {
 	struct fx x;
@@ -775,7 +936,7 @@ bool vec_fp_op(struct jit *j)
 	case IR_VOP_fcvtn: return narrow(j);
 	}
 	if (ir_vd_size(op->aux) < 2)
-		return false;
+		return half(j);
 	switch (op->imm) {
 	case IR_VOP_fadd: return arithmetic(j, ADD);
 	case IR_VOP_fsub:
