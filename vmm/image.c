@@ -208,14 +208,14 @@ static const char *pe_machine_name(unsigned machine)
 	}
 }
 
-/* Printable ASCII, mostly: text may have some UTF-8. */
-static bool is_text(struct bytes b)
+bool image_is_text(const void *file, size_t size)
 {
-	size_t n = b.size < 512 ? b.size : 512, high = 0;
+	const uint8_t *p = file;
+	size_t n = size < 512 ? size : 512, high = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		high += b.p[i] >= 0x80;
-		if (!isprint(b.p[i]) && !isspace(b.p[i]) && b.p[i] < 0x80)
+		high += p[i] >= 0x80;
+		if (!isprint(p[i]) && !isspace(p[i]) && p[i] < 0x80)
 			return false;
 	}
 	return n && high < n / 2 + 1;
@@ -234,7 +234,7 @@ static int unknown(struct bytes b, struct vmm_error *err)
 					pe_machine_name((unsigned)get_le(b.p + pe + 4, 2)));
 		return vmm_fail(err, "a DOS or EFI program without an arm64 Image header");
 	}
-	if (is_text(b))
+	if (image_is_text(b.p, b.size))
 		return vmm_fail(err, "a %s, not an arm64 kernel", has(b, 0, "#!", 2) ? "script" : "text file");
 	if (b.size < 64)
 		return vmm_fail(err, "only %zu bytes: an arm64 Image begins with a header of 64", b.size);

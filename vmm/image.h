@@ -42,6 +42,8 @@ struct image {
  * 0, or -1 with a message that says what was found instead.
  */
 int image_parse(struct image *image, const void *file, size_t size, size_t limit, struct vmm_error *err);
+/* Printable ASCII, mostly: text may have some UTF-8. */
+bool image_is_text(const void *file, size_t size);
 void image_free(struct image *image);
 
 #endif

@@ -51,13 +51,13 @@ static int payload_read(struct payload *p, struct boot_plan *plan, struct source
 		if (get(&files->kernel, config->memory, &p->kernel, err))
 			return -1;
 		if (image_parse(&p->image, p->kernel.data, p->kernel.size, config->memory, &inner))
-			return vmm_fail(err, "%s: %.400s", config->kernel, inner.text);
+			return vmm_fail(err, "--kernel: %.400s: %.400s", config->kernel, inner.text);
 	}
 	if (config->initrd) {
 		if (get(&files->initrd, config->memory, &p->initrd, err))
 			return -1;
 		if (!p->initrd.size)
-			return vmm_fail(err, "%s: empty", config->initrd);
+			return vmm_fail(err, "--initrd: %.400s: empty", config->initrd);
 	}
 	if (config->firmware) {
 		/* The first vcpu starts at address 0, and firmware looks for the tree at the bottom of RAM. */
@@ -78,15 +78,19 @@ static int payload_read(struct payload *p, struct boot_plan *plan, struct source
 	return 0;
 }
 
+static int open_for(const char *option, struct source *s, const char *path, uint64_t limit, struct vmm_error *err)
+{
+	struct vmm_error inner;
+
+	return path && source_open(s, path, limit, &inner) ? vmm_fail(err, "%s: %.490s", option, inner.text) : 0;
+}
+
 int sources_open(struct sources *files, const struct machine_config *config, struct vmm_error *err)
 {
-	if (config->kernel && source_open(&files->kernel, config->kernel, config->memory, err))
-		return -1;
-	if (config->initrd && source_open(&files->initrd, config->initrd, config->memory, err))
-		return -1;
-	if (config->firmware && source_open(&files->firmware, config->firmware, FLASH_BANK, err))
-		return -1;
-	if (config->dtb && source_open(&files->dtb, config->dtb, BOOT_DTB_SIZE, err))
+	if (open_for("--kernel", &files->kernel, config->kernel, config->memory, err) ||
+	    open_for("--initrd", &files->initrd, config->initrd, config->memory, err) ||
+	    open_for("--firmware", &files->firmware, config->firmware, FLASH_BANK, err) ||
+	    open_for("--dtb", &files->dtb, config->dtb, BOOT_DTB_SIZE, err))
 		return -1;
 	return 0;
 }
@@ -172,8 +176,11 @@ static int fill_flash(struct machine *m, struct vmm_error *err)
 
 	if (source_look(&m->files.firmware, FLASH_BANK, &b, err))
 		return -1;
-	if (!b.size || (b.size >= sizeof(elf) && !memcmp(b.data, elf, sizeof(elf))))
-		rc = vmm_fail(err, "%s: %s", m->config.firmware, b.size ? "an ELF; a flash takes raw bytes" : "empty");
+	if (!b.size || (b.size >= sizeof(elf) && !memcmp(b.data, elf, sizeof(elf))) || image_is_text(b.data, b.size))
+		rc = vmm_fail(err, "--firmware: %.400s: %s", m->config.firmware,
+			      !b.size		    ? "empty"
+			      : b.data[0] == elf[0] ? "an ELF; a flash takes raw bytes"
+						    : "a text file, not firmware");
 	else
 		memcpy(m->firmware, b.data, b.size);
 #if defined(__aarch64__)

@@ -92,7 +92,9 @@ int virtio_slots_create(struct machine *m, struct vmm_error *err)
 		s->host.slot = s->n;
 		vd = kinds[spec->kind].create(&s->host, spec->arg, &inner);
 		if (!vd)
-			return vmm_fail(err, "%.500s", inner.text);
+			return !strncmp(inner.text, "--", 2)
+				       ? vmm_fail(err, "%.500s", inner.text)
+				       : vmm_fail(err, "--%s: %.490s", kinds[spec->kind].option, inner.text);
 		pthread_mutex_init(&vd->dev.lock, NULL);
 		s->slot[s->n] = vd;
 		if (connect(m, vd, s->n++, err))

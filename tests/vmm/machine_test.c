@@ -339,10 +339,10 @@ static void files_that_are_not_there_are_named(void **state)
 {
 	config.initrd = "/nonexistent/initrd";
 	assert_null(machine_create(&config, &error));
-	assert_string_equal(error.text, "/nonexistent/initrd: No such file or directory");
+	assert_string_equal(error.text, "--initrd: /nonexistent/initrd: No such file or directory");
 	config.initrd = "/";
 	assert_null(machine_create(&config, &error));
-	assert_string_equal(error.text, "/: Is a directory");
+	assert_string_equal(error.text, "--initrd: /: Is a directory");
 	assert_int_equal(n_open, 0);
 }
 

@@ -85,16 +85,16 @@ refused 2 "--vsock: '2' is not a guest's CID" --kernel x --vsock x,cid=2
 refused 2 "--balloon: 'much' is not a size" --kernel x --balloon much
 refused 2 "--rng: more devices than the board's 32 slots" --kernel x $(for i in $(seq 33); do echo --rng; done)
 
-refused 1 "/nonexistent: No such file or directory" --kernel /nonexistent
+refused 1 "--kernel: /nonexistent: No such file or directory" --kernel /nonexistent
 refused 1 "/: Is a directory" --kernel /
-refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --initrd /nonexistent
-refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --disk /nonexistent
-refused 1 "/nonexistent: No such file or directory" --kernel "$kernel" --share /nonexistent
-refused 1 "passt: /nonexistent: No such file or directory" --kernel "$kernel" --net passt=/nonexistent
+refused 1 "--initrd: /nonexistent: No such file or directory" --kernel "$kernel" --initrd /nonexistent
+refused 1 "--disk: /nonexistent: No such file or directory" --kernel "$kernel" --disk /nonexistent
+refused 1 "--share: /nonexistent: No such file or directory" --kernel "$kernel" --share /nonexistent
+refused 1 "--net: passt: /nonexistent: No such file or directory" --kernel "$kernel" --net passt=/nonexistent
 refused 1 "--balloon 512M: the guest has no more than that" --kernel "$kernel" --balloon 512M
 : >"$dir/empty"
-refused 1 "$dir/empty: empty" --kernel "$dir/empty"
-refused 1 "$dir/empty: empty" --kernel "$kernel" --initrd "$dir/empty"
+refused 1 "--kernel: $dir/empty: empty" --kernel "$dir/empty"
+refused 1 "--initrd: $dir/empty: empty" --kernel "$kernel" --initrd "$dir/empty"
 printf '\177ELF\002\001\001\000\000\000\000\000\000\000\000\000\002\000\076\000' >"$dir/elf"
 refused 1 "$dir/elf: an x86-64 ELF" --kernel "$dir/elf"
 echo "hello, this is not a kernel" >"$dir/text"
@@ -108,9 +108,10 @@ refused 1 "more guest memory than an address can name" --kernel "$kernel" --memo
 refused 1 "do not fit into 2 MiB" --kernel "$kernel" --memory 2M
 refused 1 "/nonexistent" --kernel "$kernel" --kvm /nonexistent
 refused 1 "larger than 64 KiB, which is all" --kernel "$dir/big" --memory 64K
-refused 1 "$dir/empty: empty" --firmware "$dir/empty"
-refused 1 "$dir/elf: an ELF; a flash takes raw bytes" --firmware "$dir/elf"
-refused 1 "/nonexistent: No such file" --firmware /nonexistent
+refused 1 "--firmware: $dir/empty: empty" --firmware "$dir/empty"
+refused 1 "--firmware: $dir/elf: an ELF; a flash takes raw bytes" --firmware "$dir/elf"
+refused 1 "--firmware: $dir/text: a text file, not firmware" --firmware "$dir/text"
+refused 1 "--firmware: /nonexistent: No such file" --firmware /nonexistent
 refused 1 "firmware needs more than 3 MiB" --firmware "$kernel" --memory 3M
 refused 1 "--flash-vars: /nonexistent/v: No such file" --firmware "$kernel" --flash-vars /nonexistent/v
 refused 1 "--flash-vars: $dir: Is a directory" --firmware "$kernel" --flash-vars "$dir"
@@ -119,7 +120,7 @@ truncate -s 65M "$dir/big"
 refused 1 "larger than 64 MiB" --firmware "$dir/big"
 refused 1 "--flash-vars: $dir/big: larger than the 64 MiB" --firmware "$kernel" --flash-vars "$dir/big"
 refused 1 "--dtb: $dir/text: no device tree" --kernel "$kernel" --dtb "$dir/text"
-refused 1 "/nonexistent: No such file" --kernel "$kernel" --dtb /nonexistent
+refused 1 "--dtb: /nonexistent: No such file" --kernel "$kernel" --dtb /nonexistent
 # A kernel that is an EFI program too, with a section of 16 bytes at 0x1000, and cut off before its end.
 {
 	printf 'MZ\000\000'
