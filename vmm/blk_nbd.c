@@ -23,7 +23,8 @@ enum {
 	PATIENCE_MS = 60000,
 	LOOK_MS = 250 /* between looks at quit */,
 	CONNECT_MS = 3000,
-	RETRY_MS = 1000
+	RETRY_MS = 1000,
+	GOODBYE_MS = 1000
 };
 
 struct blk_nbd {
@@ -469,12 +470,35 @@ static void nbd_drain(struct blk_store *s)
 	}
 }
 
+/* As the protocol wants it: no answer is outstanding, then a disconnect. nbdkit 1.32 fails an assertion else. Does not wait for long. */
+static void take_leave(struct blk_nbd *b)
+{
+	int64_t until = now_ms() + GOODBYE_MS, cookie;
+
+	while (b->ios && !is_gone(b->h) && now_ms() < until) {
+		while ((cookie = nbd_aio_peek_command_completed(b->h)) > 0) {
+			struct blk_io *io = io_take(b, cookie);
+
+			nbd_aio_command_completed(b->h, (uint64_t)cookie);
+			if (io)
+				free(io->buf);
+		}
+		if (b->ios)
+			move_on(b->h, GOODBYE_MS / 10);
+	}
+	if (!b->ios && nbd_aio_is_ready(b->h) && !nbd_aio_disconnect(b->h, 0))
+		while (!is_gone(b->h) && now_ms() < until)
+			move_on(b->h, GOODBYE_MS / 10);
+}
+
 static void nbd_store_close(struct blk_store *s)
 {
 	struct blk_nbd *b = (struct blk_nbd *)s;
 
-	if (b->h)
-		nbd_close(b->h);
+	if (b->h) {
+		take_leave(b);
+		nbd_close(b->h); /* before a buffer may be used again */
+	}
 	for (struct blk_io *io = b->ios; io; io = io->next)
 		free(io->buf);
 	free(b->buf);
