@@ -6,6 +6,8 @@
 #
 #   kernels     Debian's kernels of four releases, as they are, gzipped, as EFI zboot images with gzip and zstd; one with pages of
 #               16 KiB, on 2 to 16 vcpus
+#   flavours    the kernels that Debian makes besides: for clouds, real time, pages of 16 KiB, backports; each to its first process, as
+#               neoverse-n1 and as max
 #   grub        GRUB from a disk to Linux, started by EDK2 and by U-Boot
 #   installer   Debian's installer to its first screen, with the network
 #   debian      a Debian system: made (scripts/make-debian.sh), logged in to, a package installed through the user network,
@@ -54,13 +56,17 @@ boot() {
 	return $status
 }
 
-# kernel_of RELEASE [FLAVOUR]: a Debian release's kernel in $cache/RELEASE[-FLAVOUR]/Image; prints what it is.
+# kernel_of RELEASE [FLAVOUR]: a Debian release's kernel in $cache/RELEASE[-FLAVOUR]/Image; prints what it is. Flavours: 16k, cloud, rt.
 kernel_of() (
-	local release=$1 suite=$1${2:+-$2} name
+	local release=$1 suite=$1${2:+-$2} name package
+	case ${2:-} in
+	cloud | rt) package=linux-image-$2-arm64 ;;
+	*) package=linux-image-arm64${2:+-$2} ;;
+	esac
 	arm64_host_sources=$(arm64_sources | grep -v -e -updates -e -security | head -n 1)
 	arm64_sources() { echo "${arm64_host_sources% * main} $release main"; }
 	if [ ! -e "$cache/$suite/Image" ]; then
-		name=$(arm64_apt "$cache/$suite/apt" apt-cache depends "linux-image-arm64${2:+-$2}" 2>/dev/null |
+		name=$(arm64_apt "$cache/$suite/apt" apt-cache depends "$package" 2>/dev/null |
 			sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\)/\1/p' | head -n 1)
 		[ -n "$name" ]
 		arm64_extract "$cache/$suite/apt" "$cache/$suite/kernel" "$name" 2>/dev/null
@@ -127,6 +133,28 @@ kernels() {
 	fi
 }
 
+flavours() {
+	local suite flavour release cpu
+	"$here/fetch-guest.sh" "$guest" >/dev/null
+	for suite in bullseye bookworm bookworm-backports trixie sid; do
+		for flavour in "" cloud rt 16k; do
+			case $suite-$flavour in
+			bookworm-backports- | *-cloud | *-rt | trixie-16k | sid-16k) ;;
+			*) continue ;; # there is none, or kernels() has it
+			esac
+			if ! release=$(kernel_of $suite $flavour); then
+				say 1 "$suite's kernel ${flavour:-of the usual kind} cannot be fetched"
+				continue
+			fi
+			for cpu in neoverse-n1 max; do
+				boot "$cache/$suite${flavour:+-$flavour}.log" PAWL-HELLO 600 --kernel "$cache/$suite${flavour:+-$flavour}/Image" \
+					--initrd "$guest/initrd.cpio.gz" --memory 1G --smp 2 --cpu $cpu && status=0 || status=1
+				say $status "$suite: $release on 2 vcpus, $cpu"
+			done
+		done
+	done
+}
+
 # A disk with a FAT file system in its only partition, GRUB where firmware looks for it, kernel and initrd.
 grub_disk() {
 	local disk=$1 part=$1@@1M
@@ -176,10 +204,10 @@ debian() {
 	python3 "$here/boots_login.py" "$cache/debian" "$cache/debian.log" "${pawl_options[@]}" || failed=1
 }
 
-[ $# -gt 0 ] || { sed -n '4,16s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '4,18s/^# \{0,1\}//p' "$0"; exit 2; }
 for what; do
 	case $what in
-	kernels | grub | installer | debian) $what ;;
+	kernels | flavours | grub | installer | debian) $what ;;
 	*) echo "boots.sh: unknown '$what'" >&2; exit 2 ;;
 	esac
 done
