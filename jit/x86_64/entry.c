@@ -354,7 +354,7 @@ uint32_t jit_probed(const struct ir_probe *p)
 	uint32_t extents = 0;
 
 	for (unsigned n = 0; n < IR_PROBE_SITES; n++) {
-		if (p->site[n].accesses && p->site[n].misses <= p->site[n].accesses / 50)
+		if (p->site[n].accesses && p->site[n].misses <= p->site[n].accesses / 24)
 			extents |= 1u << n;
 	}
 	return extents;
