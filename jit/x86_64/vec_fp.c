@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Floating point on host instructions, with the results and FPSR of ir/fp.c bit for bit. Half precision is computed in single, where
- * that is the same. FMULX, estimates, complex numbers, comparisons in half precision and FPCR.FZ call their definitions.
+ * that is the same. FMULX, estimates, comparisons and complex numbers in half precision, and FPCR.FZ call their definitions.
  *
  * From the first unit that uses it until code is left, MXCSR holds the guest's rounding mode, and its sticky bits are those
  * of FPSR that have not been merged yet: such a unit begins by looking at env->host_fp. The host computes the same but for
@@ -264,6 +264,66 @@ static bool multiply_add(struct jit *j)
 	return true;
 }
 
+/* ---- complex numbers: pairs of elements */
+
+/* d = elements `re` and `im` (each 0 or 1) of each pair; the lower pair twice if there is no other */
+static void pairs(struct jit *j, const struct fx *x, int d, int r, unsigned re, unsigned im)
+{
+	unsigned lo = x->s == 3 ? (re ? 0xe : 4) & 0xf : re | im << 2, hi;
+
+	if (x->s == 3)
+		hi = im ? 0xe : 4;
+	else
+		hi = x->q ? lo + 0xa : lo;
+	v2i(j, V_PSHUFD, d, r, lo | hi << 4);
+}
+
+/* T1 = elements of the pairs of b, in their order or exchanged, with the signs of the first or the second, or both, changed; changes T0 */
+static void rotated(struct jit *j, const struct fx *x, bool exchange, bool neg_re, bool neg_im)
+{
+	pairs(j, x, T1, x->b, exchange, !exchange);
+	if (!neg_re && !neg_im)
+		return;
+	v2c(j, V_MOVAPS, T0, x->s == 3 ? VC_SIGN_D : VC_SIGN_S);
+	if (!neg_im)
+		v_shift(j, V_SHIFT_Q, x->s == 3 ? VSH_SRLDQ : VSH_SRL, T0, T0, x->s == 3 ? 8 : 32);
+	else if (!neg_re)
+		v_shift(j, V_SHIFT_Q, x->s == 3 ? VSH_SLLDQ : VSH_SLL, T0, T0, x->s == 3 ? 8 : 32);
+	v3(j, V_PXOR, T1, T1, T0);
+}
+
+static bool complex_add(struct jit *j)
+{
+	struct fx x = start(j);
+
+	rotated(j, &x, true, !x.imm, x.imm);
+	pairs(j, &x, T0, x.a, 0, 1);
+	v3(j, op_of(&x, ADD), x.d, T0, T1);
+	slow_if_nan(j, &x);
+	clear(j, &x, false);
+	vec_rejoin(j);
+	return true;
+}
+
+static bool complex_multiply_add(struct jit *j)
+{
+	unsigned rot;
+	struct fx x;
+
+	if (!has_avx(j))
+		return false;
+	x = start(j);
+	rot = x.imm;
+	rotated(j, &x, rot & 1, rot == 1 || rot == 2, rot & 2);
+	pairs(j, &x, T0, x.a, rot & 1, rot & 1);
+	pairs(j, &x, x.d, x.c, 0, 1);
+	v3(j, fma_op(&x), x.d, T0, T1);
+	slow_if_nan_or_min_normal(j, &x);
+	clear(j, &x, false);
+	vec_rejoin(j);
+	return true;
+}
+
 /* An operation on a scalar alone: into a zeroed register, so that the rest is zero. */
 static void scalar_unary(struct jit *j, uint32_t host, int d, int a)
 {
@@ -518,24 +578,62 @@ static bool to_integer(struct jit *j, unsigned to)
 	return true;
 }
 
+/* The word that JavaScript makes of a double, and above it whether it is the same number, and not -0 */
+static bool to_javascript_word(struct jit *j)
+{
+	struct as *a = &j->as;
+	struct fx x = start(j);
+
+	j->v[vop_at(j)->dst].clean = 3;
+	v2(j, op_of(&x, 0x2c), RAX, x.a);
+	as_alu_ri(a, false, ALU_CMP, RAX, 1);
+	vec_slow_if(j, CC_O, x.d);
+	if (has_avx(j)) {
+		v_vex(j, op_of(&x, 0x2a), T0, x.a, RAX);
+	} else {
+		v_mov(j, T0, x.a);
+		v_sse(j, op_of(&x, 0x2a), T0, RAX);
+	}
+	v2(j, V_MOVD_TO_X | V_W, T0, RDX);
+	v2(j, V_MOVD_TO_X | V_W, x.a, RCX);
+	as_rr(a, X_CMP | X_W, RCX, RDX);
+	as_rr(a, X_SET(CC_E), 0, RCX);
+	as_rr(a, X_MOVZX8 | X_BYTE, RCX, RCX);
+	as_shift_ri(a, true, SH_SHL, RCX, 32);
+	as_rr(a, X_OR | X_W, RAX, RCX);
+	v2(j, V_MOVD | V_W, x.d, RAX);
+	vec_rejoin(j);
+	return true;
+}
+
 static bool to_integers(struct jit *j)
 {
 	uint32_t desc = vop_at(j)->aux;
-	bool u = desc & IR_VD_U, d = ir_vd_size(desc) == 3;
+	bool u = desc & IR_VD_U, d = ir_vd_size(desc) == 3, away = can_round_away(j, ir_vd_size(desc), ir_vd_rm(desc));
+	int mode = round_mode(ir_vd_rm(desc)), from;
 	struct fx x;
 
 	if (desc & IR_VD_SCALAR)
 		return to_integer(j, ir_vd_size(desc));
-	if (ir_vd_imm(desc) || ir_vd_rm(desc) != IR_RM_ZERO || ((u || d) && !has_avx512(j)))
+	if (ir_vd_imm(desc) || (mode < 0 && !away) || mode == 4 || ((u || d) && !has_avx512(j)))
 		return false;
 	x = start(j);
-	x.a = twice(j, &x, x.a, x.ca, T0);
+	if (away) {
+		round_away(j, &x);
+		from = x.d;
+	} else {
+		from = twice(j, &x, x.a, x.ca, T0);
+		if (mode != 3) { /* no flags from a number that does not fit */
+			v2i(j, round_op(x.s, false), T0, from, (unsigned)mode | ROUND_QUIETLY);
+			from = T0;
+		}
+	}
 	if (d)
-		v2(j, (u ? VO(0x78) : VO(0x7a)) | V_W | V_EVEX, x.d, x.a);
+		v2(j, (u ? VO(0x78) : VO(0x7a)) | V_W | V_EVEX, x.d, from);
 	else if (u)
-		v2(j, 0x78u | V_0F | V_EVEX, x.d, x.a);
+		v2(j, 0x78u | V_0F | V_EVEX, x.d, from);
 	else
-		v2(j, 0x5bu | V_F3 | V_0F, x.d, x.a);
+		v2(j, 0x5bu | V_F3 | V_0F, x.d, from);
 	/* what the host gives for numbers that do not fit */
 	if (u) {
 		v_ones(j, T0);
@@ -544,6 +642,8 @@ static bool to_integers(struct jit *j)
 		v3c(j, d ? V_PCMPEQQ : V_PCMPEQD, T0, x.d, d ? VC_SIGN_D : VC_SIGN_S);
 	}
 	slow_if_any(j, &x, T0);
+	if (mode != 3) /* inexact? As any other way of rounding */
+		v2i(j, round_op(x.s, false), T0, twice(j, &x, x.a, x.ca, T0), 3);
 	clear(j, &x, true);
 	vec_rejoin(j);
 	return true;
@@ -957,6 +1057,9 @@ bool vec_fp_op(struct jit *j)
 	case IR_VOP_frint: return round_to_integral(j);
 	case IR_VOP_fcvtz: return to_integers(j);
 	case IR_VOP_fcvtz_x: return to_integer(j, ir_vd_to(op->aux));
+	case IR_VOP_fjcvtzs: return to_javascript_word(j);
+	case IR_VOP_fcadd: return complex_add(j);
+	case IR_VOP_fcmla: return complex_multiply_add(j);
 	case IR_VOP_scvtf: return from_integers(j);
 	case IR_VOP_scvtf_x: return from_integer(j, ir_vd_size(op->aux), ir_vd_to(op->aux));
 	default: return false;

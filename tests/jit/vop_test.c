@@ -590,6 +590,48 @@ static void in_a_loop(uint64_t seed)
 	assert_true(turns > 4 * rounds);
 }
 
+/* Products of halves that lie in the middle between two, and what moves the sum off it or does not; or near the largest one. */
+static void tie_state(struct pe *pe, uint64_t seed)
+{
+	fp_state(pe, seed);
+	pe->env.fpcr = rnd(&seed) & 3 ? 0 : (uint32_t)(rnd(&seed) & 3) << 22;
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t r = rnd(&seed);
+		unsigned a = 45 + 2 * (r & 7), b = 47 + 2 * (r >> 3 & 7), e = r >> 6 & 7; /* a product of twelve bits */
+
+		/* a * 2 to the power of e - 5, and b: odd numbers of six bits */
+		pe->env.v[0].h[i] = (uint16_t)((15 + e) << 10 | (a - 32) << 5 | (r >> 16 & 1) << 15);
+		pe->env.v[1].h[i] = (uint16_t)(20u << 10 | (b - 32) << 5 | (r >> 17 & 1) << 15);
+		pe->env.v[2].h[i] = (uint16_t)((r >> 18 & 3) | (r >> 20 & 1) << 15);
+		if ((r >> 24 & 7) == 0) { /* 65519.99 is not 65520, which overflows: 63 * 1040 */
+			pe->env.v[0].h[i] = (uint16_t)(20u << 10 | (63 - 32) << 5);
+			pe->env.v[1].h[i] = (uint16_t)(25u << 10 | 16 | (r >> 17 & 1) << 15);
+		}
+	}
+}
+
+static void ties(uint64_t seed)
+{
+	for (unsigned n = 0; n < 600; n++) {
+		uint32_t form = n % 3 == 0 ? IR_VD_SCALAR : n % 3 == 1 ? IR_VD_Q : 0;
+		uint16_t v[3];
+
+		hand_begin(&h);
+		for (unsigned i = 0; i < 3; i++)
+			v[i] = OP(.op = IR_getv, .x = i);
+		OP(.op = IR_putv, .x = 3,
+		   .a = OP(.op = IR_vop, .imm = IR_VOP_fmla, .a = v[0], .b = v[1], .c = v[2],
+			   .aux = IR_VD_SIZE(1) | form | (rnd(&seed) & (N | NA))));
+		hand_end(&h);
+		compare_from(tie_state, &h.blk, rnd(&seed) | 1, "ties", n);
+	}
+}
+
+static void fused_sums_of_halves_next_to_a_tie_are_rounded_once(void **s)
+{
+	each_level(ties);
+}
+
 static void operations_in_linked_units_do_what_the_interpreter_does(void **s)
 {
 	each_level(in_a_loop);
@@ -613,6 +655,7 @@ int main(void)
 		cmocka_unit_test(every_operation_is_tested),
 		cmocka_unit_test(each_operation_does_what_its_definition_does),
 		cmocka_unit_test(operations_in_blocks_do_what_the_interpreter_does),
+		cmocka_unit_test(fused_sums_of_halves_next_to_a_tie_are_rounded_once),
 		cmocka_unit_test(operations_in_linked_units_do_what_the_interpreter_does),
 	};
 
