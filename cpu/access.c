@@ -494,6 +494,7 @@ const struct ir_env_ops access_ops = {
 	.msr = msr,
 	.msr_imm = msr_imm,
 	.place = sysreg_place,
+	.bits = sysreg_bits,
 	.extent = tlb_extent,
 	.btype = pauth_btype,
 	.pauth = pauth,

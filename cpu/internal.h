@@ -626,6 +626,7 @@ bool debug_watchpoint(struct cpu *cpu, uint64_t va, uint64_t size, unsigned kind
 void sysreg_index(uint8_t *row_of);
 int sysreg_read(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t *val);
 bool sysreg_place(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at);
+bool sysreg_bits(const struct ir_env *env, uint32_t enc, int imm, struct ir_bits *b);
 int sysreg_write(struct ir_env *env, uint32_t enc, unsigned rt, uint64_t val);
 int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4);
 

@@ -43,10 +43,13 @@ static uint32_t pstate_write(struct cpu *cpu, uint32_t mask, uint64_t val)
 	return (cpu->pstate & ~mask) | ((uint32_t)val & mask);
 }
 
-/* New masks: an interrupt may be taken now, and PSTATE.D decides about debug exceptions. */
+/*
+ * New masks: an interrupt may be taken now, and PSTATE.D decides whether the next instruction is stepped. Break- and watchpoints
+ * look at it when they match.
+ */
 static int daif_changed(struct cpu *cpu, uint32_t old)
 {
-	if (((cpu->pstate ^ old) & PSR_D) || exception_pending_irq(cpu)) {
+	if (((cpu->pstate ^ old) & PSR_D && cpu->el2.mdscr & MDSCR_SS) || exception_pending_irq(cpu)) {
 		attend(cpu, ATTN_IRQ | ATTN_REGIME);
 		return retire(cpu);
 	}
@@ -498,6 +501,32 @@ bool sysreg_place(const struct ir_env *env, uint32_t enc, bool write, struct ir_
 		return true;
 	}
 	return false;
+}
+
+/* DAIF, DAIFSet, DAIFClr at EL1. Code that is stepped (KEY_ONE) has a look around. */
+bool sysreg_bits(const struct ir_env *env, uint32_t enc, int imm, struct ir_bits *b)
+{
+	enum { DAIF_SET = 036, DAIF_CLEAR = 037, ALL_OF_THEM = PSR_D | PSR_A | PSR_I | PSR_F };
+	const struct cpu *cpu = (const struct cpu *)env;
+	unsigned field = (enc >> 11 & 7) << 3 | (enc & 7);
+
+	if (cpu_is_el0(cpu) || cpu->priv->key & KEY_ONE)
+		return false;
+	*b = (struct ir_bits){.word = (int32_t)offsetof(struct cpu, pstate)};
+	if (imm < 0) {
+		if (enc != SYSREG(3, 3, 4, 2, 1))
+			return false;
+		b->clear = b->set = ALL_OF_THEM;
+	} else if (field == DAIF_SET) {
+		b->set = ((unsigned)imm & 15) << 6;
+	} else if (field == DAIF_CLEAR) {
+		b->clear = ((unsigned)imm & 15) << 6;
+	} else {
+		return false;
+	}
+	if (b->clear) /* something may be unmasked */
+		b->unless = (int32_t)offsetof(struct cpu, irq_in);
+	return true;
 }
 
 static int effect(struct cpu *cpu, enum effect e)

@@ -55,6 +55,12 @@ struct ir_place {
 	uint64_t mask; /* of what is read or written; the other bits read as 0 and are written so */
 };
 
+struct ir_bits {
+	int32_t word;	     /* offset from env, of 32 bits */
+	uint32_t clear, set; /* of MSR (register), set is which bits of the register are taken */
+	int32_t unless;	     /* offset of a word of 32 bits that has to be 0, else the op is for C; 0: none */
+};
+
 /*
  * Calls out of the interpreter. env->pc is the current instruction when they are called (and only then is it
  * exact). The int ones return 0, or non-zero after having taken an exception or recorded an exit: the caller
@@ -76,6 +82,8 @@ struct ir_env_ops {
 	 * apart, is to load (store) it there. False: call mrs, msr. May be NULL.
 	 */
 	bool (*place)(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at);
+	/* The same for MSR of bits in a word, from a register, or if imm >= 0, MSR (immediate). */
+	bool (*bits)(const struct ir_env *env, uint32_t enc, int imm, struct ir_bits *b);
 	/* Fills an extent for accesses like one of m at va, which was let through just now: env->site_extent's, or what m asks for. May be NULL. */
 	void (*extent)(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site);
 	void (*btype)(struct ir_env *env, unsigned btype); /* PSTATE.BTYPE, which the next look-up of a block sees */

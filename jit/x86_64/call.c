@@ -156,6 +156,37 @@ void call_mrs(struct jit *j)
 		as_alu_ri(&j->as, false, ALU_AND, d, (int32_t)at.mask);
 }
 
+/*
+ * Bits of a word, in line unless what would be noticed is there.
+ */
+static bool bits(struct jit *j, int imm, ir_mem_fn *fn)
+{
+	const struct ir_insn *op = cur(j);
+	struct as *a = &j->as;
+	struct ir_bits b;
+	struct stub *s = NULL;
+
+	if (!j->env->ops->bits || !j->env->ops->bits(j->env, op->aux, imm, &b))
+		return false;
+	if (imm < 0) {
+		as_rr(a, X_MOV, RAX, reg_use(j, op->a));
+		as_alu_ri(a, false, ALU_AND, RAX, (int32_t)b.set);
+	}
+	if (b.unless) {
+		as_alu_mi(a, false, ALU_CMP, RBP, b.unless - ENV_BIAS, 0);
+		s = mem_stub(j, as_jcc(a, CC_NE), fn, true);
+	}
+	if (b.clear)
+		as_alu_mi(a, false, ALU_AND, RBP, b.word - ENV_BIAS, (int32_t)~b.clear);
+	if (imm < 0)
+		as_rm(a, 8u * ALU_OR + 1, RAX, RBP, b.word - ENV_BIAS);
+	else if (b.set)
+		as_alu_mi(a, false, ALU_OR, RBP, b.word - ENV_BIAS, (int32_t)b.set);
+	if (s)
+		mem_stub_done(j, s);
+	return true;
+}
+
 void call_msr(struct jit *j)
 {
 	enum { DC_ZVA = 1 << 14 | 3 << 11 | 7 << 7 | 4 << 3 | 1 };
@@ -168,7 +199,8 @@ void call_msr(struct jit *j)
 		return;
 	}
 	if (!place_of(j, true, &at) || at.half) {
-		call_by(j, do_msr);
+		if (!bits(j, -1, do_msr))
+			call_by(j, do_msr);
 		return;
 	}
 	r = reg_use(j, op->a);
@@ -183,13 +215,40 @@ void call_msr(struct jit *j)
 	as_rm(&j->as, X_MOV_ST | X_W, r, RBP, at.offset - ENV_BIAS);
 }
 
-bool call_msr_imm(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+static bool do_msr_imm(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	return !env->ops->msr_imm(env, op->aux, op->x);
 }
 
-bool call_fence(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
+void call_msr_imm(struct jit *j)
+{
+	if (!bits(j, cur(j)->x, do_msr_imm))
+		call_by(j, do_msr_imm);
+}
+
+static bool do_fence(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	ir_mem_fence(env, op->x);
 	return true;
+}
+
+/*
+ * ISB has nothing to do but to let what wants attention have it: what it would synchronise is done at once. So has DSB while there
+ * is no other PE, whose TLBI it would wait for.
+ */
+void call_fence(struct jit *j)
+{
+	const struct ir_insn *op = cur(j);
+	bool here = op->x == IR_FENCE_ISB || (op->x == IR_FENCE_DSB && j->unit->alone);
+
+	if (op->x == IR_FENCE_LD || op->x == IR_FENCE_ST)
+		return;
+	if (op->x == IR_FENCE_FULL || (here && op->x == IR_FENCE_DSB))
+		mem_full_fence(j);
+	if (here) {
+		as_alu_mi(&j->as, false, ALU_CMP, RBP, ENV(attn), 0);
+		mem_stub_done(j, mem_stub(j, as_jcc(&j->as, CC_NE), do_fence, true));
+	} else if (op->x != IR_FENCE_FULL) {
+		call_by(j, do_fence);
+	}
 }

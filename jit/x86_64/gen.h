@@ -92,6 +92,7 @@ struct stub {
 	int32_t extent;		   /* from rbp */
 	int32_t misses; /* a counter, from rbp, that goes up (JIT_PROBE) or down to 0, when the unit is to be made again; 0: none */
 	bool write;
+	bool attn; /* it comes back only if nothing wants attention */
 	uint16_t op;
 	ir_mem_fn *fn;	   /* the long way */
 	uint16_t regs[16]; /* values in registers at that time */

@@ -240,6 +240,21 @@ void mem_zva(struct jit *j)
 	stub_done(j, s);
 }
 
+/* An op of which `from`, a jump, goes to fn, out of line. */
+struct stub *mem_stub(struct jit *j, uint32_t from, ir_mem_fn *fn, bool attn)
+{
+	struct stub *s = &j->stubs[j->n_stubs++];
+
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .from = from, .fn = fn, .attn = attn};
+	branches_off(j, s);
+	return s;
+}
+
+void mem_stub_done(struct jit *j, struct stub *s)
+{
+	stub_done(j, s);
+}
+
 /* Which one of env->site_extent[EL] it is. */
 static unsigned site_of(int32_t extent)
 {
@@ -319,7 +334,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
 		call_count_trap(j, op);
-	call_op(j, op, s->fn, j->op_thunk);
+	call_op(j, op, s->fn, s->attn ? j->op_thunk_attn : j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	vreg_come_back(j, s->vsnap, op);

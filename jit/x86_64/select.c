@@ -443,15 +443,10 @@ static void select_op(struct jit *j)
 	case IR_cas: mem_cas(j); return;
 	case IR_casp: call_by(j, ir_mem_casp); return;
 	case IR_clrex: as_mov_mi(a, 0, RBP, ENV(excl.valid), 0); return;
-	case IR_fence:
-		if (op->x == IR_FENCE_FULL)
-			mem_full_fence(j);
-		else if (op->x != IR_FENCE_LD && op->x != IR_FENCE_ST)
-			call_by(j, call_fence);
-		return;
+	case IR_fence: call_fence(j); return;
 	case IR_mrs: call_mrs(j); return;
 	case IR_msr: call_msr(j); return;
-	case IR_msr_imm: call_by(j, call_msr_imm); return;
+	case IR_msr_imm: call_msr_imm(j); return;
 	case IR_btype: call_by(j, call_btype); return;
 	case IR_pauth: call_by(j, call_pauth); return;
 

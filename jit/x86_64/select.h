@@ -89,8 +89,10 @@ void call_op(struct jit *j, const struct ir_insn *op, ir_mem_fn *fn, uint32_t th
 void call_count_trap(struct jit *j, const struct ir_insn *op);
 void call_by(struct jit *j, ir_mem_fn *fn);
 void call_mrs(struct jit *j);
+void call_msr_imm(struct jit *j);
 void call_msr(struct jit *j);
-ir_mem_fn call_pure, call_fcmp, call_btype, call_pauth, call_msr_imm, call_fence;
+void call_fence(struct jit *j);
+ir_mem_fn call_pure, call_fcmp, call_btype, call_pauth;
 
 /* ---- memory.c */
 
@@ -101,6 +103,8 @@ void mem_stx(struct jit *j);
 void mem_rmw(struct jit *j);
 void mem_cas(struct jit *j);
 void mem_zva(struct jit *j);
+struct stub *mem_stub(struct jit *j, uint32_t from, ir_mem_fn *fn, bool attn); /* what is not done in line */
+void mem_stub_done(struct jit *j, struct stub *s);
 void mem_stubs(struct jit *j); /* behind the block */
 
 #endif
