@@ -195,7 +195,7 @@ struct shared_entry {
  * rewalk.c: how pages of the kernel's half were found that are not global. Numbers tell which are new; those of a page that is
  * not there are 0.
  */
-enum { WALKED_WAYS = 8, WALKED_SIZE = IR_TLB_SIZE, WALKED_PATHS = 2 * WALKED_SIZE, WALKED_LOG = 64, WALKED_ASIDS = 32 };
+enum { WALKED_WAYS = 8, WALKED_SIZE = 1024, WALKED_PATHS = 2 * WALKED_SIZE, WALKED_LOG = 64, WALKED_ASIDS = 32 };
 struct walked_set {
 	uint64_t va[WALKED_SIZE]; /* IR_TLB_NONE */
 	uint64_t number[WALKED_SIZE];

@@ -19,13 +19,12 @@ static uint64_t asid_now(const struct cpu *cpu)
 	return cpu->sys[tcr & TCR_A1 ? CPU_TTBR1_EL1 : CPU_TTBR0_EL1] >> 48 & (tcr & TCR_AS ? 0xffff : 0xff);
 }
 
-/* Where a page is, or is to be: of data, where soft TLBs have it, so that what they lose is lost here, and the other way round. */
-static unsigned place_of(const struct walked_set *set, bool code, uint64_t page)
+/* Where a page is, or is to be. */
+static unsigned place_of(const struct walked_set *set, uint64_t page)
 {
-	unsigned ways = code ? WALKED_WAYS : 1;
-	unsigned way = (page >> IR_PAGE_SHIFT) % (WALKED_SIZE / ways) * ways, victim = way;
+	unsigned way = (page >> IR_PAGE_SHIFT) % (WALKED_SIZE / WALKED_WAYS) * WALKED_WAYS, victim = way;
 
-	for (unsigned i = way; i < way + ways; i++) {
+	for (unsigned i = way; i < way + WALKED_WAYS; i++) {
 		if (set->va[i] == page)
 			return i;
 		if (set->number[i] < set->number[victim])
@@ -110,7 +109,7 @@ bool rewalk_note(struct cpu *cpu, struct shared_space *s, bool code, uint64_t va
 
 	if (!x->n_steps)
 		return false;
-	i = place_of(set, code, page);
+	i = place_of(set, page);
 	if (set->va[i] == page && set->leaf[i].at == leaf->at && set->leaf[i].desc == leaf->desc &&
 	    is_path_of(&set->paths[set->path[i]], x))
 		return true;
