@@ -9,6 +9,8 @@ import sys
 import tempfile
 
 PAWL = os.environ["PAWL"]
+# A busy host makes a slow machine, and systemd's patience is counted in seconds.
+PATIENCE = "systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800"
 failed = False
 
 
@@ -58,7 +60,7 @@ def main():
         control = os.path.join(tmp, "control")
         c = Console(log, "--kernel", directory + "/Image", "--initrd", directory + "/initrd", "--disk",
                     directory + "/debian.img,snapshot", "--net", "user", "--memory", "1G", "--smp", "2", "--control", control,
-                    "--append", "quiet systemd.show_status=1", *options)
+                    "--append", "quiet systemd.show_status=1 " + PATIENCE, *options)
         check("systemd comes to the login prompt", c.expect(b"debian login: ") is not None)
         c.type(b"root\n")
         check("root logs in", c.expect(b"root@debian:~# ") is not None)
@@ -66,8 +68,8 @@ def main():
         check("there is a network", c.status_of(b"networkctl status --no-pager; ip -4 route | grep -q ^default") == 0)
         check("lists come from the mirror", c.status_of(b"apt-get update") == 0)
         check("a package is installed", c.status_of(b"apt-get install -y --no-install-recommends hello && hello") == 0)
-        subprocess.run([PAWL, "control", control, "powerdown"], check=True)
-        check("the power button shuts it down", c.expect(b"reboot: Power down") is not None)
+        pressed = subprocess.run([PAWL, "control", control, "powerdown"]).returncode == 0
+        check("the power button shuts it down", pressed and c.expect(b"reboot: Power down") is not None)
         while c.expect(b"\0"):
             pass
         check("its status is 0", c.process.wait() == 0)

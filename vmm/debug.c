@@ -52,7 +52,7 @@ bool debug_report(struct vcpu *v, const struct gdb_stop *stop)
 		if (stop->kind == GDB_STOP_DEBUG) { /* nothing is owed, and nothing touched until park() lets it */
 			v->stopped = true;
 			atomic_store(&v->attention, true);
-			pthread_cond_broadcast(&m->stopped_cond);
+			gate_open(&m->stopped);
 		} else {
 			vcpu_kick_locked(v);
 		}
@@ -99,7 +99,7 @@ static void target_stop(void *target, const bool *which)
 	}
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		while ((!which || which[i]) && m->vcpus[i].started && !m->vcpus[i].stopped)
-			machine_wait(m, &m->stopped_cond);
+			machine_wait(m, &m->stopped);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -124,7 +124,7 @@ static void target_resume(void *target, const bool *run)
 			drop_event(m, &m->vcpus[i].event);
 			m->vcpus[i].hold = false;
 		}
-	pthread_cond_broadcast(&m->resume_cond);
+	gate_open(&m->resumed);
 	pthread_mutex_unlock(&m->lock);
 }
 

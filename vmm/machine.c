@@ -8,12 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -181,7 +184,7 @@ void machine_end(struct machine *m, int status)
 	atomic_store(&m->quit, true);
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		vcpu_kick_locked(&m->vcpus[i]);
-	pthread_cond_broadcast(&m->resume_cond);
+	gate_open(&m->resumed);
 	pthread_mutex_unlock(&m->lock);
 	if (write(m->end_fd, &one, sizeof(one)) < 0)
 		abort(); /* an eventfd far from its limit takes a 1 */
@@ -210,17 +213,19 @@ void machine_panicked(struct machine *m)
 	machine_end(m, MACHINE_PANICKED);
 }
 
-void machine_wait(struct machine *m, pthread_cond_t *cond)
+void machine_wait(struct machine *m, struct gate *g)
 {
-	struct timespec until;
+	uint32_t turn = atomic_load(&g->turn); /* before the lock is gone: an opening after that is seen */
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += 250000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_cond_timedwait(cond, &m->lock, &until);
+	pthread_mutex_unlock(&m->lock);
+	syscall(SYS_futex, &g->turn, FUTEX_WAIT_PRIVATE, turn, &(struct timespec){.tv_nsec = 250000000}, NULL, 0);
+	pthread_mutex_lock(&m->lock);
+}
+
+void gate_open(struct gate *g)
+{
+	atomic_fetch_add(&g->turn, 1);
+	syscall(SYS_futex, &g->turn, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 void machine_freeze(struct machine *m, unsigned why)
@@ -232,7 +237,7 @@ void machine_freeze(struct machine *m, unsigned why)
 			vcpu_kick_locked(&m->vcpus[i]);
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		while (m->vcpus[i].started && !m->vcpus[i].stopped)
-			machine_wait(m, &m->stopped_cond);
+			machine_wait(m, &m->stopped);
 	pthread_mutex_unlock(&m->lock);
 	if (why & FREEZE_PAUSE && vcpus_get_counter(m, &m->paused_cnt))
 		m->paused_cnt = 0;
@@ -245,7 +250,7 @@ void machine_thaw(struct machine *m, unsigned why)
 		vcpus_set_counter(m, m->paused_cnt);
 	pthread_mutex_lock(&m->lock);
 	m->frozen &= ~why;
-	pthread_cond_broadcast(&m->resume_cond);
+	gate_open(&m->resumed);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -433,7 +438,6 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 {
 	struct console_events events = {.quit = console_quit, .failed = console_failed};
 	struct vmm_error no_stats;
-	pthread_condattr_t attr;
 	struct machine *m;
 
 	if (machine_check_memory(config, err))
@@ -448,11 +452,6 @@ struct machine *machine_create(const struct machine_config *config, struct vmm_e
 	m->kvm_fd = m->vm_fd = m->gic_fd = m->signal_fd = m->timer_fd = -1;
 	m->ram = (struct boot_ram){BOARD_RAM, config->memory};
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->stopped_cond, &attr);
-	pthread_cond_init(&m->resume_cond, &attr);
-	pthread_condattr_destroy(&attr);
 	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -516,8 +515,6 @@ void machine_destroy(struct machine *m)
 	close_fd(m->end_fd);
 	close_fd(m->event_fd);
 	close_fd(m->reset_fd);
-	pthread_cond_destroy(&m->stopped_cond);
-	pthread_cond_destroy(&m->resume_cond);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

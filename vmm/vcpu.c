@@ -134,9 +134,9 @@ static bool park(struct vcpu *v)
 
 	pthread_mutex_lock(&m->lock);
 	v->stopped = true;
-	pthread_cond_broadcast(&m->stopped_cond);
+	gate_open(&m->stopped);
 	while ((v->hold || m->frozen) && !atomic_load(&m->quit))
-		machine_wait(m, &m->resume_cond);
+		machine_wait(m, &m->resumed);
 	go_on = !atomic_load(&m->quit);
 	if (go_on) {
 		v->stopped = false;
@@ -303,7 +303,7 @@ static void *vcpu_thread(void *arg)
 	}
 	pthread_mutex_lock(&m->lock);
 	v->stopped = v->exited = true;
-	pthread_cond_broadcast(&m->stopped_cond);
+	gate_open(&m->stopped);
 	pthread_mutex_unlock(&m->lock);
 	return NULL;
 }
