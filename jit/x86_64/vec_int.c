@@ -646,20 +646,58 @@ static bool abd_long(struct jit *j, bool acc)
 	return true;
 }
 
+/* T0 = the products; changes T1 */
+static void products(struct jit *j, const struct vx *x)
+{
+	bool hi = vop_at(j)->aux & IR_VD_HI;
+
+	if (x->s == 2) { /* PMULUDQ and PMULDQ take the even words */
+		v2i(j, V_PSHUFD, T0, x->a, hi ? 0xfa : 0x50);
+		v2i(j, V_PSHUFD, T1, x->b, hi ? 0xfa : 0x50);
+		v3(j, x->u ? V_PMULUDQ : V_PMULDQ, T0, T0, T1);
+	} else {
+		extend(j, x, T0, x->a);
+		extend(j, x, T1, x->b);
+		v3(j, x->s ? V_PMULLD : V_PMULLW, T0, T0, T1);
+	}
+}
+
+/* SQDMULL, SQDMLAL, SQDMLSL. What saturates goes the slow way: the one product that gives what no other gives, and sums that overflow. */
+static bool doubling_mul_long(struct jit *j, bool acc)
+{
+	bool neg = vop_at(j)->aux & IR_VD_NEG, d;
+	struct vx x;
+
+	if (vop_at(j)->aux & IR_VD_SCALAR)
+		return false;
+	x = start_wide(j);
+	d = x.s == 2;
+	products(j, &x);
+	v3(j, padd[x.s + 1], T0, T0, T0);
+	v3c(j, d ? V_PCMPEQQ : V_PCMPEQD, T1, T0, d ? VC_SIGN_D : VC_SIGN_S);
+	v2(j, V_MOVMSKPS, RAX, T1);
+	if (!acc) {
+		v_mov(j, x.d, T0);
+	} else {
+		v3(j, (neg ? psub : padd)[x.s + 1], x.d, x.c, T0);
+		v3(j, V_PXOR, T1, x.c, x.d);
+		v3(j, V_PXOR, T0, T0, neg ? x.c : x.d);
+		v3(j, V_PAND, T0, T0, T1);
+		v2(j, V_MOVMSKPS | (d ? V_66 : 0), RCX, T0);
+		as_rr(&j->as, X_OR, RAX, RCX);
+	}
+	as_rr(&j->as, X_TEST, RAX, RAX);
+	vec_slow_if(j, CC_NE, x.d);
+	vec_rejoin(j);
+	return true;
+}
+
 static bool mul_long(struct jit *j, bool acc)
 {
-	bool hi = vop_at(j)->aux & IR_VD_HI, neg = vop_at(j)->aux & IR_VD_NEG;
+	bool neg = vop_at(j)->aux & IR_VD_NEG;
 	struct vx x = start_wide(j);
 
-	if (x.s == 2) { /* PMULUDQ and PMULDQ take the even words */
-		v2i(j, V_PSHUFD, T0, x.a, hi ? 0xfa : 0x50);
-		v2i(j, V_PSHUFD, T1, x.b, hi ? 0xfa : 0x50);
-		v3(j, x.u ? V_PMULUDQ : V_PMULDQ, T0, T0, T1);
-	} else {
-		extend(j, &x, T0, x.a);
-		extend(j, &x, T1, x.b);
-		v3(j, x.s ? V_PMULLD : V_PMULLW, T0, T0, T1);
-	}
+	products(j, &x);
 	if (!acc)
 		v_mov(j, x.d, T0);
 	else
@@ -950,6 +988,8 @@ bool vec_int_op(struct jit *j)
 	case IR_VOP_abal: return abd_long(j, true);
 	case IR_VOP_mull: return mul_long(j, false);
 	case IR_VOP_mlal: return mul_long(j, true);
+	case IR_VOP_sqdmull: return doubling_mul_long(j, false);
+	case IR_VOP_sqdmlal: return doubling_mul_long(j, true);
 
 	case IR_VOP_addlp: return add_pairs(j, false);
 	case IR_VOP_adalp: return add_pairs(j, true);
