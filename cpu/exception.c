@@ -23,7 +23,7 @@ void exception_switch_sp(struct cpu *cpu, uint32_t new_pstate)
 		cpu->env.x[31] = cpu->sp_bank[to];
 	}
 	if (changed & PSR_UAO)
-		tlb_extents_drop(cpu); /* of unprivileged accesses */
+		tlb_unpriv_changed(cpu);
 	if (changed & (PSR_MODE | PSR_PAN | PSR_IL | PSR_BTYPE))
 		attend(cpu, ATTN_REGIME);
 	attend(cpu, ATTN_IRQ);

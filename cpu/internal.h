@@ -427,7 +427,6 @@ struct cpu_priv {
 	struct tlb_bank banks[TLB_BANKS];
 	struct shared_space shared[SHARED_SPACES];
 	const struct tlb_bank *extents_of[2]; /* [EL]: bank that the extents were filled from */
-	bool unpriv_filled;		      /* env.unpriv_extent may not be empty */
 
 	/* debug.c, computed at cpu_run entry from el2.dbg and el2.mdscr */
 	bool has_breaks; /* break_mask or breaks */
@@ -548,6 +547,7 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 /* A global entry of the upper half that another address space has left; copies it into the bank. */
 bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool write);
 void tlb_extents_drop(struct cpu *cpu);
+void tlb_unpriv_changed(struct cpu *cpu); /* PSTATE.UAO */
 void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site);
 uint32_t tlb_new_view(struct cpu *cpu); /* a number that no view has had */
 void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view);

@@ -88,9 +88,9 @@ static int pan_set(struct cpu *cpu, const struct sysreg *r, uint64_t val)
 
 static int field_set(struct cpu *cpu, const struct sysreg *r, uint64_t val) /* UAO, SSBS: looked at when used */
 {
-	if (r->mask & PSR_UAO)
-		tlb_extents_drop(cpu); /* of unprivileged accesses */
 	cpu->pstate = pstate_write(cpu, (uint32_t)r->mask, val);
+	if (r->mask & PSR_UAO)
+		tlb_unpriv_changed(cpu);
 	return 0;
 }
 
@@ -602,9 +602,9 @@ int sysreg_write_imm(struct ir_env *env, uint32_t enc, unsigned imm4)
 	if (cpu_is_el0(cpu) && field != 031 && field != 032 && field != 036 && field != 037)
 		return exception_undef(cpu);
 	switch (field) {
-	case 003:		       /* UAO */
-		tlb_extents_drop(cpu); /* of unprivileged accesses */
+	case 003: /* UAO */
 		cpu->pstate = pstate_write(cpu, PSR_UAO, imm4 & 1 ? PSR_UAO : 0);
+		tlb_unpriv_changed(cpu);
 		return 0;
 	case 004: /* PAN */
 		if (!((cpu->pstate ^ (imm4 & 1 ? PSR_PAN : 0)) & PSR_PAN))

@@ -431,6 +431,7 @@ struct tlb_bank *tlb_bank(struct cpu *cpu, enum regime regime)
 
 		b->used = ++p->stamp;
 		p->banks_now[regime] = b;
+		tlb_unpriv_changed(cpu); /* that bank may be one that another had to make room for */
 	}
 	return p->banks_now[regime];
 }
@@ -444,14 +445,29 @@ static bool fp_traps(const struct cpu *cpu)
 
 /* ---- extents: what translated code remembers of the banks */
 
+static void unpriv_empty(struct ir_env *env)
+{
+	if (env->unpriv_filled)
+		memset(env->unpriv_extent, 0, sizeof(env->unpriv_extent));
+	env->unpriv_filled = false;
+}
+
+/* Unprivileged accesses have the rights of EL0, unless PSTATE.UAO says otherwise; then they go the long way. */
+void tlb_unpriv_changed(struct cpu *cpu)
+{
+	struct tlb_bank *b = cpu->priv->banks_now[REGIME_EL0];
+	struct ir_tlbe *tlb = b && (cpu_is_el0(cpu) || !(cpu->pstate & PSR_UAO)) ? b->fast : NULL;
+
+	if (cpu->env.unpriv_tlb == tlb)
+		return;
+	cpu->env.unpriv_tlb = tlb;
+	unpriv_empty(&cpu->env); /* it is of one bank */
+}
+
 static void extents_empty(struct cpu *cpu, unsigned set)
 {
 	struct ir_env *env = &cpu->env;
 
-	if (unlikely(set == 0 && cpu->priv->unpriv_filled)) {
-		memset(env->unpriv_extent, 0, sizeof(env->unpriv_extent));
-		cpu->priv->unpriv_filled = false;
-	}
 	env->zva_extent[set].len = 0;
 	if (unlikely(env->n_site_filled[set] == UINT8_MAX)) {
 		memset(env->site_extent[set], 0, cpu->priv->site_next[set] * sizeof(struct ir_extent));
@@ -468,6 +484,7 @@ void tlb_extents_drop(struct cpu *cpu)
 {
 	extents_empty(cpu, 0);
 	extents_empty(cpu, 1);
+	unpriv_empty(&cpu->env);
 }
 
 /* Those of a set come from one bank. */
@@ -493,10 +510,10 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 		return;
 	b = unpriv ? tlb_bank(cpu, REGIME_EL0) : cpu->priv->bank;
 	e = &b->fast[tlb_index(va)];
-	/* With PSTATE.UAO they have the rights of EL1, which this set does not tell apart. */
-	if ((write ? e->w : e->r) != page || (unpriv && cpu->pstate & PSR_UAO))
+	if ((write ? e->w : e->r) != page || (m & IR_MEM_UNPRIV && env->unpriv_tlb != b->fast))
 		return;
-	extents_from(cpu, set, b);
+	if (!(m & IR_MEM_UNPRIV))
+		extents_from(cpu, set, b);
 	if (site) {
 		x = &env->site_extent[set][site - 1];
 		env->site_filled[set][env->n_site_filled[set]] = (uint8_t)((site - 1) / 4);
@@ -505,7 +522,7 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 		x = &env->zva_extent[set];
 	} else {
 		x = &env->unpriv_extent[write][base % IR_EXTENT_BASES];
-		cpu->priv->unpriv_filled = true;
+		env->unpriv_filled = true;
 	}
 	page &= ~e->more;
 	*x = (struct ir_extent){.neg = -page, .len = e->more + (1u << IR_PAGE_SHIFT) - 31, .delta = e->delta};
@@ -555,6 +572,7 @@ void tlb_select(struct cpu *cpu)
 	}
 	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
 	cpu->env.tlb = p->bank->fast;
+	tlb_unpriv_changed(cpu);
 	extents_from(cpu, !cpu_is_el0(cpu), p->bank);
 	p->key = key_of(cpu);
 	code_key(p, code_space(p->bank, HI));
@@ -852,5 +870,6 @@ void tlb_address_space_changed(struct cpu *cpu)
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < REGIME_COUNT; i++)
 		p->banks_now[i] = NULL;
+	tlb_unpriv_changed(cpu);
 	*p->attn |= ATTN_REGIME;
 }

@@ -133,6 +133,8 @@ struct ir_env {
 	uint32_t host_fp_mode[2]; /* the guest's, and what is to come back afterwards */
 	/* Of unprivileged accesses, [write][base register], and of DC ZVA, [EL]: filled by ops->extent, emptied by the PE. */
 	struct ir_extent unpriv_extent[2][IR_EXTENT_BASES];
+	bool unpriv_filled;	    /* not all of them are empty */
+	struct ir_tlbe *unpriv_tlb; /* the bank of unprivileged accesses as they are now; NULL: none is known */
 	struct ir_extent zva_extent[2];
 
 	/*

@@ -137,17 +137,22 @@ static uint32_t op_thunk(struct jit *j, bool look)
  * The soft TLB's entry for the VA in rcx, as an extent: ZF is 1, rax is neg, rcx is len and rdx is delta. Not for a VA so near
  * the end of its page that it may have to go the long way anyway. May change rax, rcx, rdx.
  */
-static uint32_t extent_thunk(struct jit *j, bool write)
+static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 {
 	_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of the index");
 	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32, REST = (1 << IR_PAGE_SHIFT) - 31 };
 	struct as *a = &j->as;
-	uint32_t at = as_here(a), near, miss;
+	uint32_t at = as_here(a), near, miss, none = 0;
 
 	as_rr(a, X_MOV, RDX, RCX);
 	as_shift_ri(a, false, SH_SHR, RDX, SHIFT);
 	as_alu_ri(a, false, ALU_AND, RDX, MASK);
-	as_rm(a, X_ADD | X_W, RDX, RBP, ENV(tlb));
+	as_rm(a, X_MOV | X_W, RAX, RBP, unpriv ? ENV(unpriv_tlb) : ENV(tlb));
+	if (unpriv) {
+		as_rr(a, X_TEST | X_W, RAX, RAX);
+		none = as_jcc(a, CC_E);
+	}
+	as_rr(a, X_ADD | X_W, RDX, RAX);
 	as_rr(a, X_MOV, RAX, RCX);
 	as_alu_ri(a, false, ALU_AND, RAX, 0xfff);
 	as_alu_ri(a, false, ALU_CMP, RAX, REST);
@@ -166,6 +171,8 @@ static uint32_t extent_thunk(struct jit *j, bool write)
 	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
 	as_rr(a, X_CMP, RAX, RAX);
 	as_8(a, 0xc3);
+	if (none)
+		as_land(a, none);
 	as_land(a, near);
 	as_land(a, miss);
 	as_rr(a, X_TEST | X_W, RSP, RSP);
@@ -195,8 +202,10 @@ static void trampolines(struct jit *j)
 	j->leave = leave_with(j, IR_RET_BR);
 	leave_shared(j);
 	j->leave_exit = leave_with(j, IR_RET_EXIT);
-	j->extent_thunk[0] = extent_thunk(j, false);
-	j->extent_thunk[1] = extent_thunk(j, true);
+	for (unsigned unpriv = 0; unpriv < 2; unpriv++) {
+		for (unsigned write = 0; write < 2; write++)
+			j->extent_thunk[unpriv][write] = extent_thunk(j, unpriv, write);
+	}
 	j->op_thunk = op_thunk(j, false);
 	j->op_thunk_attn = op_thunk(j, true);
 	vec_shared(j);

@@ -126,10 +126,9 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 		branches_off(j, s);
 		return s;
 	}
-	if (!unpriv) {
+	if (!unpriv)
 		count_access(j, s);
-		s->retry = as_here(a);
-	}
+	s->retry = as_here(a);
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
 	if (is_s32((int64_t)op->imm) && is_s32((int64_t)op->imm + 16)) {
 		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
@@ -298,12 +297,15 @@ static void emit_stub(struct jit *j, const struct stub *s)
 		uint32_t miss;
 
 		as_rm(a, X_SUB | X_W, RCX, RBP, s->extent + EXTENT(neg));
-		leave_call(j, j->extent_thunk[s->write]);
+		leave_call(j, j->extent_thunk[!!(op->aux & IR_MEM_UNPRIV)][s->write]);
 		miss = as_jcc(a, CC_NE);
 		as_rm(a, X_MOV_ST | X_W, RAX, RBP, s->extent + EXTENT(neg));
 		as_rm(a, X_MOV_ST | X_W, RCX, RBP, s->extent + EXTENT(len));
 		as_rm(a, X_MOV_ST | X_W, RDX, RBP, s->extent + EXTENT(delta));
-		note_filled(j, s->extent);
+		if (op->aux & IR_MEM_UNPRIV)
+			as_mov_mi(a, 0, RBP, ENV(unpriv_filled), 1);
+		else
+			note_filled(j, s->extent);
 		if (s->access)
 			as_mov_rr(a, RAX, RDX);
 		as_link(a, as_jmp(a), s->access ? s->access : s->retry);
