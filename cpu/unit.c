@@ -44,6 +44,9 @@ static void add_name(const struct jit_unit *u, size_t bytes)
 {
 	fprintf(perf_map, "%" PRIxPTR " %zx EL%d_%" PRIx64 "+%u\n", (uintptr_t)u->code, bytes, u->el1, u->blk->pc,
 		u->blk->n_insns);
+	if (u->cold_bytes)
+		fprintf(perf_map, "%" PRIxPTR " %zx EL%d_%" PRIx64 "+%u_seldom\n", (uintptr_t)u->cold, u->cold_bytes,
+			u->el1, u->blk->pc, u->blk->n_insns);
 }
 
 /* Several PEs write: a record is in the file as a whole. Its last bytes may come when the process ends. */

@@ -88,10 +88,12 @@ struct jit_unit {
 	const void *code;
 	uint32_t sites, n_sites; /* its exits to a pc known now, numbered from `sites` on */
 	unsigned n_accesses;
+	const void *cold; /* what it does seldom */
+	size_t cold_bytes;
 
 	/*
 	 * For who watches (jit_watch): bytes from the beginning of the code to that of each guest instruction, and last, the end of
-	 * them all. What an instruction does seldom is behind that.
+	 * them all. Ways out of the unit are behind that.
 	 */
 	const uint32_t *marks;
 };

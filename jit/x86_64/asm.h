@@ -17,8 +17,17 @@ enum x86_cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, C
 
 struct as {
 	uint8_t *begin, *at, *end; /* where it is written */
-	bool full;		   /* something did not fit; what was written is of no use */
+	bool full;		   /* something would not have fitted; what was written is of no use */
 };
+
+/* Whoever writes an instruction has asked, at most so many bytes ago, whether there is room. */
+enum { AS_ROOM = 8192 };
+static inline bool as_has_room(struct as *a)
+{
+	if (a->end - a->at < AS_ROOM)
+		a->full = true;
+	return !a->full;
+}
 
 /* An opcode is its last byte and these. */
 #define X_W (1u << 8)	/* 64-bit operands */
@@ -62,16 +71,13 @@ enum { SH_ROL, SH_ROR, SH_SHL = 4, SH_SHR = 5, SH_SAR = 7 };
 
 static inline void as_8(struct as *a, unsigned v)
 {
-	if (a->at < a->end)
-		*a->at++ = (uint8_t)v;
-	else
-		a->full = true;
+	*a->at++ = (uint8_t)v;
 }
 
 static inline void as_32(struct as *a, uint32_t v)
 {
-	for (unsigned i = 0; i < 4; i++)
-		as_8(a, v >> 8 * i & 0xff);
+	memcpy(a->at, &v, sizeof(v));
+	a->at += sizeof(v);
 }
 
 static inline void as_64(struct as *a, uint64_t v)

@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { CODE_BYTES = 64 << 20, BLOCK_MOST = 1 << 20, LIMIT_LEAST = BLOCK_MOST + (64 << 10) };
+enum {
+	CODE_BYTES = 64 << 20,
+	BLOCK_MOST = 1 << 20,
+	SHARED_MOST = 32 << 10,
+	LIMIT_LEAST = 5 * (BLOCK_MOST + (64 << 10)) / 2
+};
 
 static bool host_ok(void)
 {
@@ -185,7 +190,7 @@ static void trampolines(struct jit *j)
 {
 	struct as *a = &j->as;
 
-	*a = (struct as){.begin = j->mem.rw, .at = j->mem.rw, .end = j->mem.rw + 8192};
+	*a = (struct as){.begin = j->mem.rw, .at = j->mem.rw, .end = j->mem.rw + SHARED_MOST};
 	j->enter = rx(j, a->at);
 	for (unsigned i = 0; i < sizeof(callee_saved); i++)
 		as_opcode(a, 0x50u + (unsigned)(callee_saved[i] & 7), 0, 0, callee_saved[i]);
@@ -299,21 +304,23 @@ void jit_reset(struct jit *j)
 {
 	j->as.begin = j->mem.rw;
 	j->as.at = j->mem.rw + j->start;
-	j->as.end = j->mem.rw + j->limit;
+	j->middle = (uint32_t)(j->limit / 5 * 2) & ~63u;
+	j->as.end = j->mem.rw + j->middle;
 	j->as.full = false;
+	j->cold = j->mem.rw + j->middle;
 	j->n_sites = 1;
 	j->n_kept = 0;
 }
 
 size_t jit_used(const struct jit *j)
 {
-	return (size_t)(j->as.at - j->as.begin) - j->start;
+	return (size_t)(j->as.at - j->as.begin) - j->start + (size_t)(j->cold - j->mem.rw) - j->middle;
 }
 
 bool jit_is_full(const struct jit *j)
 {
-	return j->as.end - j->as.at < BLOCK_MOST || j->n_sites + IR_MAX_OPS > SITES_MAX ||
-	       j->n_kept + 2 * IR_MAX_OPS > KEPT_MAX;
+	return j->as.end - j->as.at < BLOCK_MOST || j->mem.rw + j->limit - j->cold < BLOCK_MOST ||
+	       j->n_sites + IR_MAX_OPS > SITES_MAX || j->n_kept + 2 * IR_MAX_OPS > KEPT_MAX;
 }
 
 const void *jit_leave(const struct jit *j)
@@ -341,6 +348,9 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 		return false;
 	}
 	u->code = rx(j, at);
+	u->cold = rx(j, j->cold);
+	u->cold_bytes = (size_t)(j->cold_end - j->cold);
+	j->cold = j->cold_end;
 	u->n_sites = j->n_sites - u->sites;
 	u->n_accesses = j->n_accesses;
 	u->marks = j->marks;

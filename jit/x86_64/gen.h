@@ -147,8 +147,9 @@ enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20 };
 struct jit {
 	struct code_mem mem;
 	bool count_accesses;
-	size_t limit;	/* bytes of mem that are used */
-	uint32_t start; /* of the first block: behind the trampolines */
+	size_t limit;	 /* bytes of mem that are used */
+	uint32_t start;	 /* of the first block: behind the trampolines */
+	uint32_t middle; /* from here on is what units do seldom */
 	struct ir_env *env;
 	unsigned jump_bits;
 	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx;
@@ -167,6 +168,7 @@ struct jit {
 
 	/* the compilation at hand */
 	struct as as;
+	uint8_t *cold, *cold_end; /* where in mem.rw the next unit's seldom code goes */
 	const struct ir_block *blk;
 	const struct jit_unit *unit;
 	unsigned i;	     /* op */
@@ -184,6 +186,7 @@ struct jit {
 	uint16_t until
 		[IR_MAX_OPS]; /* of a put that another follows: the last op between that may look or leave; else 0 */
 	uint16_t observer[IR_MAX_OPS]; /* the last such op before an op; of puts with one behind them */
+	bool ends[IR_MAX_OPS];	       /* with this op a value may end */
 	uint16_t homev[32];
 	uint16_t vregs[14];	 /* value in an xmm register, 0: free */
 	uint32_t vpinned, vheld; /* masks: of the op at hand; that may hold values */
@@ -221,6 +224,13 @@ static inline bool reg_is_operand(const struct ir_insn *op, unsigned cls, uint16
 			return true;
 	}
 	return false;
+}
+static inline void reg_lasts(struct jit *j, uint16_t n, uint16_t until) /* at least */
+{
+	if (j->x[n].last >= until)
+		return;
+	j->x[n].last = until;
+	j->ends[until] = true;
 }
 static inline bool reg_dies(const struct jit *j, uint16_t n)
 {

@@ -201,7 +201,7 @@ void leave_by_exit(struct jit *j)
 
 void leave_exits(struct jit *j)
 {
-	for (unsigned i = 0; i < j->n_exits; i++) {
+	for (unsigned i = 0; i < j->n_exits && as_has_room(&j->as); i++) {
 		const struct exit *e = &j->exits[i];
 
 		as_land(&j->as, e->from);

@@ -706,6 +706,6 @@ void mem_stx(struct jit *j)
 
 void mem_stubs(struct jit *j)
 {
-	for (unsigned i = 0; i < j->n_stubs; i++)
+	for (unsigned i = 0; i < j->n_stubs && as_has_room(&j->as); i++)
 		emit_stub(j, &j->stubs[i]);
 }

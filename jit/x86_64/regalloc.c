@@ -201,6 +201,9 @@ void reg_begin(struct jit *j)
 		note_put(j, i, &puts);
 	}
 	j->x[0].last = UINT16_MAX;
+	memset(j->ends, 0, blk->n_ops * sizeof(j->ends[0]));
+	for (unsigned n = 1; n < blk->n_x; n++)
+		j->ends[j->x[n].last] = true;
 }
 
 /* ---- registers */
@@ -494,6 +497,9 @@ void reg_before_call(struct jit *j)
 
 void reg_end_op(struct jit *j)
 {
+	j->pinned = 0;
+	if (!j->ends[j->i])
+		return;
 	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
 		uint16_t n = j->regs[__builtin_ctz(left)];
 
@@ -506,5 +512,4 @@ void reg_end_op(struct jit *j)
 		}
 		release(j, n);
 	}
-	j->pinned = 0;
 }

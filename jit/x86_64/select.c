@@ -244,8 +244,7 @@ static void put_x(struct jit *j)
 	if (op->a && j->home[op->x] == op->a) {
 		if (v->dirty && !j->until[j->i])
 			reg_clean(j);
-		if (v->last < j->until[j->i])
-			v->last = j->until[j->i];
+		reg_lasts(j, op->a, j->until[j->i]);
 		return;
 	}
 	if (pin == NO_REG) {
@@ -257,8 +256,7 @@ static void put_x(struct jit *j)
 		r = reg_use(j, op->a);
 		reg_lose_home(j, op->x);
 		if (j->until[j->i] && op->a && !v->cst && v->home == NO_HOME) {
-			if (v->last < j->until[j->i])
-				v->last = j->until[j->i];
+			reg_lasts(j, op->a, j->until[j->i]);
 			reg_is_dirty(j, op->a, op->x);
 			return;
 		}
@@ -493,6 +491,7 @@ bool select_block(struct jit *j)
 {
 	struct as *a = &j->as;
 	uint32_t misaligned = 0, begin = as_here(a), hot;
+	uint8_t *hot_end;
 
 	reg_begin(j);
 	j->n_marks = 0;
@@ -507,7 +506,7 @@ bool select_block(struct jit *j)
 		misaligned = as_jcc(a, CC_NE);
 	}
 	vec_fp_prologue(j);
-	for (j->i = 0; j->i < j->blk->n_ops; j->i++) {
+	for (j->i = 0; j->i < j->blk->n_ops && as_has_room(a); j->i++) {
 		while (j->n_marks <= j->blk->ops[j->i].gi)
 			j->marks[j->n_marks++] = as_here(a) - begin;
 		select_op(j);
@@ -517,6 +516,10 @@ bool select_block(struct jit *j)
 	while (j->n_marks <= j->blk->n_insns)
 		j->marks[j->n_marks++] = as_here(a) - begin;
 	leave_exits(j);
+	/* What is done seldom is elsewhere, so that the rest lies close together. */
+	hot_end = a->at;
+	a->at = j->cold;
+	a->end = j->mem.rw + j->limit;
 	mem_stubs(j);
 	vec_stubs(j);
 	if (hot) {
@@ -531,5 +534,8 @@ bool select_block(struct jit *j)
 		leave_set_pc(j, j->blk->pc);
 		leave_jmp(j, j->leave);
 	}
+	j->cold_end = a->at;
+	a->at = hot_end;
+	a->end = j->mem.rw + j->middle;
 	return !a->full;
 }

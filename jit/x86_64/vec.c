@@ -201,7 +201,7 @@ void vec_stubs(struct jit *j)
 {
 	struct as *a = &j->as;
 
-	for (unsigned i = 0; i < j->n_vstubs; i++) {
+	for (unsigned i = 0; i < j->n_vstubs && as_has_room(a); i++) {
 		const struct vstub *s = &j->vstubs[i];
 
 		as_land(a, s->from);
