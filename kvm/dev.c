@@ -88,8 +88,7 @@ static void *map_vcpu(struct vcpu *vcpu, void *addr, size_t length, int prot, in
 	size_t page = host_page_size(), ring = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
 	char *p;
 
-	if (covers_dirty_ring(vcpu->vm, (uint64_t)offset, length) &&
-	    ((prot & PROT_EXEC) || (flags & MAP_TYPE) == MAP_PRIVATE)) {
+	if (covers_dirty_ring(vcpu->vm, (uint64_t)offset, length) && (flags & MAP_TYPE) == MAP_PRIVATE) {
 		errno = EINVAL;
 		return MAP_FAILED;
 	}
@@ -150,11 +149,13 @@ PUBLIC void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, o
 	}
 	vcpu = file_object(f, &vcpu_file_ops);
 	memfd = file_object(f, &guest_memfd_file_ops);
-	if (vcpu) {
+	if (prot & PROT_EXEC) { /* on a kernel of today, all such files are on a mount without */
+		err = EPERM;
+	} else if (vcpu) {
 		p = map_vcpu(vcpu, addr, length, prot, flags, fd, offset);
 		err = p == MAP_FAILED ? errno : 0;
 	} else if (memfd) {
-		m.fd = guest_memfd_open_for_mmap(memfd, fd, prot, flags, &m.offset);
+		m.fd = guest_memfd_open_for_mmap(memfd, fd, flags, &m.offset);
 		err = m.fd < 0 ? -m.fd : 0;
 	} else {
 		err = ENODEV;

@@ -236,12 +236,10 @@ static void guest_memfd_release(void *object)
 
 /* ---- what the client may do with the descriptor */
 
-int guest_memfd_open_for_mmap(const struct guest_memfd *g, int fd, int prot, int flags, off_t *offset)
+int guest_memfd_open_for_mmap(const struct guest_memfd *g, int fd, int flags, off_t *offset)
 {
 	int type = flags & MAP_TYPE;
 
-	if (prot & PROT_EXEC) /* the kernel's files are on a mount without */
-		return -EPERM;
 	if (!(g->flags & GUEST_MEMFD_FLAG_MMAP))
 		return -ENODEV;
 	if (type != MAP_SHARED && type != MAP_SHARED_VALIDATE)

@@ -29,7 +29,7 @@ void guest_memfd_bind(struct guest_memfd *g, struct memslot *s);
 void guest_memfd_unbind(struct memslot *s); /* if it is bound to one that is still open */
 
 /* mmap() of fd, a descriptor of g, is mmap() of this one, to be closed then, at *offset; or -errno. */
-int guest_memfd_open_for_mmap(const struct guest_memfd *g, int fd, int prot, int flags, off_t *offset);
+int guest_memfd_open_for_mmap(const struct guest_memfd *g, int fd, int flags, off_t *offset);
 /* fallocate() of fd: 0, or -errno */
 int guest_memfd_fallocate(const struct guest_memfd *g, int fd, int mode, off_t offset, off_t len);
 

@@ -472,6 +472,21 @@ static int call(struct vcpu *vcpu, const struct vcpu_ioctl *row, void *arg)
 	return err;
 }
 
+/* Requests of other architectures: the kernel reads the arguments of these two before it knows that it has no answer. */
+static long refuse(unsigned long request, void *arg)
+{
+	union {
+		struct kvm_regs regs;
+		struct kvm_translation translation;
+	} in;
+
+	switch (request) {
+	case KVM_SET_REGS:
+	case KVM_TRANSLATE: return client_read(&in, (uintptr_t)arg, _IOC_SIZE(request)) ? -EFAULT : -EINVAL;
+	default: return -EINVAL;
+	}
+}
+
 static long vcpu_ioctl(void *object, unsigned long request, void *arg)
 {
 	struct vcpu *vcpu = object;
@@ -486,7 +501,7 @@ static long vcpu_ioctl(void *object, unsigned long request, void *arg)
 	} else {
 		row = find_ioctl(request);
 		if (!row)
-			return -EINVAL;
+			return refuse(request, arg);
 	}
 	pthread_mutex_lock(&vcpu->mutex);
 	ret = row ? call(vcpu, row, arg) : vcpu_run(vcpu);

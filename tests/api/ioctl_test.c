@@ -24,16 +24,16 @@ TEST(vm_types_are_ipa_sizes)
 		unsigned long type;
 		int err;
 	} rows[] = {{31, EINVAL}, {32, 0}, {40, 0}, {48, 0}, {53, EINVAL}, {1ul << 31, EINVAL}, {0x100, EINVAL}};
-	int kvm = pawl_open(O_RDWR);
+	int kvm = api_open(O_RDWR);
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		long fd = call(kvm, KVM_CREATE_VM, value(rows[i].type));
 
 		expect_eq(fd < 0 ? -fd : 0, rows[i].err);
 		if (fd >= 0)
-			pawl_close((int)fd);
+			api_close((int)fd);
 	}
-	pawl_close(kvm);
+	api_close(kvm);
 }
 
 TEST(unknown_requests_fail_by_kind_of_descriptor)
@@ -44,8 +44,10 @@ TEST(unknown_requests_fail_by_kind_of_descriptor)
 	expect_eq(call(m.vcpu, 0x1234, NULL), -EINVAL);
 	expect_eq(call(m.gic, 0x1234, NULL), -ENOTTY);
 	expect_eq(call(m.vcpu, KVM_GET_REGS, NULL), -EINVAL);
-	expect_eq(call(m.vcpu, KVM_SET_REGS, NULL), -EINVAL);
-	expect_eq(call(m.vcpu, KVM_TRANSLATE, NULL), -EINVAL);
+	expect_eq(call(m.vcpu, KVM_SET_REGS, NULL), -EFAULT); /* read before anybody asks what for */
+	expect_eq(call(m.vcpu, KVM_SET_REGS, &(struct kvm_regs){0}), -EINVAL);
+	expect_eq(call(m.vcpu, KVM_TRANSLATE, NULL), -EFAULT);
+	expect_eq(call(m.vcpu, KVM_TRANSLATE, &(struct kvm_translation){0}), -EINVAL);
 	expect_eq(call(m.vcpu, KVM_INTERRUPT, NULL), -EINVAL);
 	expect_eq(call(m.vcpu, KVM_ENABLE_CAP, NULL), -EINVAL);
 	expect_eq(call(0, KVM_RUN, NULL), -EBADF);
@@ -307,10 +309,10 @@ TEST(a_duplicate_descriptor_means_the_same_object)
 
 	guest(ADD_X0_1, STR_X3_DEV);
 	copy = dup(m.vcpu);
-	expect_eq(pawl_is_fd(copy), true);
+	expect_eq(kvm_path || pawl_is_fd(copy), true);
 	expect_eq(call(copy, KVM_RUN, NULL), 0);
 	expect_reg(X(0), 1);
-	pawl_close(m.vcpu);
+	api_close(m.vcpu);
 	m.vcpu = copy;
 	expect_reg(X(0), 1);
 }
@@ -318,7 +320,7 @@ TEST(a_duplicate_descriptor_means_the_same_object)
 TEST(a_vm_lives_as_long_as_its_vcpu)
 {
 	guest(ADD_X0_1, STR_X3_DEV);
-	pawl_close(m.vm);
+	api_close(m.vm);
 	m.vm = -1;
 	expect_exit(KVM_EXIT_MMIO);
 	expect_reg(X(0), 1);
@@ -326,12 +328,15 @@ TEST(a_vm_lives_as_long_as_its_vcpu)
 
 TEST(a_closed_descriptor_is_no_more_ours)
 {
-	int fd = pawl_open(O_RDWR), other;
+	int fd, other;
 
+	if (kvm_path)
+		skip("of the library's functions");
+	fd = api_open(O_RDWR);
 	expect_eq(pawl_is_fd(fd), true);
-	expect_eq(pawl_close(fd), 0);
+	expect_eq(api_close(fd), 0);
 	expect_eq(pawl_is_fd(fd), false);
-	expect_eq(pawl_close(fd), -1);
+	expect_eq(api_close(fd), -1);
 	expect_eq(errno, EBADF);
 	other = open("/dev/null", O_RDWR);
 	expect_eq(pawl_is_fd(other), false);

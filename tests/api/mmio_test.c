@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* KVM_EXIT_MMIO, KVM_EXIT_ARM_NISV, and what happens at addresses without memory. */
+#include <sys/mman.h>
+
 #include "harness.h"
 
 static uint64_t load(uint32_t insn, uint64_t data)
@@ -139,7 +141,8 @@ TEST(coalesced_writes_fill_the_ring_and_then_exit)
 	guest(STR_X3_DEV, 0x17ffffff /* b .-4 */);
 	page = call(m.kvm, KVM_CHECK_EXTENSION, value(KVM_CAP_COALESCED_MMIO));
 	expect_eq(page, 1);
-	map = pawl_mmap(NULL, 2 * 4096, 3 /* read, write */, 1 /* shared */, m.vcpu, 0);
+	map = kvm_path ? mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, m.vcpu, 0)
+		       : pawl_mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, m.vcpu, 0);
 	ring = (void *)(map + 4096);
 	expect_eq(call(m.vm, KVM_REGISTER_COALESCED_MMIO, &zone), 0);
 	set_reg(X(3), 0xabcd);

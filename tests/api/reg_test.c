@@ -141,7 +141,7 @@ TEST(mpidr_follows_the_vcpu_id)
 
 		machine_new(WITHOUT_GIC | WITHOUT_INIT);
 		if (ids[i]) {
-			pawl_close(m.vcpu);
+			api_close(m.vcpu);
 			m.vcpu = add_vcpu(ids[i], 1u << KVM_ARM_VCPU_PSCI_0_2, &page);
 		} else {
 			struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8};

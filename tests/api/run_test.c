@@ -228,7 +228,7 @@ TEST(vcpus_run_in_parallel)
 	expect_eq(runner_join(), 0);
 	expect_eq(page->exit_reason, KVM_EXIT_MMIO);
 	munmap(page, 8192);
-	pawl_close(other);
+	api_close(other);
 }
 
 static int second_vcpu(struct kvm_run **page)
@@ -267,7 +267,7 @@ TEST(cpu_on_starts_a_stopped_vcpu_that_waits_in_kvm_run)
 	expect_eq(reg_of(other, PC), EL0_CODE + 4); /* its first instruction was executed: no step was owed */
 	expect_eq(reg_of(other, X(0)), 42);
 	munmap(page, 8192);
-	pawl_close(other);
+	api_close(other);
 }
 
 TEST(a_reset_by_cpu_on_is_seen_by_one_reg_before_the_vcpu_runs)
@@ -286,7 +286,7 @@ TEST(a_reset_by_cpu_on_is_seen_by_one_reg_before_the_vcpu_runs)
 	expect_eq(reg_of(other, X(0)), 7);
 	expect_eq(reg_of(other, PSTATE), 0x3c5);
 	munmap(page, 8192);
-	pawl_close(other);
+	api_close(other);
 }
 
 TEST(an_ioctl_on_a_running_vcpu_waits_for_it)
@@ -381,5 +381,5 @@ TEST(a_stepped_vcpu_that_turned_itself_off_by_hvc_owes_a_report_at_its_new_entry
 	expect_eq(call(other, KVM_GET_MP_STATE, &mp), 0);
 	expect_eq(mp.mp_state, KVM_MP_STATE_RUNNABLE);
 	munmap(page, 8192);
-	pawl_close(other);
+	api_close(other);
 }
