@@ -425,6 +425,7 @@ struct cpu_priv {
 	bool views_wrapped;
 	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
+	uint8_t bank_has[TLB_BANKS]; /* bits of halves of the address space of which a bank may have something */
 	struct shared_space shared[SHARED_SPACES];
 	const struct tlb_bank *extents_of[2]; /* [EL]: bank that the extents were filled from */
 

@@ -253,6 +253,7 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 	b->any_slow = b->any_own = false;
 	memset(b->own, 0, sizeof(b->own));
 	b->n_filled = b->n_fetched = 0;
+	p->bank_has[b - p->banks] = 0;
 	b->groups = (struct group_set){0};
 	for (unsigned half = 0; half < 2; half++) {
 		large_clear(&b->large[half]);
@@ -279,6 +280,7 @@ static void bank_drop_own(struct cpu_priv *p, struct tlb_bank *b)
 		if (b->fetch[i].own)
 			b->fetch[i].va = IR_TLB_NONE;
 	}
+	p->bank_has[b - p->banks] &= ~1u;
 	large_clear(&b->large[0]);
 	large_clear(&b->large_fetch[0]);
 	forget_code(p, &b->code[0]);
@@ -600,6 +602,7 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 	uint64_t page = va & IR_PAGE_MASK, r = e->r ? page : IR_TLB_NONE, w = e->w ? page : IR_TLB_NONE;
 	struct tlb_slow *slow = &b->slow[tlb_slow_index(va)];
 
+	cpu->priv->bank_has[b - cpu->priv->banks] |= (uint8_t)(1u << half);
 	large_note(&b->large[half], untag(va), e->leaf, GROUP_SHIFT);
 	group_note(&b->groups, va, e->leaf);
 	if (unlikely(e->flags || cpu->sys[CPU_SCTLR_EL1] & SCTLR_A)) {
@@ -689,6 +692,7 @@ void tlb_fill_fetch(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const stru
 	if (b->n_fetched < FILLED_MAX)
 		b->fetched[b->n_fetched] = (uint16_t)slot;
 	b->n_fetched += b->n_fetched <= FILLED_MAX;
+	cpu->priv->bank_has[b - cpu->priv->banks] |= (uint8_t)(1u << half);
 	large_note(&b->large_fetch[half], untag(va), log2_of(x->size), IR_PAGE_SHIFT);
 	large_note(&code_space(b, half)->large, untag(va), log2_of(x->size), IR_PAGE_SHIFT);
 	f->va = va & IR_PAGE_MASK;
@@ -854,7 +858,7 @@ void tlb_flush_va(struct cpu *cpu, uint64_t va)
 	stat_inc(cpu, CPU_STAT_FLUSH_VA);
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		if (p->banks[i].valid)
+		if (p->bank_has[i] >> half_of(va) & 1 && p->banks[i].valid)
 			bank_flush_va(p, &p->banks[i], va);
 	}
 	for (unsigned i = 0; half_of(va) == HI && i < SHARED_SPACES; i++) {
