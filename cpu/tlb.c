@@ -527,7 +527,10 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 		env->unpriv_filled = true;
 	}
 	page &= ~e->more;
-	*x = (struct ir_extent){.neg = -page, .len = e->more + (1u << IR_PAGE_SHIFT) - 31, .delta = e->delta};
+	*x = (struct ir_extent){.neg = -page,
+				.len = e->more + (1u << IR_PAGE_SHIFT) + 1 -
+				       (m & IR_MEM_UNPRIV ? IR_UNPRIV_MOST : IR_EXTENT_MOST),
+				.delta = e->delta};
 }
 
 /* Of the blocks to run: all that a translation depends on but the code itself. */

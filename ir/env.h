@@ -30,9 +30,11 @@ struct ir_tlbe {
  */
 struct ir_extent {
 	uint64_t neg; /* minus the first VA */
-	uint64_t len; /* bytes - 31 */
+	uint64_t len; /* bytes + 1 - IR_EXTENT_MOST or IR_UNPRIV_MOST */
 	uint64_t delta;
 };
+/* bytes of an access by extent; unprivileged ones have no pairs and no vectors, and their extents end nearer to the end */
+enum { IR_EXTENT_MOST = 32, IR_UNPRIV_MOST = 8 };
 enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
 
 /*

@@ -145,7 +145,8 @@ static uint32_t op_thunk(struct jit *j, bool look)
 static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 {
 	_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of the index");
-	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32, REST = (1 << IR_PAGE_SHIFT) - 31 };
+	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
+	int32_t rest = (1 << IR_PAGE_SHIFT) - (unpriv ? IR_UNPRIV_MOST : IR_EXTENT_MOST) + 1;
 	struct as *a = &j->as;
 	uint32_t at = as_here(a), near, miss, none = 0;
 
@@ -160,7 +161,7 @@ static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 	as_rr(a, X_ADD | X_W, RDX, RAX);
 	as_rr(a, X_MOV, RAX, RCX);
 	as_alu_ri(a, false, ALU_AND, RAX, 0xfff);
-	as_alu_ri(a, false, ALU_CMP, RAX, REST);
+	as_alu_ri(a, false, ALU_CMP, RAX, rest);
 	near = as_jcc(a, CC_AE);
 	as_mov_rr(a, RAX, RCX);
 	as_alu_ri(a, true, ALU_AND, RAX, -4096);
@@ -172,7 +173,7 @@ static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 	as_rr(a, X_OR | X_W, RAX, RCX);
 	as_rr(a, X_XOR | X_W, RAX, RCX); /* the first VA */
 	as_f7(a, true, 3, RAX);		 /* neg */
-	as_alu_ri(a, true, ALU_ADD, RCX, REST);
+	as_alu_ri(a, true, ALU_ADD, RCX, rest);
 	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
 	as_rr(a, X_CMP, RAX, RAX);
 	as_8(a, 0xc3);
