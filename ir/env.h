@@ -41,7 +41,7 @@ enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
  * What code counts about itself. heat: a unit takes one off a place that it shares with others each time it is entered, and who
  * finds none left says so in hot. A unit under probe has a set of counters of its own for a while.
  */
-enum { IR_HEAT_SLOTS = 4096, IR_PROBES = 64, IR_PROBE_SITES = 32, IR_SITES = 1024 };
+enum { IR_COVERS = 16, IR_HEAT_SLOTS = 4096, IR_PROBES = 64, IR_PROBE_SITES = 32, IR_SITES = 1024 };
 struct ir_probe {
 	int32_t left; /* entries to come */
 	struct {
@@ -152,6 +152,7 @@ struct ir_env {
 	struct ir_extent site_extent[2][IR_SITES];
 	/* Fours of them that were filled since they were emptied, [EL]; if there are 255, perhaps more. */
 	uint8_t n_site_filled[2], site_filled[2][256];
+	uint64_t cover[IR_COVERS]; /* of the unit that runs: what leads have found, 0: nothing */
 	int32_t heat[IR_HEAT_SLOTS];
 	struct ir_probe probe[IR_PROBES];
 };

@@ -186,6 +186,31 @@ static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 	return at;
 }
 
+/*
+ * The soft TLB's entry for the VA in rax, if it is for the page in rdx, that of the access's last byte: ZF is 1 and rax is delta.
+ * May change rax, rcx, rdx.
+ */
+static uint32_t tlb_thunk(struct jit *j, bool write)
+{
+	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
+	struct as *a = &j->as;
+	uint32_t at = as_here(a), miss;
+
+	as_rr(a, X_MOV, RCX, RAX);
+	as_shift_ri(a, false, SH_SHR, RCX, SHIFT);
+	as_alu_ri(a, false, ALU_AND, RCX, MASK);
+	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
+	as_rm(a, X_CMP | X_W, RDX, RCX,
+	      write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
+	miss = as_jcc(a, CC_NE);
+	as_rm(a, X_MOV | X_W, RAX, RCX, (int32_t)offsetof(struct ir_tlbe, delta));
+	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
+	as_rr(a, X_CMP, RAX, RAX);
+	as_land(a, miss);
+	as_8(a, 0xc3);
+	return at;
+}
+
 /* enum ir_ret enter(struct ir_env *env, const void *code) */
 static void trampolines(struct jit *j)
 {
@@ -212,6 +237,8 @@ static void trampolines(struct jit *j)
 		for (unsigned write = 0; write < 2; write++)
 			j->extent_thunk[unpriv][write] = extent_thunk(j, unpriv, write);
 	}
+	j->tlb_thunk[0] = tlb_thunk(j, false);
+	j->tlb_thunk[1] = tlb_thunk(j, true);
 	j->op_thunk = op_thunk(j, false);
 	j->op_thunk_attn = op_thunk(j, true);
 	vec_shared(j);

@@ -92,7 +92,11 @@ struct stub {
 	int32_t extent;		   /* from rbp */
 	int32_t misses; /* a counter, from rbp, that goes up (JIT_PROBE) or down to 0, when the unit is to be made again; 0: none */
 	bool write;
-	bool attn; /* it comes back only if nothing wants attention */
+	bool attn;	 /* it comes back only if nothing wants attention */
+	int8_t base;	 /* register that the address is made of, if access is not 0 */
+	uint8_t bytes;	 /* ... and what is accessed there */
+	uint8_t cover;	 /* that of which this is the lead, 0: none */
+	uint32_t covers; /* masks of those that hold here */
 	uint16_t op;
 	ir_mem_fn *fn;	   /* the long way */
 	uint16_t regs[16]; /* values in registers at that time */
@@ -100,6 +104,12 @@ struct stub {
 	int8_t dst[2];	   /* registers that the results go to, of the class that they are */
 	uint16_t vsnap;	   /* number of its struct vsnap, 0: no xmm register holds a value */
 	struct debt debt;
+};
+
+/* Accesses that lie in one page if their lead has found that out: env->cover[] is delta then, else 0. */
+struct cover {
+	uint16_t lead, last; /* ops */
+	int32_t lo, hi;	     /* from the lead's first byte: the first byte of all, and behind the last */
 };
 
 struct vsnap { /* xmm registers where a stub leaves the unit's code */
@@ -153,8 +163,8 @@ struct jit {
 	struct ir_env *env;
 	unsigned jump_bits;
 	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx;
-	uint32_t link_thunk, op_thunk, op_thunk_attn, extent_thunk[2][2]; /* [unprivileged][write] */
-	struct site *sites;						  /* [0] is none */
+	uint32_t link_thunk, op_thunk, op_thunk_attn, extent_thunk[2][2], tlb_thunk[2]; /* [unprivileged][write] */
+	struct site *sites;								/* [0] is none */
 	uint32_t n_sites;
 	struct ir_insn *kept; /* ops that code hands to C */
 	uint32_t n_kept;
@@ -193,6 +203,10 @@ struct jit {
 	unsigned n_stubs, n_exits, n_vstubs, n_vsnaps, n_accesses;
 	struct stub stubs[IR_MAX_OPS];
 	struct exit exits[IR_MAX_OPS];
+	unsigned n_covers;
+	uint32_t covers_live; /* masks: 1 << number - 1 */
+	struct cover covers[IR_COVERS + 1];
+	uint8_t cover_of[IR_MAX_OPS]; /* 0: of none */
 	struct vstub vstubs[VSTUBS];
 	struct vsnap vsnaps[IR_MAX_OPS + 1];
 };

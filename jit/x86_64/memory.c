@@ -49,42 +49,73 @@ static int32_t extent_now(struct jit *j, const struct ir_insn *op, bool write)
 
 #define TLBE(field) ((int32_t)offsetof(struct ir_tlbe, field))
 
-/* The soft TLB: rax is the VA and rcx is delta, if it has the page. */
-static void by_soft_tlb(struct jit *j, struct stub *s, bool aligned, unsigned bytes, int base)
+#define COVER(k) (ENV(cover) + 8 * ((int32_t)(k)-1))
+
+/* rax = base + disp */
+static void address_to_rax(struct jit *j, int base, int64_t disp)
+{
+	if (!is_s32(disp)) {
+		as_mov_ri(&j->as, RAX, (uint64_t)disp);
+		as_rr(&j->as, X_ADD | X_W, RAX, base);
+	} else if (disp) {
+		as_rm(&j->as, X_LEA | X_W, RAX, base, (int32_t)disp);
+	} else {
+		as_mov_rr(&j->as, RAX, base);
+	}
+}
+
+/* rdx = the page of [reg + disp] */
+static void page_to_rdx(struct jit *j, int reg, int32_t disp)
+{
+	as_rm(&j->as, X_LEA | X_W, RDX, reg, disp);
+	as_alu_ri(&j->as, true, ALU_AND, RDX, -4096);
+}
+
+static bool is_near(int64_t disp)
+{
+	return is_s32(disp - 2 * 4096) && is_s32(disp + 2 * 4096);
+}
+
+/* The soft TLB: delta to rax if it has the page. For a lead, if it has all that those reach who follow. */
+static void by_soft_tlb(struct jit *j, struct stub *s, bool aligned, int base)
 {
 	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
 	int64_t disp = (int64_t)cur(j)->imm;
 	struct as *a = &j->as;
+	struct cover c = {.lo = 0, .hi = s->bytes};
 
-	if (!is_s32(disp) || !is_s32(disp + 32)) {
-		as_mov_ri(a, RAX, (uint64_t)disp);
-		as_rr(a, X_ADD | X_W, RAX, base);
-		base = RAX;
-		disp = 0;
-	} else if (disp) {
-		as_rm(a, X_LEA | X_W, RAX, base, (int32_t)disp);
-	} else {
-		as_mov_rr(a, RAX, base);
-	}
-	if (aligned && bytes > 1) {
+	if (s->cover)
+		c = j->covers[s->cover];
+	address_to_rax(j, base, disp + c.lo);
+	if (aligned && s->bytes > 1) {
 		as_8(a, 0xa8); /* test al, imm8 */
-		as_8(a, bytes - 1);
+		as_8(a, s->bytes - 1u);
 		s->unaligned = as_jcc(a, CC_NE);
 	}
-	as_rr(a, X_MOV, RCX, disp ? RAX : base);
+	as_rr(a, X_MOV, RCX, disp + c.lo ? RAX : base);
 	as_shift_ri(a, false, SH_SHR, RCX, SHIFT);
 	as_alu_ri(a, false, ALU_AND, RCX, MASK);
 	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
 	/* The last byte's page: that of the first, or none that this entry could hold. */
-	as_rm(a, X_LEA | X_W, RDX, base, (int32_t)disp + (int32_t)bytes - 1);
-	as_alu_ri(a, true, ALU_AND, RDX, -4096);
+	if (is_near(disp))
+		page_to_rdx(j, base, (int32_t)disp + c.hi - 1);
+	else
+		page_to_rdx(j, RAX, c.hi - c.lo - 1);
 	as_rm(a, X_CMP | X_W, RDX, RCX, s->write ? TLBE(w) : TLBE(r));
 	s->from = as_jcc(a, CC_NE);
-	as_rm(a, X_MOV | X_W, RCX, RCX, TLBE(delta));
-	if (j->count_accesses) {
-		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
-		as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits));
-	}
+	as_rm(a, X_MOV | X_W, RAX, RCX, TLBE(delta));
+	if (s->cover)
+		as_rm(a, X_MOV_ST | X_W, RAX, RBP, COVER(s->cover));
+}
+
+/* What the lead has found. */
+static void by_cover(struct jit *j, struct stub *s, unsigned cover)
+{
+	struct as *a = &j->as;
+
+	as_rm(a, X_MOV | X_W, RAX, RBP, COVER(cover));
+	as_rr(a, X_TEST | X_W, RAX, RAX);
+	s->from = as_jcc(a, CC_E);
 }
 
 #define PROBE(n, k, field) \
@@ -106,53 +137,75 @@ static void count_access(struct jit *j, struct stub *s)
 	}
 }
 
-/*
- * The access at the op's address: where it is in host memory, or on to a stub. By extent, rcx is the distance from the extent's
- * start, and nothing that the access waits for depends on it.
- */
-static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes, struct place *at)
+/* Being in the extent: delta to rax. rcx is the distance from its start, and nothing that the access waits for depends on it. */
+static void by_extent(struct jit *j, struct stub *s, bool aligned, int base)
 {
-	const struct ir_insn *op = cur(j);
-	bool unpriv = op->aux & IR_MEM_UNPRIV;
-	struct stub *s = &j->stubs[j->n_stubs++];
+	int64_t disp = (int64_t)cur(j)->imm;
 	struct as *a = &j->as;
-	int base = reg_use(j, op->a);
 
-	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
-	s->extent = extent_now(j, op, write);
-	if (!s->extent) {
-		by_soft_tlb(j, s, aligned, bytes, base);
-		*at = (struct place){.index = RCX};
-		branches_off(j, s);
-		return s;
-	}
-	if (!unpriv)
-		count_access(j, s);
-	s->retry = as_here(a);
 	as_rm(a, X_MOV | X_W, RCX, RBP, s->extent + EXTENT(neg));
-	if (is_s32((int64_t)op->imm) && is_s32((int64_t)op->imm + 16)) {
+	if (is_near(disp)) {
 		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
-		as_rx1(a, X_LEA | X_W, RCX, base, RCX, (int32_t)op->imm);
-		*at = (struct place){.index = base, .disp = (int32_t)op->imm};
+		as_rx1(a, X_LEA | X_W, RCX, base, RCX, (int32_t)disp);
 	} else {
-		as_mov_ri(a, RAX, op->imm);
-		as_rr(a, X_ADD | X_W, RAX, base);
+		address_to_rax(j, base, disp);
 		as_rr(a, X_ADD | X_W, RCX, RAX);
-		as_rm(a, X_ADD | X_W, RAX, RBP, s->extent + EXTENT(delta));
-		*at = (struct place){.index = NO_REG};
+		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
 	}
-	if (aligned && bytes > 1) { /* extents begin with pages */
-		as_8(a, 0xf6);	    /* test cl, imm8 */
+	if (aligned && s->bytes > 1) { /* extents begin with pages */
+		as_8(a, 0xf6);	       /* test cl, imm8 */
 		as_8(a, 0xc0u | RCX);
-		as_8(a, bytes - 1);
+		as_8(a, s->bytes - 1u);
 		s->unaligned = as_jcc(a, CC_NE);
 	}
 	as_rm(a, X_CMP | X_W, RCX, RBP, s->extent + EXTENT(len));
 	s->from = as_jcc(a, CC_AE);
-	if (j->count_accesses)
+}
+
+/* The access at the op's address: where it is in host memory, or on to a stub. */
+static struct stub *host_address(struct jit *j, bool write, bool aligned, unsigned bytes, struct place *at)
+{
+	const struct ir_insn *op = cur(j);
+	struct stub *s = &j->stubs[j->n_stubs++];
+	struct as *a = &j->as;
+	int base = reg_use(j, op->a);
+	unsigned cover = j->cover_of[j->i], bit = cover ? 1u << (cover - 1) : 0;
+
+	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
+	s->base = (int8_t)base;
+	s->bytes = (uint8_t)bytes;
+	s->extent = extent_now(j, op, write);
+	if (bit & j->covers_live) {
+		by_cover(j, s, cover);
+		s->extent = 0;
+		if (j->covers[cover].last == j->i)
+			j->covers_live &= ~bit;
+	} else if (s->extent) {
+		if (!(op->aux & IR_MEM_UNPRIV))
+			count_access(j, s);
+		s->retry = as_here(a);
+		by_extent(j, s, aligned, base);
+	} else {
+		if (bit && j->covers[cover].lead == j->i) {
+			s->cover = (uint8_t)cover;
+			j->covers_live |= bit;
+		}
+		by_soft_tlb(j, s, aligned, base);
+	}
+	if (j->count_accesses) {
 		as_rm(a, 0xffu | X_W, 0, RBP, ENV(extent_hits)); /* inc */
-	if (at->index != NO_REG)
-		s->access = as_here(a);
+		if (!s->extent)
+			as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits));
+	}
+	s->access = as_here(a);
+	s->covers = j->covers_live;
+	if (is_near((int64_t)op->imm)) {
+		*at = (struct place){.index = base, .disp = (int32_t)op->imm};
+	} else {
+		as_rr(a, X_ADD | X_W, RAX, base);
+		as_mov_ri(a, RCX, op->imm);
+		*at = (struct place){.index = RCX};
+	}
 	branches_off(j, s);
 	return s;
 }
@@ -306,9 +359,20 @@ static void emit_stub(struct jit *j, const struct stub *s)
 			as_mov_mi(a, 0, RBP, ENV(unpriv_filled), 1);
 		else
 			note_filled(j, s->extent);
-		if (s->access)
-			as_mov_rr(a, RAX, RDX);
-		as_link(a, as_jmp(a), s->access ? s->access : s->retry);
+		as_mov_rr(a, RAX, RDX);
+		as_link(a, as_jmp(a), s->access);
+		as_land(a, miss);
+	}
+	if (s->access && !(op->aux & IR_MEM_UNPRIV)) { /* this access alone */
+		uint32_t miss;
+
+		address_to_rax(j, s->base, (int64_t)op->imm);
+		page_to_rdx(j, RAX, s->bytes - 1);
+		leave_call(j, j->tlb_thunk[s->write]);
+		miss = as_jcc(a, CC_NE);
+		if (s->cover)
+			as_mov_mi(a, 3, RBP, COVER(s->cover), 0);
+		as_link(a, as_jmp(a), s->access);
 		as_land(a, miss);
 	}
 	if (s->unaligned)
@@ -333,6 +397,8 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	vreg_leave(j, s->vsnap, op);
 	if (s->misses)
 		as_mov_mi(a, 2, RBP, ENV(site_missed), (int32_t)site_of(s->extent) + 1);
+	for (unsigned left = s->covers; left; left &= left - 1)
+		as_mov_mi(a, 3, RBP, COVER(__builtin_ctz(left) + 1), 0);
 	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
 		call_count_trap(j, op);

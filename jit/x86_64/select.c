@@ -494,6 +494,7 @@ bool select_block(struct jit *j)
 	uint8_t *hot_end;
 
 	reg_begin(j);
+	cover_find(j);
 	j->n_marks = 0;
 	j->n_stubs = j->n_exits = j->n_vstubs = j->n_accesses = 0;
 	j->pinned = 0;

@@ -94,6 +94,10 @@ void call_msr(struct jit *j);
 void call_fence(struct jit *j);
 ir_mem_fn call_pure, call_fcmp, call_btype, call_pauth;
 
+/* ---- cover.c */
+
+void cover_find(struct jit *j); /* before the first op: what accesses have in common */
+
 /* ---- memory.c */
 
 void mem_full_fence(struct jit *j);

@@ -263,6 +263,59 @@ static void every_access_does_what_the_interpreter_does(void **s)
 	assert_true(traps > 1000);
 }
 
+/* Of one base, or of another that is it with a constant added: some in one page, some over its end, some not to be had. */
+static void accesses_near_to_one_another_do_what_the_interpreter_does(void **s)
+{
+	static const uint8_t ops[] = {IR_load, IR_store, IR_loadp, IR_storep, IR_loadv, IR_storev};
+	uint64_t seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 5;
+	unsigned rounds = getenv("ROUNDS") ? (unsigned)atoi(getenv("ROUNDS")) : 20000, traps = 0, done = 0;
+
+	for (unsigned n = 0; n < rounds; n++) {
+		unsigned n_accesses = 2 + rnd(&seed) % 7;
+		uint16_t base[3];
+
+		hand_begin(&h);
+		base[0] = OP(.op = IR_getx, .x = rnd(&seed) % ADDRS);
+		base[1] = OP(.op = IR_add64, .a = base[0], .b = OP(.op = IR_const, .imm = rnd(&seed) & 0x7f));
+		base[2] = OP(.op = IR_sub64, .a = base[1], .b = OP(.op = IR_const, .imm = rnd(&seed) & 0x7f));
+		for (unsigned i = 0; i < n_accesses; i++) {
+			struct ir_insn op = {.op = ops[rnd(&seed) % sizeof(ops)], .a = base[rnd(&seed) % 3]};
+			bool pair = op.op == IR_loadp || op.op == IR_storep,
+			     vec = op.op >= IR_loadv && op.op <= IR_storev;
+			const struct ir_opinfo *info = &ir_opinfo[op.op];
+			unsigned size = pair ? 2 + (rnd(&seed) & 1) : rnd(&seed) % (vec ? 5 : 4);
+			uint16_t d;
+
+			op.aux = IR_MEM(size, 0, 0,
+					(pair ? IR_MEM_PAIR : 0) | (vec ? IR_MEM_VEC : 0) |
+						(info->flags & IR_OPF_SIDE ? IR_MEM_WNR : 0));
+			if (!pair && !vec && rnd(&seed) % 16 == 0)
+				op.aux |= rnd(&seed) & 1 ? IR_MEM_ACQREL : IR_MEM_UNPRIV;
+			op.imm = (rnd(&seed) & 0xff) - 0x60;
+			if (rnd(&seed) % 16 == 0)
+				OP(.op = IR_msr, .aux = 77, .a = base[0]);
+			if (info->n_arg > 1)
+				op.b = vec ? OP(.op = IR_getv, .x = rnd(&seed) % 32)
+					   : OP(.op = IR_getx, .x = rnd(&seed) % 31);
+			if (info->n_arg > 2)
+				op.c = op.b;
+			d = hand_op(&h, op);
+			op = h.ops[h.blk.n_ops - 1];
+			if (info->n_res)
+				put_result(info->res[0], d, 8 + i);
+			if (info->n_res == 2)
+				put_result(info->res[1], op.c, 20 + i);
+			hand_next(&h);
+		}
+		hand_end(&h);
+		if (compare(&h.blk, rnd(&seed) | 1, "near", n) == IR_RET_TRAP)
+			traps++;
+		else
+			done++;
+	}
+	assert_true(traps > rounds / 100 && done > rounds / 4);
+}
+
 static void a_block_ends_as_the_interpreter_says(void **s)
 {
 	uint16_t a;
@@ -306,6 +359,7 @@ int main(void)
 		cmocka_unit_test(every_access_does_what_the_interpreter_does),
 		cmocka_unit_test(every_vector_op_with_host_code_does_what_the_interpreter_does),
 		cmocka_unit_test(random_blocks_do_what_the_interpreter_does),
+		cmocka_unit_test(accesses_near_to_one_another_do_what_the_interpreter_does),
 		cmocka_unit_test(a_block_ends_as_the_interpreter_says),
 		cmocka_unit_test(a_block_with_a_misaligned_sp_is_left_at_its_start),
 	};
