@@ -117,6 +117,10 @@ second_stage() {
 		printf '127.0.0.1 localhost\n127.0.1.1 debian\n' >/etc/hosts
 		printf '/dev/vda / ext4 errors=remount-ro 0 1\n' >/etc/fstab
 		printf '[Match]\nType=ether\n[Network]\nDHCP=yes\n' >/etc/systemd/network/80-dhcp.network
+		# A busy host makes a slow machine, and systemd's patience is counted in seconds.
+		mkdir -p /etc/systemd/system.conf.d /etc/systemd/system/dev-ttyAMA0.device.d
+		printf '[Manager]\nDefaultTimeoutStartSec=30min\n' >/etc/systemd/system.conf.d/patience.conf
+		printf '[Unit]\nJobRunningTimeoutSec=30min\n' >/etc/systemd/system/dev-ttyAMA0.device.d/patience.conf
 		systemctl enable systemd-networkd systemd-resolved
 		ln -sf ../run/systemd/resolve/resolv.conf /etc/resolv.conf
 		rm -f ./*.deb /pawl-install
