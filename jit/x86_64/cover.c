@@ -103,16 +103,25 @@ static bool join(struct jit *j, struct group *g, unsigned i, struct address at)
 	return true;
 }
 
+static bool has_two(const struct ir_block *blk)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < blk->n_ops; i++)
+		n += blk->ops[i].op >= IR_load && blk->ops[i].op <= IR_storepv;
+	return n > 1;
+}
+
 void cover_find(struct jit *j)
 {
 	struct group group[4];
 	unsigned n = 0, next = 0;
 
-	memset(j->cover_of, 0, j->blk->n_ops * sizeof(j->cover_of[0]));
 	j->n_covers = 0;
 	j->covers_live = 0;
-	if (j->unit->tier == JIT_PROBE)
+	if (j->unit->tier == JIT_PROBE || !has_two(j->blk))
 		return;
+	memset(j->cover_of, 0, j->blk->n_ops * sizeof(j->cover_of[0]));
 	for (unsigned i = 0; i < j->blk->n_ops; i++) {
 		const struct ir_insn *op = &j->blk->ops[i];
 		struct address at;

@@ -186,11 +186,8 @@ static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 	return at;
 }
 
-/*
- * The soft TLB's entry for the VA in rax, if it is for the page in rdx, that of the access's last byte: ZF is 1 and rax is delta.
- * May change rax, rcx, rdx.
- */
-static uint32_t tlb_thunk(struct jit *j, bool write)
+/* The soft TLB's entry for so many bytes at the VA in rax: ZF is 1 and rax is delta. May change rax, rcx, rdx. */
+static uint32_t tlb_thunk(struct jit *j, bool write, unsigned bytes)
 {
 	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
 	struct as *a = &j->as;
@@ -200,6 +197,8 @@ static uint32_t tlb_thunk(struct jit *j, bool write)
 	as_shift_ri(a, false, SH_SHR, RCX, SHIFT);
 	as_alu_ri(a, false, ALU_AND, RCX, MASK);
 	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
+	as_rm(a, X_LEA | X_W, RDX, RAX, (int32_t)bytes - 1);
+	as_alu_ri(a, true, ALU_AND, RDX, -4096);
 	as_rm(a, X_CMP | X_W, RDX, RCX,
 	      write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
 	miss = as_jcc(a, CC_NE);
@@ -237,8 +236,10 @@ static void trampolines(struct jit *j)
 		for (unsigned write = 0; write < 2; write++)
 			j->extent_thunk[unpriv][write] = extent_thunk(j, unpriv, write);
 	}
-	j->tlb_thunk[0] = tlb_thunk(j, false);
-	j->tlb_thunk[1] = tlb_thunk(j, true);
+	for (unsigned log2 = 0; log2 < 6; log2++) {
+		j->tlb_thunk[0][log2] = tlb_thunk(j, false, 1u << log2);
+		j->tlb_thunk[1][log2] = tlb_thunk(j, true, 1u << log2);
+	}
 	j->op_thunk = op_thunk(j, false);
 	j->op_thunk_attn = op_thunk(j, true);
 	vec_shared(j);

@@ -163,8 +163,11 @@ struct jit {
 	struct ir_env *env;
 	unsigned jump_bits;
 	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx;
-	uint32_t link_thunk, op_thunk, op_thunk_attn, extent_thunk[2][2], tlb_thunk[2]; /* [unprivileged][write] */
-	struct site *sites;								/* [0] is none */
+	uint32_t link_thunk, op_thunk, op_thunk_attn;
+	uint32_t extent_thunk[2][2];	  /* [unprivileged][write] */
+	uint32_t tlb_thunk[2][6];	  /* [write][log2 of bytes] */
+	/* ...; [write][log2 of bytes] */ /* [unprivileged][write] */
+	struct site *sites;		  /* [0] is none */
 	uint32_t n_sites;
 	struct ir_insn *kept; /* ops that code hands to C */
 	uint32_t n_kept;

@@ -169,7 +169,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	struct stub *s = &j->stubs[j->n_stubs++];
 	struct as *a = &j->as;
 	int base = reg_use(j, op->a);
-	unsigned cover = j->cover_of[j->i], bit = cover ? 1u << (cover - 1) : 0;
+	unsigned cover = j->n_covers ? j->cover_of[j->i] : 0, bit = cover ? 1u << (cover - 1) : 0;
 
 	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
 	s->base = (int8_t)base;
@@ -367,8 +367,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 		uint32_t miss;
 
 		address_to_rax(j, s->base, (int64_t)op->imm);
-		page_to_rdx(j, RAX, s->bytes - 1);
-		leave_call(j, j->tlb_thunk[s->write]);
+		leave_call(j, j->tlb_thunk[s->write][__builtin_ctz(s->bytes)]);
 		miss = as_jcc(a, CC_NE);
 		if (s->cover)
 			as_mov_mi(a, 3, RBP, COVER(s->cover), 0);
