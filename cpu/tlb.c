@@ -307,14 +307,12 @@ void tlb_init(struct cpu *cpu)
 	jump_clear(p);
 	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
 		p->no_tlb[i].r = p->no_tlb[i].w = IR_TLB_NONE;
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < TLB_BANKS; i++) { /* cleared when it is taken for the first time */
 		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
 		p->banks[i].any_slow = true;
-		bank_clear(p, &p->banks[i]);
 	}
-	for (unsigned i = 0; i < SHARED_SPACES; i++) {
+	for (unsigned i = 0; i < SHARED_SPACES; i++)
 		shared_clear(p, &p->shared[i]);
-	}
 	tlb_select(cpu);
 }
 
