@@ -117,9 +117,6 @@ struct xlate { /* a successful stage 1 translation */
 	/* The descriptors that were read, from the top, as they are now; none if stage 1 is off. */
 	unsigned n_steps;
 	struct walk_step step[4];
-	/* Of a page: its descriptor as it is now, and where it is in host memory until stage 2 may change; else NULL. */
-	const uint64_t *at;
-	uint64_t desc;
 };
 
 struct fault {

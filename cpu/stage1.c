@@ -293,8 +293,6 @@ restart:
 		}
 		if (dbm)
 			x->w = false; /* the next store has to come back here */
-		x->at = level == 3 && w.page == IR_PAGE_SHIFT && (desc & DESC_AF) ? host : NULL;
-		x->desc = desc;
 		break;
 	}
 	x->ng = desc & DESC_NG;
@@ -315,17 +313,18 @@ unsigned stage1_extent(const struct xlate *x, uint64_t va, unsigned most)
 	const uint64_t address = 0x0000fffffffff000ull, ignored = 0xff90ull << 48;
 	unsigned log2 = IR_PAGE_SHIFT;
 	uint64_t i = va >> IR_PAGE_SHIFT & 511;
+	const struct walk_step *leaf = &x->step[x->n_steps - 1];
 
-	if (!x->at)
+	if (!x->n_steps || x->size != 1ull << IR_PAGE_SHIFT || !(leaf->desc & DESC_AF))
 		return (unsigned)__builtin_ctzll(x->size);
 	for (; log2 < most; log2++) {
 		uint64_t n = 1ull << (log2 - IR_PAGE_SHIFT), other = (i & ~(n - 1)) ^ n;
 
 		for (uint64_t k = other; k < other + n; k++) {
-			uint64_t d = __atomic_load_n(&x->at[(int64_t)(k - i)], __ATOMIC_RELAXED);
+			uint64_t d = __atomic_load_n(&leaf->at[(int64_t)(k - i)], __ATOMIC_RELAXED);
 
-			if ((d ^ x->desc) & ~(address | ignored) ||
-			    ((d - ((k - i) << IR_PAGE_SHIFT)) ^ x->desc) & address)
+			if ((d ^ leaf->desc) & ~(address | ignored) ||
+			    ((d - ((k - i) << IR_PAGE_SHIFT)) ^ leaf->desc) & address)
 				return log2;
 		}
 	}

@@ -26,7 +26,8 @@ struct ir_tlbe {
 };
 
 /*
- * Where an access of translated code was the last time: the extent that it looks into first. An access of up to 32 bytes at va may go to va + delta if va + neg < len. len is 0: nowhere.
+ * Where an access of translated code was the last time: the extent that it looks into first. An access of up to 32 bytes at va may
+ * go to va + delta if va + neg < len. len is 0: nowhere.
  */
 struct ir_extent {
 	uint64_t neg; /* minus the first VA */
@@ -86,7 +87,10 @@ struct ir_env_ops {
 	bool (*place)(const struct ir_env *env, uint32_t enc, bool write, struct ir_place *at);
 	/* The same for MSR of bits in a word, from a register, or if imm >= 0, MSR (immediate). */
 	bool (*bits)(const struct ir_env *env, uint32_t enc, int imm, struct ir_bits *b);
-	/* Fills an extent for accesses like one of m at va, which was let through just now: env->site_extent's, or what m asks for. May be NULL. */
+	/*
+	 * Fills an extent for accesses like one of m at va, which was let through just now: the one of env->site_extent that site is
+	 * one less of, or what m asks for. May be NULL.
+	 */
 	void (*extent)(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site);
 	void (*btype)(struct ir_env *env, unsigned btype); /* PSTATE.BTYPE, which the next look-up of a block sees */
 	/* AddPAC, Auth, Strip and ComputePAC; kind is IR_PAUTH(...) */

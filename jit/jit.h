@@ -56,8 +56,8 @@ void jit_set_level(struct jit *j, enum jit_level level);
 void jit_free(struct jit *j);
 
 /*
- * How accesses find host memory: by the soft TLB, which is right for code that walks through much memory, or by the extent of
- * their base register, which is right where they stay near to where they were. Cold units look into the soft TLB; a unit that has been
+ * How accesses find host memory: by the soft TLB, which is right for code that walks through much memory, or by an extent of
+ * their own, which is right where they stay near to where they were. Cold units look into the soft TLB; a unit that has been
  * entered often tries extents for a while, under probe, and then each access does what was better. The PE makes units again
  * when code says in env->hot that it is time.
  */
