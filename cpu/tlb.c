@@ -777,15 +777,20 @@ static void fetch_flush_leaf(struct tlb_bank *b, uint64_t va)
 
 static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
 {
-	unsigned half = half_of(va);
+	unsigned half = half_of(va), slow = tlb_slow_index(va), n_slow = 1;
 
-	if (large_may_be(&b->large[half], va))
+	if (large_may_be(&b->large[half], va)) {
 		bank_flush_leaf(b, va, 0, IR_TLB_SIZE);
-	else if (group_may_be(&b->groups, va))
+		slow = 0;
+		n_slow = SLOW_SIZE;
+	} else if (group_may_be(&b->groups, va)) {
 		bank_flush_leaf(b, va, tlb_index(va) & ~(GROUP_PAGES - 1u), GROUP_PAGES);
-	else
+		slow &= ~(GROUP_PAGES - 1u);
+		n_slow = GROUP_PAGES;
+	} else {
 		clear_entry(b, tlb_index(va));
-	for (unsigned i = 0; unlikely(b->any_slow) && i < SLOW_SIZE; i++) {
+	}
+	for (unsigned i = slow; unlikely(b->any_slow) && i < slow + n_slow; i++) {
 		if (covers(b->slow[i].r, b->slow[i].w, va, b->slow[i].leaf))
 			clear_slow(&b->slow[i]);
 	}
