@@ -80,23 +80,6 @@ static size_t code_limit(void)
 	return n < CODE_BYTES ? n > 2 * BLOCK_MOST ? n : 2 * BLOCK_MOST : CODE_BYTES;
 }
 
-enum { HEAT_MOST = 1 << 16 };
-
-/* PAWL_HEAT: units are hot after so many entries, and after as many what follows; for tests. */
-static void heat_init(struct cpu *cpu)
-{
-	const char *text = getenv("PAWL_HEAT");
-	struct heat *h = &cpu->priv->heat;
-
-	*h = (struct heat){.units = {JIT_HEAT, JIT_HEAT_EL1}, .probe = JIT_PROBED, .fails = JIT_FAILS};
-	if (text && atoi(text) > 0 && atoi(text) <= HEAT_MOST)
-		h->units[0] = h->units[1] = h->probe = h->fails = atoi(text);
-	else if (text)
-		fprintf(stderr, "pawl: PAWL_HEAT=%s: not a number from 1 to %d\n", text, HEAT_MOST);
-	for (unsigned i = 0; i < IR_HEAT_SLOTS; i++)
-		cpu->env.heat[i] = h->units[i >= IR_HEAT_SLOTS / 2];
-}
-
 int block_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
@@ -106,7 +89,7 @@ int block_init(struct cpu *cpu)
 		return -ENOMEM;
 	p->code = m;
 	p->code_limit = code_limit();
-	heat_init(cpu);
+	tier_init(cpu);
 	p->builder = ir_builder_new();
 	if (!p->builder)
 		return -ENOMEM;
@@ -529,64 +512,16 @@ static void stat_end(struct cpu *cpu, const struct timespec *from, const struct 
 	}
 }
 
-/* ---- made again: jit.h, "How accesses find host memory" */
-
-/* What the unit counts down from now on: entries while it is cold, then misses, of which each probe makes more bearable. */
-static int heat_left(const struct cpu *cpu, const struct block *b)
-{
-	const struct heat *h = &cpu->priv->heat;
-	unsigned more = b->probes < 7 ? 2 * b->probes : 14;
-
-	return b->tier == JIT_COLD ? h->units[!!(b->key & KEY_EL1)] : h->fails << more;
-}
-
-static void begin_probe(struct cpu *cpu, struct block *b)
+/* Who entered the unit of `b` before gets to the one that is made now, of the tier that b says. */
+void block_make_again(struct cpu *cpu, struct block *b)
 {
 	struct cpu_priv *p = cpu->priv;
-	unsigned i = p->probe_next++ % IR_PROBES;
-	bool el1 = b->key & KEY_EL1;
-	unsigned *most = &p->site_next[el1], *turn = &p->site_turn[el1];
-
-	cpu->env.probe[i] = (struct ir_probe){.left = p->heat.probe};
-	p->probed[i] = b;
-	if (b->tier == JIT_COLD) {
-		b->site_extent = (uint16_t)*turn;
-		*turn += b->n_accesses;
-		if (*most < *turn)
-			*most = *turn < IR_SITES ? *turn : IR_SITES;
-		*turn %= IR_SITES;
-	}
-	b->tier = JIT_PROBE;
-	b->probe = (uint8_t)i;
-	b->probes += b->probes < UINT8_MAX;
-}
-
-/* What a unit says in env.hot, when the code that said so has come back. */
-void block_hot(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-	struct block *b = cpu->env.hot;
 	struct jit_jump *e = &p->jump[jit_jump_slot(b->pc, JUMP_BITS)];
 	size_t code = jit_used(p->jit);
 	const void *was = b->code;
 	struct timespec from;
 	struct ir_block ir;
 
-	cpu->env.hot = NULL;
-	cpu->env.heat[jit_heat_slot(b->pc, b->key & KEY_EL1)] = heat_left(cpu, b);
-	if (b->tier == JIT_PROBE && p->probed[b->probe] == b)
-		cpu->env.probe[b->probe].left = p->heat.probe;
-	/* What is resolved at translation time depends on the state that the key stands for. */
-	if ((b->key ^ p->key) & ~(uint32_t)(KEY_GUARDED | KEY_BTYPE) || cpu->env.attn & ATTN_REGIME ||
-	    jit_is_full(p->jit))
-		return;
-	if (b->tier == JIT_PROBE && p->probed[b->probe] == b) {
-		b->extents = jit_probed(&cpu->env.probe[b->probe]);
-		p->probed[b->probe] = NULL;
-		b->tier = JIT_HOT;
-	} else {
-		begin_probe(cpu, b);
-	}
 	stat_begin(cpu, &from);
 	emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
 	if (translate(p, b, &ir)) {

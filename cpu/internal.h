@@ -585,8 +585,12 @@ void block_changed_page(struct cpu *cpu, ipa_t ipa);
 void block_recycle(struct cpu *cpu);
 void block_unlink_all(struct cpu *cpu); /* every transition between blocks is looked up again */
 /* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
-void block_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again, or not */
 void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
+void block_make_again(struct cpu *cpu, struct block *b);
+
+/* tier.c */
+void tier_init(struct cpu *cpu);
+void tier_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again, or not */
 
 /* unit.c */
 void unit_watch(struct jit *j); /* as the environment says */

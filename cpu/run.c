@@ -179,7 +179,7 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 
 		count_leaving(cpu, ret);
 		if (unlikely(env->hot))
-			block_hot(cpu);
+			tier_hot(cpu);
 		return ret;
 	}
 	env->site = 0;
