@@ -4,10 +4,10 @@
  * flags, FPCR, FPSR and memory, one instruction, and then registers, PC, flags, FPSR and memory must agree, and so must
  * "UNDEFINED". An access that faults must leave everything as it was.
  *
- *     fuzz [--count N] [--seed S] [--row PATTERN] [--base | --fp] [--engine interp|jit] [--blocks]
+ *     fuzz [--count N] [--seed S] [--row PATTERN]... [--base | --fp] [--engine interp|jit] [--blocks]
  *          [--oracle unicorn|qemu] [--qemu COMMAND] [--coverage FILE] [--trial SEED] [--verbose]
  *
- * N comparisons are spread evenly over the rows. The oracle of a row is Unicorn, or QEMU if a rule says so; --oracle qemu
+ * N comparisons are spread evenly over the rows, those that match a PATTERN if there is one. The oracle of a row is Unicorn, or QEMU if a rule says so; --oracle qemu
  * asks QEMU about all of them. COMMAND runs qemu_runner. With --blocks, blocks of many data processing instructions,
  * which the builder folds and the optimiser rewrites. FILE gets a line per row: name, comparisons, oracle.
  * A failure prints the seed of that one trial and the word; run again with --row NAME --trial SEED.
@@ -23,7 +23,9 @@
 
 static struct {
 	uint64_t count, seed, trial;
-	const char *row, *coverage, *engine;
+	const char *coverage, *engine;
+	const char **patterns; /* --row, in order; all of them must match something */
+	unsigned n_patterns;
 	struct oracle *oracle; /* of all rows, NULL: the rules say */
 	bool fp, base, verbose, blocks, one;
 } opt = {.count = 40000, .seed = 1, .engine = "interp"};
@@ -311,9 +313,17 @@ static bool computes(unsigned row)
 	return (group & 14) == 8 || (group & 7) == 5 || (group & 7) == 7;
 }
 
+static bool matches(unsigned row)
+{
+	for (unsigned i = 0; i < opt.n_patterns; i++)
+		if (fnmatch(opt.patterns[i], isa_rows[row].name, 0) == 0)
+			return true;
+	return opt.n_patterns == 0;
+}
+
 static bool wanted(unsigned row)
 {
-	if (!isa_rows[row].implemented || (opt.row && fnmatch(opt.row, isa_rows[row].name, 0) != 0))
+	if (!isa_rows[row].implemented || !matches(row))
 		return false;
 	if ((opt.fp && !isa_decode_is_fp(row)) || (opt.base && isa_decode_is_fp(row)))
 		return false;
@@ -457,7 +467,7 @@ static const char *parse(int argc, char **argv)
 		switch (c) {
 		case 'c': opt.count = strtoull(optarg, NULL, 0); break;
 		case 's': opt.seed = strtoull(optarg, NULL, 0); break;
-		case 'r': opt.row = optarg; break;
+		case 'r': opt.patterns[opt.n_patterns++] = optarg; break;
 		case 'B': opt.base = true; break;
 		case 'f': opt.fp = true; break;
 		case 'e': opt.engine = optarg; break;
@@ -484,11 +494,29 @@ static const char *parse(int argc, char **argv)
 	return NULL;
 }
 
+/* NULL, or a pattern that none of the rows matches. */
+static const char *pattern_for_nothing(const unsigned *rows, unsigned n_rows)
+{
+	for (unsigned i = 0; i < opt.n_patterns; i++) {
+		unsigned k = 0;
+
+		while (k < n_rows && fnmatch(opt.patterns[i], isa_rows[rows[k]].name, 0) != 0)
+			k++;
+		if (k == n_rows)
+			return opt.patterns[i];
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
-	const char *wrong = parse(argc, argv);
+	const char *wrong;
 	unsigned n_rows = 0, *rows = calloc(isa_row_count, sizeof(*rows));
 
+	opt.patterns = calloc((size_t)argc, sizeof(*opt.patterns));
+	if (!opt.patterns)
+		return usage("out of memory");
+	wrong = parse(argc, argv);
 	tally = calloc(isa_row_count, sizeof(*tally));
 	if (wrong || !rows || !tally)
 		return usage(wrong ? wrong : "out of memory");
@@ -504,8 +532,11 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < isa_row_count; i++)
 		if (wanted(i))
 			rows[n_rows++] = i;
-	if (!n_rows)
-		return usage("no row has that name");
+	wrong = pattern_for_nothing(rows, n_rows);
+	if (wrong || !n_rows) {
+		fprintf(stderr, "fuzz: no row that can be compared so is called '%s'\n", wrong ? wrong : "*");
+		return 2;
+	}
 	if (!opt.one)
 		campaign(rows, n_rows);
 	else if (opt.blocks)
@@ -515,5 +546,6 @@ int main(int argc, char **argv)
 	report(rows, n_rows);
 	free(rows);
 	free(tally);
+	free(opt.patterns);
 	return differences != 0;
 }
