@@ -24,6 +24,10 @@ static void print_left_out(void)
 		n++;
 	}
 	printf("%u of %u encodings are left out; they are UNDEFINED to the guest\n", n, isa_row_count);
+	for (unsigned i = 0; i < isa_absent_count; i++)
+		printf("  %-24s %s is %u: %s\n", isa_absents[i].name, isa_absents[i].field, isa_absents[i].value,
+		       isa_absents[i].note);
+	printf("%u features are in no CPU model\n", isa_absent_count);
 }
 
 int cmd_info(int argc, char **argv)

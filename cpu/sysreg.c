@@ -261,6 +261,8 @@ static int rndr_get(struct cpu *cpu, const struct sysreg *r, uint64_t *val)
  * AArch32's sake (28, 29, 22, 20, 16, 11, 8, 7, 5, 4). EE and E0E are RES0: little endian only.
  */
 #define SCTLR_BITS ((1ull << 44) | 0x34fddbbfull | SCTLR_PAUTH | SCTLR_BT0 | SCTLR_BT1 | SCTLR_EPAN | SCTLR_NAA)
+/* TBID, HPD, HD, HA, TBI, AS, IPS, and the halves' TG, SH, ORGN, IRGN, EPD, SZ with A1. HWU, NFD, E0PD, TCMA, DS, MTX: RES0. */
+#define TCR_BITS 0x001807f7ffffffbfull
 #define SCTLR_PAUTH (SCTLR_ENIA | SCTLR_ENIB | SCTLR_ENDA | SCTLR_ENDB)
 
 static const struct sysreg rows[] = {
@@ -274,7 +276,7 @@ static const struct sysreg rows[] = {
 	{R(3, 0, 1, 0, 2, "CPACR_EL1"), .sys = CPU_CPACR_EL1, .effect = RETIRE, .mask = 3u << 20},
 	{R(3, 0, 2, 0, 0, "TTBR0_EL1"), .sys = CPU_TTBR0_EL1, .effect = REGIME, .mask = ALL},
 	{R(3, 0, 2, 0, 1, "TTBR1_EL1"), .sys = CPU_TTBR1_EL1, .effect = REGIME, .mask = ALL},
-	{R(3, 0, 2, 0, 2, "TCR_EL1"), .sys = CPU_TCR_EL1, .effect = FLUSH, .mask = ALL},
+	{R(3, 0, 2, 0, 2, "TCR_EL1"), .sys = CPU_TCR_EL1, .effect = FLUSH, .mask = TCR_BITS},
 	{R(3, 0, 2, 1, 0, "APIAKeyLo_EL1"), .sys = CPU_APIAKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},
 	{R(3, 0, 2, 1, 1, "APIAKeyHi_EL1"), .sys = CPU_APIAKEYHI_EL1, .feature = ISA_PAUTH, .mask = ALL},
 	{R(3, 0, 2, 1, 2, "APIBKeyLo_EL1"), .sys = CPU_APIBKEYLO_EL1, .feature = ISA_PAUTH, .mask = ALL},

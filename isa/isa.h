@@ -115,4 +115,14 @@ extern const struct isa_row isa_rows[];
 int isa_row_of(uint32_t insn); /* index of the row that an encoding matches, -1 if none */
 extern const unsigned isa_row_count;
 
+/* Features that no CPU model has, whether they have encodings or not: the field of an ID register that says so. */
+struct isa_absent {
+	const char *name, *field; /* "ID_AA64PFR0_EL1[35:32]" */
+	uint8_t crm, op2;	  /* the register: op0 3, op1 0, CRn 0 */
+	uint8_t shift, value;
+	const char *note; /* what a guest finds in its place */
+};
+extern const struct isa_absent isa_absents[];
+extern const unsigned isa_absent_count;
+
 #endif

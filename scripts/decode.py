@@ -44,6 +44,37 @@ class Row:
         return self.emit if self.fields or self.const else "none"
 
 
+# ID registers that %absent may name: CRm and op2 of their place in op0 3, op1 0, CRn 0.
+ID_REGISTERS = {
+    "ID_AA64PFR0_EL1": (4, 0), "ID_AA64PFR1_EL1": (4, 1), "ID_AA64ZFR0_EL1": (4, 4), "ID_AA64SMFR0_EL1": (4, 5),
+    "ID_AA64DFR0_EL1": (5, 0), "ID_AA64ISAR0_EL1": (6, 0), "ID_AA64ISAR1_EL1": (6, 1), "ID_AA64ISAR2_EL1": (6, 2),
+    "ID_AA64MMFR0_EL1": (7, 0), "ID_AA64MMFR1_EL1": (7, 1), "ID_AA64MMFR2_EL1": (7, 2),
+}
+
+
+class Absent:
+    """A feature that no model of the processor has: a field of an ID register that keeps its value."""
+
+    def __init__(self, where, words):
+        self.where = where
+        m = len(words) == 4 and re.fullmatch(r"(\w+)\[(\d+):(\d+)\]=(\d+)", words[2])
+        note = len(words) == 4 and re.fullmatch(r"note=(.+)", words[3])
+        if not m or not note:
+            raise Bad(where, '%absent takes NAME REGISTER[HIGH:LOW]=VALUE note="..."')
+        self.name, self.note = words[1], note[1]
+        self.register, self.value = m[1], int(m[4])
+        high, self.shift = int(m[2]), int(m[3])
+        if self.register not in ID_REGISTERS:
+            raise Bad(where, f"unknown ID register {self.register}")
+        if high != self.shift + 3 or self.shift % 4 or high > 63:
+            raise Bad(where, "a field of an ID register is four aligned bits")
+        if self.value > 15:
+            raise Bad(where, f"field of {self.name} is too narrow for {self.value}")
+
+    def field(self):
+        return f"{self.register}[{self.shift + 3}:{self.shift}]"
+
+
 # A cube is a pair (mask, value). The words a row matches are a union of disjoint cubes.
 
 
@@ -75,6 +106,7 @@ def minus_all(cubes, others):
 class Table:
     def __init__(self):
         self.rows = []
+        self.absent = []
         self.formats = {}  # name -> (where, [fields])
         self.groups = 0
 
@@ -107,6 +139,8 @@ class Table:
                 feature = words[1]
             elif words[0] == "%fp" and len(words) <= 2 and words[1:] in ([], ["on"], ["off"]):
                 fp = words[1:] != ["off"]
+            elif words[0] == "%absent":
+                self.absent.append(Absent(where, words))
             elif words[0].startswith("%"):
                 raise Bad(where, f"unknown directive {words[0]}")
             elif words[0].startswith("&"):
@@ -192,6 +226,11 @@ class Table:
 
     def check(self):
         names = {}
+        fields = {}
+        for a in self.absent:
+            if a.field() in fields:
+                raise Bad(a.where, f"{a.field()} was given at {fields[a.field()]}")
+            fields[a.field()] = a.where
         emitters = {}
         for row in self.rows:
             if row.name in names:
@@ -343,7 +382,11 @@ class Table:
             note = f'"{c_string(row.note)}"' if row.note else "NULL"
             out.append(f'\t{{ "{row.name}", "{c_string(row.cls)}", {row.mask:#010x}, {row.value:#010x}, '
                        f"ISA_{row.feature}, {impl}, {note} }},")
-        out += ["};", f"const unsigned isa_row_count = {len(self.rows)};", ""]
+        out += ["};", f"const unsigned isa_row_count = {len(self.rows)};", "", "const struct isa_absent isa_absents[] = {"]
+        for a in self.absent:
+            crm, op2 = ID_REGISTERS[a.register]
+            out.append(f'\t{{ "{c_string(a.name)}", "{a.field()}", {crm}, {op2}, {a.shift}, {a.value}, "{c_string(a.note)}" }},')
+        out += ["\t{ 0 },", "};", f"const unsigned isa_absent_count = {len(self.absent)};", ""]
         out += ["bool isa_decode_is_fp(unsigned row)", "{", "\tstatic const uint8_t fp[] = {"]
         bits = [1 if r.fp else 0 for r in self.rows]
         for i in range(0, len(bits), 32):

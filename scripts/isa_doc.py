@@ -36,7 +36,7 @@ def read_tables():
     for path in TABLES:
         table.read(os.path.join(TOP, path))
     table.check()
-    return table.rows
+    return table
 
 
 def read_campaigns():
@@ -83,7 +83,8 @@ def row_line(row, counts):
     return f"{head} {cells[0]} | {cells[1]} |"
 
 
-def generate(rows):
+def generate(table):
+    rows = table.rows
     counts, heads = read_campaigns()
     implemented = sum(r.implemented for r in rows)
     compared = sum(1 for r in rows if counts["interp"].get(r.name, (0, ""))[0])
@@ -96,6 +97,9 @@ def generate(rows):
             cls = row.cls
             out += ["", f"## {cls}", "", "| row | encoding | feature | implemented | interpreter | translator |", "|---|---|---|---|---|---|"]
         out.append(row_line(row, counts))
+    out += ["", "## Features that no model has", "", "The field of the ID register has this value whatever the model, and a client of the API cannot raise it.", "",
+            "| feature | field | value | to a guest |", "|---|---|---|---|"]
+    out += [f"| {a.name} | `{a.field()}` | {a.value} | {a.note} |" for a in table.absent]
     return "\n".join(out) + "\n"
 
 
@@ -110,11 +114,11 @@ def facts(text):
 
 
 def main():
-    rows = read_tables()
+    table = read_tables()
     if sys.argv[1:] not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    text = generate(rows)
+    text = generate(table)
     if not sys.argv[1:]:
         with open(DOC, "w", encoding="utf-8") as f:
             f.write(text)

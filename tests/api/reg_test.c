@@ -247,6 +247,36 @@ static void machine_of(const char *model)
 	set_reg(X(11), DEVICE);
 }
 
+TEST(registers_of_what_no_model_has_are_undefined)
+{
+	static const uint32_t insns[] = {
+		0xd5381200, /* mrs x0, zcr_el1 */
+		0xd53b4240, /* mrs x0, svcr */
+		0xd53bd0a0, /* mrs x0, tpidr2_el0 */
+		0xd53810c0, /* mrs x0, gcr_el1 */
+		0xd53b42e0, /* mrs x0, tco */
+		0xd5384300, /* mrs x0, allint */
+		0xd53b2520, /* mrs x0, gcspr_el0 */
+		0xd53be0c0, /* mrs x0, cntvctss_el0 */
+		0xd53be0a0, /* mrs x0, cntpctss_el0 */
+		0xd5319000, /* mrs x0, brbcr_el1 */
+		0xd5389900, /* mrs x0, pmscr_el1 */
+		0xd5389b00, /* mrs x0, trblimitr_el1 */
+	};
+
+	for (unsigned i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
+		machine_of("max");
+		set_reg(VBAR_EL1, VECTORS);
+		put_words(ENTRY, (const uint32_t[]){insns[i], STR_X3_DEV}, 2);
+		put_words(VECTORS + 0x200, (const uint32_t[]){MRS_X2_ESR, STR_X3_DEV}, 2);
+		expect_exit(KVM_EXIT_MMIO);
+		expect_reg(PC, VECTORS + 0x204);
+		expect_reg(X(2), 0x2000000); /* unknown reason */
+		expect_reg(ELR_EL1, ENTRY);
+		machine_free();
+	}
+}
+
 TEST(wfit_ends_at_its_time_without_an_interrupt)
 {
 	static const uint32_t code[] = {

@@ -50,6 +50,7 @@ def main():
     case('version takes no arguments', ['version', 'x'], 2, err="unexpected argument 'x'")
     case('info says which engines there are', ['info'], 0, out='engines: interp')
     case('info --isa lists what is left out', ['info', '--isa'], 0, out='encodings are left out')
+    case('info --isa names features that are in no model', ['info', '--isa'], 0, out='ID_AA64PFR0_EL1[11:8] is 0: its registers')
     case('an unknown option of info is named', ['info', '-x'], 2, err="unknown option '-x'")
     case('run --cpu help lists models', ['run', '--cpu', 'help'], 0, out='cortex-a72')
     case('run names an unknown model', ['run', '--cpu', 'z80', '--kernel', 'x'], 2, err="there is no CPU model 'z80'")

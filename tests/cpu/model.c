@@ -213,6 +213,101 @@ static void bits_of_features_that_are_not_there_are_res0(void **state)
 	}
 }
 
+static void no_model_has_what_the_table_says_is_absent(void **state)
+{
+	const char *name, *what;
+
+	assert_true(isa_absent_count > 30);
+	for (unsigned k = 0; (name = cpu_model_name(k, &what)); k++) {
+		struct cpu_model m = parse(name);
+
+		for (unsigned i = 0; i < isa_absent_count; i++) {
+			const struct isa_absent *a = &isa_absents[i];
+			unsigned v = m.id[CPU_ID(a->crm, a->op2)] >> a->shift & 15;
+
+			if (v != a->value)
+				fail_msg("%s has %s: %s is %u", name, a->name, a->field, v);
+		}
+	}
+}
+
+/* The PE's own; registers, which a hypervisor answers for, are looked at in tests/api/reg_test.c. */
+static void what_is_absent_is_undefined(void **state)
+{
+	static const uint32_t insns[] = {
+		0xd53c1100, /* mrs x0, hcr_el2 */
+		0xd51cc000, /* msr vbar_el2, x0 */
+		0xd50c871f, /* tlbi alle2 */
+		0xd50c7800, /* at s1e2r, x0 */
+		0xd53d1000, /* mrs x0, sctlr_el12 */
+		0xd53e1100, /* mrs x0, scr_el3 */
+		0xd50e871f, /* tlbi alle3 */
+		0x04200000, /* add z0.b, z0.b, z0.b */
+		0x80800000, /* fmopa za0.s, p0/m, p0/m, z0.s, z0.s */
+		0xd503477f, /* smstart */
+		0x91800020, /* addg x0, x1, #0, #0 */
+		0x9ac01020, /* irg x0, x1, x0 */
+		0xd9600020, /* ldg x0, [x1] */
+		0xd9200420, /* stg x0, [x1], #0 */
+		0x69000420, /* stgp x0, x1, [x1] */
+		0xd50b7460, /* dc gva, x0 */
+		0xd503419f, /* msr tco, #1 */
+		0xd501411f, /* msr allint, #1 */
+		0xd50b7700, /* gcspushm x0 */
+		0xd5233060, /* tstart x0 */
+		0xd503307f, /* tcommit */
+		0xd4600000, /* tcancel #0 */
+		0xd50b7380, /* cfp rctx, x0 */
+		0xd50b73a0, /* dvp rctx, x0 */
+		0xd50b73e0, /* cpp rctx, x0 */
+		0xf83fd040, /* ld64b x0, [x2] */
+		0xf83f9040, /* st64b x0, [x2] */
+		0x19010440, /* cpyfp [x0]!, [x1]!, x2! */
+		0x1d010440, /* cpyp [x0]!, [x1]!, x2! */
+		0x19c10440, /* setp [x0]!, x2!, x1 */
+	};
+	struct machine m;
+
+	machine_new(&m, 1);
+	use(&m, "max");
+	for (unsigned i = 0; i < sizeof(insns) / sizeof(insns[0]); i++)
+		if (!undefined(&m, insns[i]))
+			fail_msg("%08x is not UNDEFINED", insns[i]);
+	/* Hints are NOPs. */
+	assert_false(undefined(&m, 0xd50320df)); /* dgh */
+	assert_false(undefined(&m, 0xd50322df)); /* clrbhb */
+	machine_free(&m);
+}
+
+static void control_bits_of_what_is_absent_are_res0(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	use(&m, "max");
+	m.cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+	LOAD(&m, CODE,
+	     {
+		     0x92800000, /* mov x0, #-1 */
+		     0xd51b4400, /* msr fpcr, x0 */
+		     0xd5182040, /* msr tcr_el1, x0 */
+		     0xd5181040, /* msr cpacr_el1, x0 */
+		     0x92800021, /* mov x1, #-2 */
+		     0xd5181001, /* msr sctlr_el1, x1 */
+		     0xd53b4402, /* mrs x2, fpcr */
+		     0xd5382043, /* mrs x3, tcr_el1 */
+		     0xd5381044, /* mrs x4, cpacr_el1 */
+		     0xd5381005, /* mrs x5, sctlr_el1 */
+		     0xd4000002, /* hvc #0 */
+	     });
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->env.x[2], 0x07c80000); /* AHP, DN, FZ, RMode, FZ16: no AH, FIZ, NEP, no traps */
+	assert_int_equal(m.cpu->env.x[3] >> 53, 0);    /* no DS, E0PD, TCMA, MTX */
+	assert_int_equal(m.cpu->env.x[4] & ~(1ull << 28), 3 << 20); /* no SMEN, ZEN; TTA is another thing */
+	assert_int_equal(m.cpu->env.x[5] & (1ull << 25 | 1ull << 24 | 1ull << 63 | 1ull << 62 | 0xful << 37), 0);
+	machine_free(&m);
+}
+
 static void what_names_no_model_is_refused_with_the_reason(void **state)
 {
 	static const struct {
@@ -323,6 +418,9 @@ int main(void)
 		cmocka_unit_test(the_default_is_a_neoverse_n1),
 		cmocka_unit_test(a_cortex_a72_has_no_armv8_1),
 		cmocka_unit_test(bits_of_features_that_are_not_there_are_res0),
+		cmocka_unit_test(no_model_has_what_the_table_says_is_absent),
+		cmocka_unit_test(what_is_absent_is_undefined),
+		cmocka_unit_test(control_bits_of_what_is_absent_are_res0),
 		cmocka_unit_test(what_names_no_model_is_refused_with_the_reason),
 	};
 

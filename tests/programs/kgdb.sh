@@ -36,7 +36,11 @@ dir=$(arm64_cache_dir)/kgdb
 image=$dir/Image
 cross=''
 [ "$(uname -m)" = aarch64 ] || cross=aarch64-linux-gnu-
-if [ ! -e "$image" ]; then
+on=(64BIT SMP PRINTK PRINTK_TIME BUG TTY SERIAL_AMBA_PL011 SERIAL_AMBA_PL011_CONSOLE PROC_FS PROC_SYSCTL SYSFS HIGH_RES_TIMERS POSIX_TIMERS
+	FUTEX MODULES KALLSYMS KALLSYMS_ALL STACKTRACE PERF_EVENTS FTRACE FUNCTION_TRACER FTRACE_STARTUP_TEST KPROBES DEBUG_KERNEL MAGIC_SYSRQ
+	KGDB KGDB_SERIAL_CONSOLE KGDB_TESTS KGDB_TESTS_ON_BOOT RUNTIME_TESTING_MENU KUNIT KPROBES_SANITY_TEST HW_BREAKPOINT_KUNIT_TEST
+	BLK_DEV_INITRD BINFMT_ELF)
+if [ "$(cat "$dir/options" 2>/dev/null)" != "${on[*]}" ]; then
 	need_packages make gcc libc6-dev bc flex bison xz-utils gcc-aarch64-linux-gnu
 	tree=$dir/tree
 	rm -rf "$dir"
@@ -44,9 +48,6 @@ if [ ! -e "$image" ]; then
 	arm64_extract "$dir/apt" "$dir/deb" $source
 	tar -C "$tree" --strip-components=1 -xf "$dir/deb/usr/src/$source.tar.xz"
 	make -s -C "$tree" ARCH=arm64 CROSS_COMPILE=$cross tinyconfig
-	on=(64BIT SMP PRINTK PRINTK_TIME BUG TTY SERIAL_AMBA_PL011 SERIAL_AMBA_PL011_CONSOLE PROC_FS SYSFS HIGH_RES_TIMERS POSIX_TIMERS FUTEX
-		MODULES KALLSYMS KALLSYMS_ALL STACKTRACE PERF_EVENTS FTRACE FUNCTION_TRACER FTRACE_STARTUP_TEST KPROBES DEBUG_KERNEL MAGIC_SYSRQ
-		KGDB KGDB_SERIAL_CONSOLE KGDB_TESTS KGDB_TESTS_ON_BOOT RUNTIME_TESTING_MENU KUNIT KPROBES_SANITY_TEST HW_BREAKPOINT_KUNIT_TEST)
 	for option in "${on[@]}"; do
 		"$tree/scripts/config" --file "$tree/.config" -e "$option"
 	done
@@ -54,7 +55,9 @@ if [ ! -e "$image" ]; then
 	make -s -C "$tree" ARCH=arm64 CROSS_COMPILE=$cross olddefconfig
 	make -s -C "$tree" ARCH=arm64 CROSS_COMPILE=$cross -j"$(nproc)" Image
 	mv "$tree/arch/arm64/boot/Image" "$image"
+	mv "$tree/vmlinux" "$dir/vmlinux"
 	rm -rf "$tree" "$dir/deb" "$dir/apt"
+	echo "${on[*]}" >"$dir/options"
 fi
 
 wanted=('Testing tracer function: PASSED' 'Testing dynamic ftrace: PASSED' 'Testing ftrace regs: PASSED' 'kgdbts:RUN plant and detach test'
