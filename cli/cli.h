@@ -16,6 +16,7 @@ enum {
 
 /* argv[0] is the subcommand's name. The return value is the exit status. */
 int cmd_run(int argc, char **argv); /* run.c */
+int cmd_run_help(void);
 int cmd_control(int argc, char **argv);
 int cmd_exec(int argc, char **argv); /* exec.c */
 int cmd_info(int argc, char **argv); /* info.c */

@@ -22,7 +22,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"run", cmd_run, "--kernel IMAGE [OPTION]...", "boot a machine", "See pawl-run(1) for its options.\n"},
+	{"run", cmd_run, "", "boot a machine", ""}, /* cmd_run_help() has it all */
 	{"control", cmd_control, "SOCKET COMMAND [ARGUMENT]", "tell a running machine something",
 	 "SOCKET is what the machine was given with --control. Commands:\n\n"
 	 "  status          what the machine is doing\n"
@@ -93,6 +93,8 @@ int cli_help(const char *command)
 {
 	const struct command *c = find(command);
 
+	if (c->run == cmd_run)
+		return cmd_run_help();
 	printf("usage: pawl %s %s\n%c%s.\n", c->name, c->arguments, c->summary[0] - 'a' + 'A', c->summary + 1);
 	if (c->help[0])
 		printf("\n%s", c->help);

@@ -31,30 +31,30 @@ enum option_id {
 	OPT_FLASH_VARS,
 	OPT_MEMORY,
 	OPT_SMP,
-	OPT_GDB,
-	OPT_GDB_WAIT,
-	OPT_CONTROL,
-	OPT_TIMEOUT,
-	OPT_PIDFILE,
+	OPT_CPU,
+	OPT_ENGINE,
+	OPT_KVM,
+	OPT_EMULATE_MMIO,
 	OPT_NO_REBOOT,
-	OPT_NO_SANDBOX,
-	OPT_DUMP_DTB,
+	OPT_TIMEOUT,
+	OPT_VERBOSE,
+	OPT_HELP,
 	OPT_DISK,
 	OPT_NET,
 	OPT_SHARE,
-	OPT_RNG,
 	OPT_CONSOLE,
 	OPT_VSOCK,
 	OPT_BALLOON,
+	OPT_RNG,
 	OPT_VIRTIO_LEGACY,
-	OPT_EMULATE_MMIO,
-	OPT_KVM,
-	OPT_CPU,
-	OPT_ENGINE,
+	OPT_GDB,
+	OPT_GDB_WAIT,
+	OPT_CONTROL,
+	OPT_PIDFILE,
 	OPT_STATS,
 	OPT_DUMP_UNITS,
-	OPT_VERBOSE,
-	OPT_HELP,
+	OPT_DUMP_DTB,
+	OPT_NO_SANDBOX,
 	N_OPTIONS
 };
 
@@ -64,38 +64,39 @@ static const struct option {
 	const char *argument; /* NULL: none */
 	const char *help;
 } options[N_OPTIONS] = {
-	[OPT_KERNEL] = {"kernel", 'k', "FILE", "kernel: Image, also gzip or EFI zboot; static ELF"},
-	[OPT_INITRD] = {"initrd", 'i', "FILE", "initial file system for the kernel"},
-	[OPT_APPEND] = {"append", 'a', "STRING", "kernel command line"},
-	[OPT_DTB] = {"dtb", 0, "FILE", "device tree in place of the machine's own"},
-	[OPT_FIRMWARE] = {"firmware", 0, "FILE", "start this in flash: EDK2, U-Boot"},
-	[OPT_FLASH_VARS] = {"flash-vars", 0, "FILE", "where firmware keeps variables; created if missing"},
-	[OPT_MEMORY] = {"memory", 'm', "SIZE", "guest memory, with suffix K, M or G (default 512M)"},
-	[OPT_SMP] = {"smp", 's', "N", "number of vcpus (default 1)"},
-	[OPT_GDB] = {"gdb", 0, "ADDR", "gdb server: PORT, HOST:PORT, unix:PATH or a path"},
-	[OPT_GDB_WAIT] = {"gdb-wait", 0, NULL, "do not start before a debugger says so"},
-	[OPT_CONTROL] = {"control", 0, "PATH", "unix socket for 'pawl control'"},
-	[OPT_TIMEOUT] = {"timeout", 0, "TIME", "end with status 124 after TIME: seconds, or 5m, 1h"},
-	[OPT_PIDFILE] = {"pidfile", 0, "FILE", "write the process id to FILE once all is set up"},
-	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset ends the machine, with status 3"},
-	[OPT_NO_SANDBOX] = {"no-sandbox", 0, NULL, "do not confine the process once it is set up"},
-	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the device tree to FILE and exit"},
-	[OPT_DISK] = {"disk", 0, "FILE[,OPTION]", "a disk: file, device, nbd URI; with ro, snapshot"},
-	[OPT_NET] = {"net", 0, "user|tap=|passt=", "a network; user,hostfwd=tcp::8022-:22 gives a port"},
-	[OPT_SHARE] = {"share", 0, "DIR[,OPTION]", "a folder, by 9p as tag 'share'; ro, tag=TAG"},
-	[OPT_RNG] = {"rng", 0, NULL, "an entropy device"},
-	[OPT_CONSOLE] = {"console", 0, "pty|unix:|file:", "a virtio console beside the UART"},
-	[OPT_VSOCK] = {"vsock", 0, "PATH[,cid=N]", "sockets between the guest and the unix sockets PATH"},
-	[OPT_BALLOON] = {"balloon", 0, "SIZE", "take that much memory from the guest"},
-	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "version 1 of virtio-mmio, for old guests"},
-	[OPT_EMULATE_MMIO] = {"emulate-mmio", 0, NULL, "take device accesses that real KVM cannot; say which"},
-	[OPT_KVM] = {"kvm", 0, "PATH", "use a kernel's KVM device, on an arm64 host"},
-	[OPT_CPU] = {"cpu", 0, "MODEL", "CPU model, with ,+FEATURE and ,-FEATURE; or help"},
-	[OPT_ENGINE] = {"engine", 0, "interp|jit", "how guest instructions are run"},
-	[OPT_STATS] = {"stats", 0, NULL, "print what was translated and why it was left, at the end"},
-	[OPT_DUMP_UNITS] = {"dump-units", 0, "FILE", "keep translated code in FILE, for 'pawl units'"},
-	[OPT_VERBOSE] = {"verbose", 'v', NULL, "say when the guest touches what is not there"},
-	[OPT_HELP] = {"help", 'h', NULL, "print this"},
+	/* the first half is the left column of --help, the second the right one */
+	[OPT_KERNEL] = {"kernel", 'k', "FILE", "Image, gzip, EFI"},
+	[OPT_INITRD] = {"initrd", 'i', "FILE", "its file system"},
+	[OPT_APPEND] = {"append", 'a', "STRING", "its command line"},
+	[OPT_DTB] = {"dtb", 0, "FILE", "its device tree"},
+	[OPT_FIRMWARE] = {"firmware", 0, "FILE", "EDK2 or U-Boot"},
+	[OPT_FLASH_VARS] = {"flash-vars", 0, "FILE", "its variables"},
+	[OPT_MEMORY] = {"memory", 'm', "SIZE", "default 512M"},
+	[OPT_SMP] = {"smp", 's', "N", "vcpus, default 1"},
+	[OPT_CPU] = {"cpu", 0, "MODEL", "or help"},
+	[OPT_ENGINE] = {"engine", 0, "NAME", "interp or jit"},
+	[OPT_KVM] = {"kvm", 0, "PATH", "a kernel's KVM"},
+	[OPT_EMULATE_MMIO] = {"emulate-mmio", 0, NULL, "beyond real KVM's"},
+	[OPT_NO_REBOOT] = {"no-reboot", 0, NULL, "a reset is status 3"},
+	[OPT_TIMEOUT] = {"timeout", 0, "TIME", "status 124 then"},
+	[OPT_VERBOSE] = {"verbose", 'v', NULL, "tell stray accesses"},
+	[OPT_HELP] = {"help", 'h', NULL, "this"},
+	[OPT_DISK] = {"disk", 0, "FILE", "or nbd; ,ro ,snapshot"},
+	[OPT_NET] = {"net", 0, "KIND", "user, tap=, passt="},
+	[OPT_SHARE] = {"share", 0, "DIR", "by 9p; ,ro ,tag=TAG"},
+	[OPT_CONSOLE] = {"console", 0, "WHERE", "pty, unix:, file:"},
+	[OPT_VSOCK] = {"vsock", 0, "PATH", "by unix sockets"},
+	[OPT_BALLOON] = {"balloon", 0, "SIZE", "memory it gives back"},
+	[OPT_RNG] = {"rng", 0, NULL, "entropy"},
+	[OPT_VIRTIO_LEGACY] = {"virtio-legacy", 0, NULL, "for old guests"},
+	[OPT_GDB] = {"gdb", 0, "ADDR", "port or unix socket"},
+	[OPT_GDB_WAIT] = {"gdb-wait", 0, NULL, "start held for gdb"},
+	[OPT_CONTROL] = {"control", 0, "PATH", "for 'pawl control'"},
+	[OPT_PIDFILE] = {"pidfile", 0, "FILE", "when all is set up"},
+	[OPT_STATS] = {"stats", 0, NULL, "counters at the end"},
+	[OPT_DUMP_UNITS] = {"dump-units", 0, "FILE", "translated code"},
+	[OPT_DUMP_DTB] = {"dump-dtb", 0, "FILE", "write the tree only"},
+	[OPT_NO_SANDBOX] = {"no-sandbox", 0, NULL, "do not confine it"},
 };
 
 /* Those that make a virtio device of a kind, each time they are given. */
@@ -112,20 +113,24 @@ struct arguments {
 	unsigned n_virtio;
 };
 
-static int help(void)
+/* All of it on a screen of 24 lines of 80 characters; pawl-run(1) has the sentences. */
+int cmd_run_help(void)
 {
-	printf("usage: pawl run [OPTION]... --kernel FILE\nBoot an arm64 machine.\n\n");
-	for (int i = 0; i < N_OPTIONS; i++) {
-		char left[64];
-		const struct option *o = &options[i];
-		int n = o->letter ? snprintf(left, sizeof(left), "-%c, ", o->letter)
-				  : snprintf(left, sizeof(left), "    ");
+	char left[2][32];
 
-		snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", o->name, o->argument ? " " : "",
-			 o->argument ? o->argument : "");
-		printf("  %-26s %s\n", left, o->help);
+	printf("usage: pawl run [OPTION]... --kernel FILE | --firmware FILE\n"
+	       "Boot an arm64 machine. pawl-run(1) explains each option, with an example.\n\n");
+	for (int i = 0; i < N_OPTIONS / 2; i++) {
+		const struct option *o[2] = {&options[i], &options[i + N_OPTIONS / 2]};
+
+		for (int c = 0; c < 2; c++)
+			snprintf(left[c], sizeof(left[c]), "--%s%s%s", o[c]->name, o[c]->argument ? " " : "",
+				 o[c]->argument ? o[c]->argument : "");
+		printf("%c%c %-18s%-19s %-18s%s\n", o[0]->letter ? '-' : ' ', o[0]->letter ? o[0]->letter : ' ',
+		       left[0], o[0]->help, left[1], o[1]->help);
 	}
-	printf("\nOn a terminal Ctrl-A x ends the machine, Ctrl-A h shows the keys: pawl-run(1).\n");
+	printf("\n  pawl run -k vmlinuz -i initrd.img -a root=/dev/vda --disk root.img --net user\n"
+	       "On a terminal Ctrl-A x ends the machine, Ctrl-A h shows the keys.\n");
 	return 0;
 }
 
@@ -236,8 +241,8 @@ static int parse_option(struct arguments *a, int argc, char **argv, int *i)
 		return cli_usage_error("run", "--%s takes no argument", options[id].name);
 	if (options[id].argument && !value) {
 		if (*i + 1 >= argc)
-			return cli_usage_error("run", "--%s needs an argument: %s", options[id].name,
-					       options[id].argument);
+			return cli_usage_error("run", "--%s needs an argument: %s (%s)", options[id].name,
+					       options[id].argument, options[id].help);
 		value = argv[++*i];
 	}
 	return take(a, id, value);
@@ -516,7 +521,7 @@ int cmd_run(int argc, char **argv)
 	if (rc)
 		return rc;
 	if (a.given[OPT_HELP])
-		return help();
+		return cmd_run_help();
 	if (a.given[OPT_CPU] && !strcmp(a.value[OPT_CPU], "help"))
 		return cpu_help();
 	rc = configure(&config, &a);
