@@ -666,7 +666,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 		return block_get(cpu, key | KEY_ONE, host, ipa);
 	b = block_get(cpu, key, host, ipa);
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
-	if (e->pc != cpu->env.pc && e->view != UINT32_MAX)
+	if (e->pc != cpu->env.pc && e->view && e->view != UINT32_MAX)
 		p->jump[jit_second_slot(e->pc, JUMP_BITS)] = *e;
 	e->pc = cpu->env.pc;
 	e->view = b->view->id;

@@ -435,9 +435,10 @@ struct cpu_priv {
 		uint64_t wvr, wcr;
 	} watch_seen[16], break_seen[16]; /* what the TLBs were filled, and blocks linked, under */
 	uint16_t watch_seen_mask;
-	struct ir_tlbe no_tlb[IR_TLB_SIZE]; /* never hits: all accesses of a block go through access.c */
-	bool step_active;		    /* debug exceptions were enabled when the instruction began */
-	bool step_isv;			    /* the PE executed the instruction that a step exception would report */
+	/* Never hits, so that all accesses of a block go through access.c. Filled by no_tlb(). */
+	struct ir_tlbe no_tlb[IR_TLB_SIZE];
+	bool step_active; /* debug exceptions were enabled when the instruction began */
+	bool step_isv;	  /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
 	struct jit *jit;   /* NULL: blocks are interpreted */

@@ -161,6 +161,14 @@ static void count_leaving(struct cpu *cpu, enum ir_ret ret)
 	stat_inc(cpu, why);
 }
 
+/* A soft TLB that has nothing. */
+static struct ir_tlbe *no_tlb(struct cpu_priv *p)
+{
+	for (unsigned i = 0; i < IR_TLB_SIZE && p->no_tlb[0].r != IR_TLB_NONE; i++)
+		p->no_tlb[IR_TLB_SIZE - 1 - i].r = p->no_tlb[IR_TLB_SIZE - 1 - i].w = IR_TLB_NONE;
+	return p->no_tlb;
+}
+
 /* A block, and with translated code those that follow it for as long as nothing is to be attended to. */
 static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 {
@@ -169,7 +177,7 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 	struct ir_block scratch;
 
 	if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
-		env->tlb = p->no_tlb;
+		env->tlb = no_tlb(p);
 		attend(cpu, ATTN_REGIME); /* puts it back */
 		env->site = 0;
 		return ir_interp(env, block_ir(cpu, b, &scratch));

@@ -105,11 +105,13 @@ static struct code_space *code_space(struct tlb_bank *b, unsigned half)
 
 enum { NO_VIEW = UINT32_MAX };
 
-/* No entry matches: an empty place in a map is 0. */
-static void jump_clear(struct cpu_priv *p)
+/*
+ * Of an entry that is all zeros only pc 0 is looked up, and that in two places only. An empty place in a map is 0, so those need a
+ * view that no map has.
+ */
+static void jump_init(struct cpu_priv *p)
 {
-	for (unsigned i = 0; i < JUMP_SIZE; i++)
-		p->jump[i] = (struct jit_jump){.view = NO_VIEW};
+	p->jump[jit_jump_slot(0, JUMP_BITS)].view = p->jump[jit_second_slot(0, JUMP_BITS)].view = NO_VIEW;
 }
 
 uint32_t tlb_new_view(struct cpu *cpu)
@@ -304,15 +306,11 @@ void tlb_init(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 
 	p->view_next = 1;
-	jump_clear(p);
-	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
-		p->no_tlb[i].r = p->no_tlb[i].w = IR_TLB_NONE;
+	jump_init(p);
 	for (unsigned i = 0; i < TLB_BANKS; i++) { /* cleared when it is taken for the first time */
 		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
 		p->banks[i].any_slow = true;
 	}
-	for (unsigned i = 0; i < SHARED_SPACES; i++)
-		shared_clear(p, &p->shared[i]);
 	tlb_select(cpu);
 }
 
@@ -570,7 +568,8 @@ void tlb_select(struct cpu *cpu)
 	p->bank = tlb_bank(cpu, tlb_regime(cpu));
 	if (unlikely(p->views_wrapped)) { /* numbers come again: nothing may be left from the first time */
 		p->views_wrapped = false;
-		jump_clear(p);
+		memset(p->jump, 0, sizeof(p->jump));
+		jump_init(p);
 		block_recycle(cpu);
 	}
 	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
@@ -715,8 +714,10 @@ void tlb_flush_all(struct cpu *cpu)
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		bank_drop(p, &p->banks[i]);
-	for (unsigned i = 0; i < SHARED_SPACES; i++)
-		shared_clear(p, &p->shared[i]);
+	for (unsigned i = 0; i < SHARED_SPACES; i++) {
+		if (p->shared[i].valid)
+			shared_clear(p, &p->shared[i]);
+	}
 }
 
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid)

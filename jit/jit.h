@@ -23,7 +23,8 @@ static inline unsigned jit_code_slot(uint64_t pc)
 }
 
 /*
- * An entry of the PE's jump cache, env->jump: while view may be run, code is where to go for pc. UINT32_MAX: no entry. The cache has
+ * An entry of the PE's jump cache, env->jump: while view may be run, code is where to go for pc. UINT32_MAX, or 0 and pc is 0: no
+ * entry; but where pc 0 has its places it is UINT32_MAX. The cache has
  * two halves of 1 << jump_bits entries: a pc has a place in each. Units look into the first; what another pc takes the place of
  * there goes to the second.
  */
