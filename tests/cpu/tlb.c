@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLB maintenance on one PE, and what address spaces know of one another. Arm ARM DDI 0487, "Translation Lookaside Buffers" and "TLB
+ * maintenance instructions". Walks and faults are in mmu.c, TLBI of ranges in vmsa.c.
+ */
+#include "machine.h"
+
+#define DABT(iss) ESR_MAKE(EC_DABT_CUR, iss)
+
+enum { PAGE = 0x40400000 }; /* a VA that the tests map as they like */
+
+/* ---- TLB maintenance */
+
+static void a_changed_descriptor_is_seen_after_tlbi(void **state)
+{
+	static const uint32_t ops[] = {
+		0xd5088729, /* tlbi vae1, x9 */
+		0xd5088769, /* tlbi vaae1, x9 */
+		0xd50887a9, /* tlbi vale1, x9 */
+		0xd50887e9, /* tlbi vaale1, x9 */
+		0xd508871f, /* tlbi vmalle1 */
+		0xd5088748, /* tlbi aside1, x8 */
+		0xd5088329, /* tlbi vae1is, x9 */
+		0xd508831f, /* tlbi vmalle1is */
+	};
+
+	for (unsigned i = 0; i < sizeof(ops) / 4; i++) {
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_NG);
+		machine_write(&m, DATA, 1);
+		machine_write(&m, DATA + 0x1000, 2);
+		LOAD(&m, CODE,
+		     {
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf9000162, /* str x2, [x11] */
+			     0xd503201f, /* nop */
+			     0xd5033f9f, /* dsb sy */
+			     0xf9400141, /* ldr x1, [x10] */
+			     0xd4000002, /* hvc #0 */
+		     });
+		memcpy(machine_host(&m, CODE + 8), &ops[i], 4);
+		m.cpu->env.x[10] = PAGE;
+		m.cpu->env.x[9] = PAGE >> 12;
+		m.cpu->env.x[11] = RAM + 0x10000; /* the descriptor, through a window on the table */
+		machine_map(&m, root, RAM + 0x10000, machine_pte(&m, root, PAGE) & ~0xfffull, PTE_AF);
+		m.cpu->env.x[11] += machine_pte(&m, root, PAGE) & 0xfff;
+		m.cpu->env.x[2] = (DATA + 0x1000) | PTE_AF | PTE_NG | PTE_V;
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[0], 1);
+		assert_int_equal(m.cpu->env.x[1], 2);
+		machine_free(&m);
+	}
+}
+
+static void tlbi_of_one_address_drops_all_of_a_block_mapping(void **state)
+{
+	struct machine m;
+	uint64_t root, l2, at;
+
+	machine_new(&m, 1);
+	root = machine_mmu(&m, m.cpu);
+	machine_pte(&m, root, PAGE);
+	l2 = machine_read(&m, root + 8 * (PAGE >> 30)) & 0xfffffffff000;
+	at = l2 + 8 * (PAGE >> 21 & 511);
+	machine_write(&m, at, RAM | PTE_AF | PTE_BLOCK);
+	machine_write(&m, DATA, 1);
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd4000002, /* hvc #0 */
+		     0xd5088729, /* tlbi vae1, x9 */
+		     0xd5033f9f, /* dsb sy */
+		     0xf9400141, /* ldr x1, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	m.cpu->env.x[10] = PAGE + (DATA - RAM);
+	m.cpu->env.x[9] = (PAGE + 0x100000) >> 12; /* another page of the block */
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->env.x[0], 1);
+	machine_write(&m, at, 0);
+	expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 2), CODE + 16);
+	machine_free(&m);
+}
+
+/* What was found out about the first of two pages says nothing about the second, unless they are one memory with the same rights. */
+static void a_page_that_another_seems_to_continue_is_looked_at_by_itself(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t next; /* the second page's descriptor */
+		uint64_t esr;  /* of the store to it; 0: it is done */
+	} rows[] = {
+		{"the next page", (DATA + 0x1000) | PTE_AF | PTE_V, 0},
+		{"bits for software", (DATA + 0x1000) | PTE_AF | PTE_V | 0xfull << 55, 0},
+		{"contiguous", (DATA + 0x1000) | PTE_AF | PTE_V | 1ull << 52, 0},
+		{"other memory", (DATA + 0x3000) | PTE_AF | PTE_V, 0},
+		{"other attributes", (DATA + 0x1000) | PTE_AF | PTE_V | PTE_DEVICE, 0},
+		{"invalid", (DATA + 0x1000) | PTE_AF, DABT(FSC_TRANSLATION | 3 | ISS_DABT_WNR)},
+		{"not accessed", (DATA + 0x1000) | PTE_V, DABT(FSC_ACCESS_FLAG | 3 | ISS_DABT_WNR)},
+		{"read-only", (DATA + 0x1000) | PTE_AF | PTE_RO | PTE_V, DABT(FSC_PERMISSION | 3 | ISS_DABT_WNR)},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct machine m;
+		uint64_t root, to = rows[i].next & 0xfffff000;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		machine_map(&m, root, PAGE, DATA, PTE_AF);
+		machine_write(&m, machine_pte(&m, root, PAGE + 0x1000), rows[i].next);
+		LOAD(&m, CODE,
+		     {
+			     0xf9000141, /* str x1, [x10] */
+			     0xf9000141, /* str x1, [x10] */
+			     0xf9080142, /* str x2, [x10, #4096] */
+			     0xd4000002, /* hvc #0 */
+		     });
+		m.cpu->env.x[10] = PAGE;
+		m.cpu->env.x[1] = 1;
+		m.cpu->env.x[2] = 2;
+		if (rows[i].esr)
+			expect_el1(m.cpu, VEC_CUR_SYNC, rows[i].esr, CODE + 8);
+		else
+			expect_hvc(m.cpu, END);
+		assert_int_equal(machine_read(&m, DATA), 1);
+		assert_int_equal(machine_read(&m, to), rows[i].esr ? 0 : 2);
+		machine_free(&m);
+	}
+}
+
+static void tlbi_of_one_page_drops_what_its_neighbours_knew_of_it(void **state)
+{
+	for (uint64_t n = 0; n < 16; n++) { /* the page that is not there any more */
+		struct machine m;
+		uint64_t root;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		for (uint64_t at = 0; at < 0x10000; at += 4096)
+			machine_map(&m, root, PAGE + at, RAM + 0x10000 + at, PTE_AF);
+		LOAD(&m, CODE,
+		     {
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xd4000002, /* hvc #0 */
+			     0xd5088729, /* tlbi vae1, x9 */
+			     0xd5033f9f, /* dsb sy */
+			     0xf9400140, /* ldr x0, [x10] */
+			     0xf86b6941, /* ldr x1, [x10, x11] */
+			     0xd4000002, /* hvc #0 */
+		     });
+		m.cpu->env.x[10] = PAGE + 0x1000 * (n ^ 1);
+		m.cpu->env.x[9] = (PAGE >> 12) + n;
+		m.cpu->env.x[11] = 0x1000 * n - 0x1000 * (n ^ 1);
+		expect_hvc(m.cpu, END);
+		machine_write(&m, machine_pte(&m, root, PAGE + 0x1000 * n), 0);
+		expect_el1(m.cpu, VEC_CUR_SYNC, DABT(FSC_TRANSLATION | 3), CODE + 24);
+		machine_free(&m);
+	}
+}
+
+static void two_address_spaces_do_not_see_each_other(void **state)
+{
+	struct machine m;
+	uint64_t a, b;
+
+	machine_new(&m, 1);
+	a = machine_mmu(&m, m.cpu);
+	b = machine_mmu(&m, m.cpu);
+	machine_map(&m, a, PAGE, DATA, PTE_AF | PTE_NG);
+	machine_map(&m, b, PAGE, DATA + 0x1000, PTE_AF | PTE_NG);
+	machine_write(&m, DATA, 1);
+	machine_write(&m, DATA + 0x1000, 2);
+	LOAD(&m, CODE,
+	     {
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd5182009, /* msr ttbr0_el1, x9 */
+		     0xd5033fdf, /* isb */
+		     0xf9400141, /* ldr x1, [x10] */
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400142, /* ldr x2, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	m.cpu->env.x[8] = a | 1ull << 48;
+	m.cpu->env.x[9] = b | 2ull << 48;
+	m.cpu->env.x[10] = PAGE;
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->env.x[0], 1);
+	assert_int_equal(m.cpu->env.x[1], 2);
+	assert_int_equal(m.cpu->env.x[2], 1);
+	machine_free(&m);
+}
+
+static void a_global_page_of_the_upper_half_is_dropped_in_every_address_space(void **state)
+{
+	struct machine m;
+	uint64_t a, b, pte, high;
+
+	machine_new(&m, 1);
+	a = machine_mmu(&m, m.cpu);
+	b = machine_mmu(&m, m.cpu);
+	high = 0xffffff8000000000 | PAGE;	  /* 39 bits of VA in both halves, one table for both */
+	m.cpu->sys[CPU_TCR_EL1] &= ~(1ull << 23); /* EPD1 */
+	m.cpu->sys[CPU_TTBR1_EL1] = a;
+	cpu_sys_changed(m.cpu);
+	machine_map(&m, a, PAGE, DATA, PTE_AF);
+	pte = machine_pte(&m, a, PAGE);
+	machine_map(&m, a, RAM + 0x10000, pte & ~0xfffull, PTE_AF);
+	machine_map(&m, b, RAM + 0x10000, pte & ~0xfffull, PTE_AF);
+	machine_write(&m, DATA, 1);
+	machine_write(&m, DATA + 0x1000, 2);
+	LOAD(&m, CODE,
+	     {
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xd5182009, /* msr ttbr0_el1, x9 */
+		     0xd5033fdf, /* isb */
+		     0xf9400141, /* ldr x1, [x10] */
+		     0xf9000162, /* str x2, [x11] */
+		     0xd5088767, /* tlbi vaae1, x7 */
+		     0xd5033f9f, /* dsb sy */
+		     0xf9400143, /* ldr x3, [x10] */
+		     0xd5182008, /* msr ttbr0_el1, x8 */
+		     0xd5033fdf, /* isb */
+		     0xf9400144, /* ldr x4, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	m.cpu->env.x[2] = (DATA + 0x1000) | PTE_AF | PTE_V;
+	m.cpu->env.x[7] = high >> 12 & 0xfffffffffff;
+	m.cpu->env.x[8] = a | 1ull << 48;
+	m.cpu->env.x[9] = b | 2ull << 48;
+	m.cpu->env.x[10] = high;
+	m.cpu->env.x[11] = RAM + 0x10000 + (pte & 0xfff);
+	expect_hvc(m.cpu, END);
+	assert_int_equal(m.cpu->env.x[0], 1);
+	assert_int_equal(m.cpu->env.x[1], 1);
+	assert_int_equal(m.cpu->env.x[3], 2);
+	assert_int_equal(m.cpu->env.x[4], 2);
+	machine_free(&m);
+}
+
+/*
+ * A page of the upper half that the bank of one regime (PSTATE.PAN is part of it) walked to is taken by the other's from what they
+ * share. Where each access has to be looked at, it must not be mixed up with the page whose entry has the same index.
+ */
+static void a_page_that_another_regime_looked_up_is_its_own_under_alignment_checks(void **state)
+{
+	enum { STRIDE = IR_TLB_SIZE << IR_PAGE_SHIFT, PAGES = 3 }; /* one index of the soft TLB */
+	struct machine m;
+	uint64_t high = 0xffffff8000000000, root;
+
+	machine_new(&m, 1);
+	root = machine_mmu(&m, m.cpu);
+	m.cpu->sys[CPU_TCR_EL1] &= ~(1ull << 23); /* EPD1: the lower half's tables for both */
+	m.cpu->sys[CPU_TTBR1_EL1] = root;
+	cpu_sys_changed(m.cpu);
+	for (unsigned i = 0; i < PAGES; i++) {
+		machine_map(&m, root, PAGE + i * STRIDE, DATA + 0x1000 * i, PTE_AF);
+		for (unsigned k = 0; k < 3; k++)
+			machine_write(&m, DATA + 0x1000 * i + 8 * k, 10 * i + k);
+	}
+	LOAD(&m, CODE,
+	     {
+		     0xf9400140, /* ldr x0, [x10] */
+		     0xf9400541, /* ldr x1, [x10, #8] */
+		     0xf9400942, /* ldr x2, [x10, #16] */
+		     0xf9000d43, /* str x3, [x10, #24] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	for (unsigned n = 0; n < 8 * PAGES; n++) {
+		unsigned i = n % PAGES, pan = n / PAGES & 1, a = n / PAGES >> 1 & 1;
+
+		if (a != (m.cpu->sys[CPU_SCTLR_EL1] >> 1 & 1)) { /* which clears the TLB */
+			m.cpu->sys[CPU_SCTLR_EL1] ^= 2;
+			cpu_sys_changed(m.cpu);
+		}
+		cpu_set_pstate(m.cpu, 0x3c5 | (pan ? PSR_PAN : 0));
+		m.cpu->env.pc = CODE;
+		m.cpu->env.x[10] = high + PAGE + i * STRIDE;
+		m.cpu->env.x[3] = n + 1;
+		expect_hvc(m.cpu, END);
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(m.cpu->env.x[k], 10 * i + k);
+		assert_int_equal(machine_read(&m, DATA + 0x1000 * i + 24), n + 1);
+	}
+	machine_free(&m);
+}
+
+/*
+ * Pages of the upper half that are not global, under several ASIDs: descriptors and tables change with and without TLBI, and what
+ * a load or a call finds is something that was there since the last TLBI that was for its address space. Anything that a TLB of the
+ * architecture may do is let through, nothing else.
+ */
+enum { NG_PAGES = 24, NG_ASIDS = 5, NG_WORDS = 4, NG_NOTHING = NG_WORDS };
+struct ng {
+	struct machine m;
+	uint64_t root, high, table[2]; /* of level 3 */
+	unsigned now, asid;
+	uint8_t is[2][NG_PAGES], may[NG_ASIDS][NG_PAGES]; /* numbers of words; bits of those that may be found */
+	uint64_t seed;
+};
+
+static unsigned ng_random(struct ng *g, unsigned n)
+{
+	g->seed = g->seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)(g->seed >> 33) % n;
+}
+
+static uint64_t ng_va(unsigned page)
+{
+	return 0xffffff8000000000 + PAGE + page * 0x1000ull * (page % 3 ? 1 : 5);
+}
+
+static void ng_changed(struct ng *g, unsigned page)
+{
+	for (unsigned a = 0; a < NG_ASIDS; a++) /* what is not there is not in a TLB */
+		g->may[a][page] = (uint8_t)((g->may[a][page] & ~(1u << NG_NOTHING)) | 1u << g->is[g->now][page]);
+}
+
+static void ng_set(struct ng *g, unsigned table, unsigned page, unsigned to)
+{
+	g->is[table][page] = (uint8_t)to;
+	machine_write(&g->m, g->table[table] + 8 * (ng_va(page) >> 12 & 511),
+		      to == NG_NOTHING ? 0 : (DATA + 0x1000ull * to) | PTE_AF | PTE_NG | PTE_V);
+	if (table == g->now)
+		ng_changed(g, page);
+}
+
+static void ng_invalidated(struct ng *g, unsigned asid, unsigned page)
+{
+	g->may[asid][page] = (uint8_t)(1u << g->is[g->now][page]);
+}
+
+/* From one of the programs of ng_begin(): the number of what was found. */
+static unsigned ng_run(struct ng *g, unsigned program)
+{
+	struct cpu *cpu = g->m.cpu;
+
+	cpu->env.pc = CODE + 32 * program;
+	cpu->env.x[0] = 0;
+	assert_int_equal(cpu_run(cpu), CPU_EXIT_TRAP);
+	if (cpu->el2.esr == ESR_MAKE(EC_HVC64, VEC_CUR_SYNC))
+		return NG_NOTHING;
+	assert_int_equal(cpu->el2.esr, ESR_MAKE(EC_HVC64, END));
+	return (unsigned)cpu->env.x[0] >> 5 & 0xffff; /* of MOVZ */
+}
+
+enum { NG_LOAD, NG_CALL, NG_SWITCH, NG_TLBI_ASID, NG_TLBI_VA, NG_TLBI_ALL, NG_PAN, NG_NO_PAN };
+static void ng_begin(struct ng *g)
+{
+	static const uint32_t programs[][8] = {
+		[NG_LOAD] = {0xb9400140 /* ldr w0, [x10] */, 0xd4000002 /* hvc #0 */},
+		[NG_CALL] = {0xd63f0140 /* blr x10 */, 0xd37be800 /* lsl x0, x0, #5 */, 0xd4000002},
+		[NG_SWITCH] = {0xd5182008 /* msr ttbr0_el1, x8 */, 0xd5033fdf /* isb */, 0xd4000002},
+		[NG_TLBI_ASID] = {0xd5088748 /* tlbi aside1, x8 */, 0xd5033f9f /* dsb sy */, 0xd5033fdf, 0xd4000002},
+		[NG_TLBI_VA] = {0xd5088769 /* tlbi vaae1, x9 */, 0xd5033f9f, 0xd5033fdf, 0xd4000002},
+		[NG_TLBI_ALL] = {0xd508871f /* tlbi vmalle1 */, 0xd5033f9f, 0xd5033fdf, 0xd4000002},
+		[NG_PAN] = {0xd500419f /* msr pan, #1 */, 0xd4000002},
+		[NG_NO_PAN] = {0xd500409f, 0xd4000002},
+	};
+	uint64_t l2;
+
+	machine_new(&g->m, 1);
+	g->root = machine_mmu(&g->m, g->m.cpu);
+	g->high = machine_table(&g->m);
+	l2 = machine_table(&g->m);
+	g->m.cpu->sys[CPU_TCR_EL1] &= ~(1ull << 23); /* EPD1 */
+	g->m.cpu->sys[CPU_TTBR1_EL1] = g->high;
+	cpu_sys_changed(g->m.cpu);
+	machine_write(&g->m, g->high + 8 * (PAGE >> 30 & 511), l2 | 3);
+	g->now = g->asid = 0;
+	for (unsigned t = 0; t < 2; t++)
+		g->table[t] = machine_table(&g->m);
+	machine_write(&g->m, l2 + 8 * (PAGE >> 21 & 511), g->table[0] | 3);
+	memset(g->may, 0, sizeof(g->may));
+	for (unsigned page = 0; page < NG_PAGES; page++) {
+		for (unsigned t = 0; t < 2; t++)
+			ng_set(g, t, page, ng_random(g, NG_WORDS + 1));
+	}
+	for (unsigned i = 0; i < NG_WORDS; i++) {
+		const uint32_t words[] = {0xd2800000 | i << 5 /* mov x0, #i */, 0xd65f03c0 /* ret */};
+
+		machine_load(&g->m, DATA + 0x1000 * i, words, sizeof(words));
+	}
+	machine_load(&g->m, CODE, programs[0], sizeof(programs));
+}
+
+static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(void **state)
+{
+	struct ng g = {.seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 7};
+	unsigned rounds = getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : 30000;
+	uint64_t l2;
+
+	ng_begin(&g);
+	l2 = machine_read(&g.m, g.high + 8 * (PAGE >> 30 & 511)) & ~0xfffull;
+	for (unsigned n = 0; n < rounds; n++) {
+		struct cpu *cpu = g.m.cpu;
+		unsigned page = ng_random(&g, NG_PAGES), asid = ng_random(&g, NG_ASIDS), what = ng_random(&g, 40), got;
+
+		if (what < 4) {
+			ng_set(&g, ng_random(&g, 2), page, ng_random(&g, NG_WORDS + 1));
+		} else if (what == 4) {
+			g.now ^= 1;
+			machine_write(&g.m, l2 + 8 * (PAGE >> 21 & 511), g.table[g.now] | 3);
+			for (page = 0; page < NG_PAGES; page++)
+				ng_changed(&g, page);
+		} else if (what < 8) {
+			cpu->env.x[8] = g.root | (uint64_t)asid << 48;
+			ng_run(&g, NG_SWITCH);
+			g.asid = asid;
+		} else if (what < 10) {
+			cpu->env.x[8] = (uint64_t)asid << 48;
+			ng_run(&g, NG_TLBI_ASID);
+			for (page = 0; page < NG_PAGES; page++)
+				ng_invalidated(&g, asid, page);
+		} else if (what == 10) {
+			cpu->env.x[9] = ng_va(page) >> 12 & 0xfffffffffff;
+			ng_run(&g, NG_TLBI_VA);
+			for (asid = 0; asid < NG_ASIDS; asid++)
+				ng_invalidated(&g, asid, page);
+		} else if (what == 11) {
+			ng_run(&g, ng_random(&g, 2) ? NG_PAN : NG_NO_PAN);
+		} else if (what == 12 && !ng_random(&g, 8)) {
+			ng_run(&g, NG_TLBI_ALL);
+			for (unsigned i = 0; i < NG_ASIDS * NG_PAGES; i++)
+				ng_invalidated(&g, i / NG_PAGES, i % NG_PAGES);
+		} else {
+			cpu->env.x[10] = ng_va(page);
+			got = ng_run(&g, what < 25 ? NG_CALL : NG_LOAD);
+			if (!(g.may[g.asid][page] >> got & 1))
+				fail_msg("round %u: page %u under ASID %u is %u, may be %x", n, page, g.asid, got,
+					 g.may[g.asid][page]);
+		}
+	}
+	machine_free(&g.m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_changed_descriptor_is_seen_after_tlbi),
+		cmocka_unit_test(tlbi_of_one_address_drops_all_of_a_block_mapping),
+		cmocka_unit_test(a_page_that_another_seems_to_continue_is_looked_at_by_itself),
+		cmocka_unit_test(tlbi_of_one_page_drops_what_its_neighbours_knew_of_it),
+		cmocka_unit_test(two_address_spaces_do_not_see_each_other),
+		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
+		cmocka_unit_test(a_page_that_another_regime_looked_up_is_its_own_under_alignment_checks),
+		cmocka_unit_test(a_page_that_is_not_global_is_no_older_than_its_address_space_knows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
