@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pointer authentication. With QARMA5, instructions from random states against Unicorn (a QEMU of 2020, whose algorithm and
- * layout of the code are the architecture's of FEAT_PAuth without later additions); the rest by hand from Arm ARM DDI
- * 0487, AddPAC(), Auth(), "PAC Fail exceptions".
+ * layout of the code are the architecture's of FEAT_PAuth without later additions); every level of FEAT_PAuth with QARMA5 against
+ * pauth_model.py, which is the manual's pseudocode once more, in another language; the rest by hand from Arm ARM DDI 0487,
+ * AddPAC(), Auth(), "PAC Fail exceptions".
  */
 #include "machine.h"
 
@@ -157,6 +158,79 @@ static void random_instructions_of_qarma5_agree_with_the_oracle(void **state)
 }
 
 #endif
+
+/* ---- against the model */
+
+static const struct vector {
+	uint8_t level, kind; /* ID_AA64ISAR1_EL1.APA; IA, IB, DA, DB */
+	uint64_t tcr, key[2], modifier, ptr, signed_ptr;
+	uint64_t tried, plain, combined;  /* what AUT* and LDRA* make of that one ... */
+	bool plain_fails, combined_fails; /* ... unless it is a PAC Fail exception */
+} vectors[] = {
+#include "pauth_vectors.h"
+};
+
+/* LDRAA, LDRAB: there is no memory at any of the addresses. */
+static void expect_address_of_ldra(struct machine *m, const struct vector *v)
+{
+	LOAD(m, CODE, {0xf8200402u | (uint32_t)(v->kind & 1) << 23 /* ldra[ab] x2, [x0] */});
+	cpu_code_changed(m->cpu);
+	m->cpu->env.pc = CODE;
+	m->cpu->env.x[0] = v->tried;
+	assert_int_equal(cpu_run(m->cpu), CPU_EXIT_TRAP);
+	if (v->combined_fails) {
+		assert_int_equal(m->cpu->el2.esr, ESR_MAKE(EC_HVC64, VEC_CUR_SYNC));
+		assert_int_equal(m->cpu->sys[CPU_ESR_EL1], ESR_MAKE(EC_FPAC, v->kind));
+		assert_int_equal(m->cpu->sys[CPU_ELR_EL1], CODE);
+	} else if (m->cpu->el2.esr >> 26 == EC_DABT_LOWER) {
+		assert_int_equal(m->cpu->el2.far, v->combined);
+	} else {
+		assert_int_equal(m->cpu->el2.esr, ESR_MAKE(EC_HVC64, VEC_CUR_SYNC));
+		assert_int_equal(m->cpu->sys[CPU_ESR_EL1] >> 26, EC_DABT_CUR);
+		assert_int_equal(m->cpu->sys[CPU_FAR_EL1], v->combined);
+	}
+}
+
+static void every_level_with_qarma5_agrees_with_the_model(void **state)
+{
+	static const char *const models[] = {NULL,
+					     "max,+qarma5,-epac",
+					     "max,+qarma5,-pauth2",
+					     "max,+qarma5,-fpac",
+					     "max,+qarma5,-fpaccombine",
+					     "max,+qarma5"};
+	unsigned fails = 0, later = 0;
+
+	for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		const struct vector *v = &vectors[i];
+		uint32_t op = (uint32_t)v->kind << 10;
+		struct machine m;
+
+		start(&m, models[v->level]);
+		assert_int_equal(m.cpu->id[CPU_ID(6, 1)] >> 4 & 15, v->level);
+		m.cpu->sys[CPU_TCR_EL1] = v->tcr;
+		m.cpu->sys[CPU_APIAKEYLO_EL1 + 2 * v->kind] = v->key[0];
+		m.cpu->sys[CPU_APIAKEYLO_EL1 + 2 * v->kind + 1] = v->key[1];
+		assert_int_equal(apply(&m, 0xdac10020 | op, v->ptr, v->modifier), v->signed_ptr);
+		if (v->plain_fails) {
+			LOAD(&m, CODE, {0xdac11020 | op});
+			cpu_code_changed(m.cpu);
+			m.cpu->env.pc = CODE;
+			m.cpu->env.x[0] = v->tried;
+			expect_el1(m.cpu, VEC_CUR_SYNC, ESR_MAKE(EC_FPAC, v->kind), CODE);
+			assert_int_equal(m.cpu->env.x[0], v->tried);
+			fails++;
+		} else {
+			assert_int_equal(apply(&m, 0xdac11020 | op, v->tried, v->modifier), v->plain);
+		}
+		if (v->kind >= 2 && !v->modifier) {
+			expect_address_of_ldra(&m, v);
+			later += v->plain_fails && !v->combined_fails;
+		}
+		machine_free(&m);
+	}
+	assert_true(fails > 200 && later > 20);
+}
 
 /* ---- by hand */
 
@@ -356,6 +430,7 @@ int main(void)
 #ifdef HAVE_UNICORN
 		cmocka_unit_test(random_instructions_of_qarma5_agree_with_the_oracle),
 #endif
+		cmocka_unit_test(every_level_with_qarma5_agrees_with_the_model),
 		cmocka_unit_test(what_is_signed_is_good_for_the_same_key_and_modifier_only),
 		cmocka_unit_test(a_failed_check_without_pauth2_leaves_an_error_code),
 		cmocka_unit_test(a_pointer_with_bad_upper_bits_is_not_made_good),
