@@ -28,7 +28,7 @@ int inject_exec(const char *program, char **argv, const char *resident);
 /* What the option of QEMU or kvmtool with that name is here, or NULL; elsewhere.c. */
 const char *cli_elsewhere(const char *name, size_t len);
 
-/* "pawl COMMAND: ..." to standard error; the second also points at the help, and returns EXIT_USAGE. */
+/* A line "pawl COMMAND: ..." to standard error; the second also points at the help, and returns EXIT_USAGE. */
 void cli_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The subcommand's help to standard output; 0, to be returned. */

@@ -59,6 +59,7 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+/* Without the line's end. */
 static void print_error(const char *command, const char *format, va_list ap)
 {
 	fputs("pawl", stderr);
@@ -66,7 +67,6 @@ static void print_error(const char *command, const char *format, va_list ap)
 		fprintf(stderr, " %s", command);
 	fputs(": ", stderr);
 	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
 }
 
 void cli_error(const char *command, const char *format, ...)
@@ -76,6 +76,7 @@ void cli_error(const char *command, const char *format, ...)
 	va_start(ap, format);
 	print_error(command, format, ap);
 	va_end(ap);
+	fputc('\n', stderr);
 }
 
 int cli_usage_error(const char *command, const char *format, ...)
@@ -85,7 +86,7 @@ int cli_usage_error(const char *command, const char *format, ...)
 	va_start(ap, format);
 	print_error(command, format, ap);
 	va_end(ap);
-	fprintf(stderr, "Try 'pawl help%s%s'.\n", command ? " " : "", command ? command : "");
+	fprintf(stderr, ". Try 'pawl help%s%s'.\n", command ? " " : "", command ? command : "");
 	return EXIT_USAGE;
 }
 

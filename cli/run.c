@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <pawl/pawl.h>
@@ -327,6 +328,7 @@ static bool parse_time(const char *text, uint64_t *ms)
 
 static int configure(struct machine_config *config, const struct arguments *a)
 {
+	char why[160];
 	uint64_t n;
 
 	*config = (struct machine_config){
@@ -361,7 +363,9 @@ static int configure(struct machine_config *config, const struct arguments *a)
 		if (!parse_size(a->value[OPT_MEMORY], &config->memory))
 			return cli_usage_error("run", "--memory: '%s' is not a size such as 512M or 2G",
 					       a->value[OPT_MEMORY]);
-		if (!config->memory || config->memory & 0xffff)
+		if (!config->memory)
+			return cli_usage_error("run", "--memory: '%s' is no memory at all", a->value[OPT_MEMORY]);
+		if (config->memory & 0xffff)
 			return cli_usage_error("run", "--memory: '%s' is not a multiple of 64K%s", a->value[OPT_MEMORY],
 					       config->memory < 65536 ? "; it is bytes without K, M or G" : "");
 	}
@@ -373,14 +377,12 @@ static int configure(struct machine_config *config, const struct arguments *a)
 	}
 	if (a->given[OPT_GDB] && !a->value[OPT_GDB][0])
 		return cli_usage_error("run", "--gdb: the address is empty");
+	if (a->given[OPT_GDB] && !gdb_address_is_valid(a->value[OPT_GDB], why, sizeof(why)))
+		return cli_usage_error("run", "--gdb: %s", why);
 	if (a->given[OPT_GDB_WAIT] && !a->given[OPT_GDB])
 		return cli_usage_error("run", "--gdb-wait needs --gdb ADDR");
-	if (a->given[OPT_CPU] && !a->given[OPT_KVM]) {
-		char why[160];
-
-		if (!pawl_cpu_model_is_valid(a->value[OPT_CPU], why, sizeof(why)))
-			return cli_usage_error("run", "--cpu: %s; --cpu help lists what there is", why);
-	}
+	if (a->given[OPT_CPU] && !a->given[OPT_KVM] && !pawl_cpu_model_is_valid(a->value[OPT_CPU], why, sizeof(why)))
+		return cli_usage_error("run", "--cpu: %s; --cpu help lists what there is", why);
 	if (a->given[OPT_ENGINE]) {
 		if (strcmp(a->value[OPT_ENGINE], "interp") != 0 && strcmp(a->value[OPT_ENGINE], "jit") != 0)
 			return cli_usage_error("run", "unknown engine '%s': interp or jit", a->value[OPT_ENGINE]);
@@ -469,13 +471,18 @@ static void set_sandbox(struct machine_config *config, const char *gdb_address, 
 static int run(struct machine_config *config, const char *gdb_address, const char *pidfile)
 {
 	struct debugger debugger = {.held = config->held};
+	struct machine *m = NULL;
 	struct vmm_error err;
-	struct machine *m;
+	struct stat st;
 	int status;
 
 	config->listen_gdb = listen_gdb;
 	config->listen_gdb_arg = &debugger;
 	set_sandbox(config, gdb_address, pidfile);
+	if (pidfile && !stat(pidfile, &st) && S_ISDIR(st.st_mode)) { /* the sandbox would say something else */
+		vmm_fail(&err, "--pidfile: %s: %s", pidfile, strerror(EISDIR));
+		goto fail;
+	}
 	m = machine_create(config, &err);
 	if (!m)
 		goto fail;

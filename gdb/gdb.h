@@ -166,6 +166,13 @@ int gdb_translate(const struct gdb_target_ops *ops, void *target, unsigned vcpu,
 struct gdb_server;
 
 /**
+ * Whether addr has the form of an address for gdb_server_start(); whether one can listen there is seen then.
+ *
+ * @param error receives one line for the user if it has not, without newline.
+ */
+bool gdb_address_is_valid(const char *addr, char *error, size_t error_size);
+
+/**
  * Listen on an address and serve one debugger after another, on a thread of the server's own with all signals
  * blocked. Call it when the vcpus exist and none has run yet, so that a bad address is reported before the guest
  * starts.

@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { HOST_MAX = 255 /* characters of a host's name */ };
+
 static int listen_unix(const char *path, char **to_unlink, char *error, size_t size)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -77,26 +79,41 @@ static int listen_tcp(const char *host, const char *port, const char *addr, char
 	return fd;
 }
 
+/* The path of a unix socket's address; NULL: it is none. */
+static const char *unix_path(const char *addr)
+{
+	if (!strncmp(addr, "unix:", 5))
+		return addr + 5;
+	return strchr(addr, '/') ? addr : NULL;
+}
+
+bool gdb_address_is_valid(const char *addr, char *error, size_t size)
+{
+	const char *colon = strrchr(addr, ':');
+	const char *digits = colon ? colon + 1 : addr;
+	char *end;
+	long port = strtol(digits, &end, 10);
+
+	if (unix_path(addr) ? *unix_path(addr) != '\0'
+			    : *digits >= '0' && *digits <= '9' && !*end && port >= 1 && port <= 65535 &&
+				      digits - addr <= HOST_MAX)
+		return true;
+	snprintf(error, size,
+		 "'%s' is no address for gdb: a TCP port (1 to 65535), HOST:PORT, unix:PATH or a path with a '/'",
+		 addr);
+	return false;
+}
+
 int listen_on(const char *addr, char **to_unlink, char *error, size_t size)
 {
 	const char *colon = strrchr(addr, ':');
-	char host[256], *end;
-	size_t n;
-	long port;
+	char host[HOST_MAX + 1];
+	size_t n = colon ? (size_t)(colon - addr) : 0;
 
-	if (!strncmp(addr, "unix:", 5))
-		return listen_unix(addr + 5, to_unlink, error, size);
-	if (strchr(addr, '/'))
-		return listen_unix(addr, to_unlink, error, size);
-	n = colon ? (size_t)(colon - addr) : 0;
-	port = strtol(colon ? colon + 1 : addr, &end, 10);
-	if (*end || end == addr || end == colon + 1 || port < 1 || port > 65535 || n >= sizeof(host)) {
-		snprintf(
-			error, size,
-			"bad gdb address '%s': give a TCP port (1 to 65535), HOST:PORT, unix:PATH or a path with a '/'",
-			addr);
+	if (!gdb_address_is_valid(addr, error, size))
 		return -1;
-	}
+	if (unix_path(addr))
+		return listen_unix(unix_path(addr), to_unlink, error, size);
 	if (!colon || !n)
 		return listen_tcp("127.0.0.1", colon ? colon + 1 : addr, addr, error, size);
 	memcpy(host, addr, n);

@@ -205,7 +205,8 @@ struct blk_store *blk_file_open(const char *path, bool read_only, struct vmm_err
 		goto fail;
 	}
 	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) && errno == EWOULDBLOCK) {
-		vmm_fail(err, "%.300s: in use by another machine%s", path, read_only ? ", which writes to it" : "");
+		vmm_fail(err, "%.300s: in use by another machine%s, or given twice", path,
+			 read_only ? ", which writes to it" : "");
 		goto fail;
 	}
 	f = calloc(1, sizeof(*f));

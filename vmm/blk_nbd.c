@@ -525,8 +525,14 @@ static int setup(struct blk_nbd *b, const char *uri, bool read_only, struct vmm_
 
 	if (!b->h || !b->buf || !b->uri)
 		return vmm_fail(err, "%.300s: no memory", uri);
-	if (nbd_connect_uri(b->h, uri))
-		return vmm_fail(err, "%.250s: %.250s", uri, nbd_get_error());
+	if (nbd_connect_uri(b->h, uri)) {
+		static const char function[] = "nbd_connect_uri: ";
+
+		why = nbd_get_error();
+		if (!strncmp(why, function, sizeof(function) - 1))
+			why += sizeof(function) - 1;
+		return vmm_fail(err, "%.250s: %.250s", uri, why);
+	}
 	if (!take_export(b, b->h, read_only, &why))
 		return vmm_fail(err, "%.250s: %.250s", uri, why);
 	b->store.read_only = read_only;

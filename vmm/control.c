@@ -439,6 +439,7 @@ static bool stale(const struct sockaddr_un *addr)
 static int listen_at(struct control *c, struct vmm_error *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
 	mode_t mask;
 	int rc;
 
@@ -450,12 +451,16 @@ static int listen_at(struct control *c, struct vmm_error *err)
 	rc = bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr));
 	if (rc && errno == EADDRINUSE && stale(&addr) && !unlink(c->path))
 		rc = bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr));
-	umask(mask);
+	umask(mask); /* leaves errno */
 	if (!rc) {
 		c->bound = true;
 		rc = listen(c->listen_fd, 8);
 	}
-	return rc ? vmm_fail(err, "--control: %s: %s", c->path, strerror(errno)) : 0;
+	if (!rc)
+		return 0;
+	if (errno == EADDRINUSE && !lstat(c->path, &st) && !S_ISSOCK(st.st_mode))
+		return vmm_fail(err, "--control: %s: there already, and no socket", c->path);
+	return vmm_fail(err, "--control: %s: %s", c->path, strerror(errno));
 }
 
 struct control *control_start(struct machine *m, const char *path, struct vmm_error *err)

@@ -147,19 +147,19 @@ struct magic {
 };
 
 static const struct magic magics[] = {
-	{0, "070701", 6, "a cpio archive: an initramfs goes with --initrd"},
-	{0, "070702", 6, "a cpio archive: an initramfs goes with --initrd"},
-	{0, "\x27\x05\x19\x56", 4, "a U-Boot uImage; unwrap the Image first"},
+	{0, "070701", 6, "a cpio archive (an initramfs goes with --initrd)"},
+	{0, "070702", 6, "a cpio archive (an initramfs goes with --initrd)"},
+	{0, "\x27\x05\x19\x56", 4, "a U-Boot uImage (unwrap the Image first)"},
 	{0, "\xd0\x0d\xfe\xed", 4, "a flattened device tree or a FIT image"},
 	{0,
 	 "\xfd"
 	 "7zXZ\0",
-	 6, "an xz file; unpack it first"},
-	{0, "\x04\x22\x4d\x18", 4, "an lz4 file; unpack it first"},
-	{0, "\x02\x21\x4c\x18", 4, "an lz4 file; unpack it first"},
-	{0, "\x5d\0\0", 3, "an lzma file; unpack it first"},
-	{0, "BZh", 3, "a bzip2 file; unpack it first"},
-	{0, "\x89LZO", 4, "an lzop file; unpack it first"},
+	 6, "an xz file (unpack it first)"},
+	{0, "\x04\x22\x4d\x18", 4, "an lz4 file (unpack it first)"},
+	{0, "\x02\x21\x4c\x18", 4, "an lz4 file (unpack it first)"},
+	{0, "\x5d\0\0", 3, "an lzma file (unpack it first)"},
+	{0, "BZh", 3, "a bzip2 file (unpack it first)"},
+	{0, "\x89LZO", 4, "an lzop file (unpack it first)"},
 	{0, "PK\3\4", 4, "a zip archive"},
 	{0, "7z\xbc\xaf\x27\x1c", 6, "a 7z archive"},
 	{0, "!<arch>\n", 8, "an ar archive or Debian package"},

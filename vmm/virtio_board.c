@@ -46,6 +46,22 @@ static void say(void *arg, const char *text)
 	machine_message(arg, "%s", text);
 }
 
+/* Guests mount folders by their tags, which are the configuration of the device. */
+static int check_tag(const struct virtio_slots *s, unsigned slot, struct vmm_error *err)
+{
+	const struct virtio *vd = s->slot[slot];
+
+	for (unsigned i = 0; vd->ops->id == VIRTIO_ID_9P && i < slot; i++) {
+		const struct virtio *other = s->slot[i];
+
+		if (other->ops->id == VIRTIO_ID_9P && other->config_size == vd->config_size &&
+		    !memcmp(other->config, vd->config, vd->config_size))
+			return vmm_fail(err, "--share: two folders with the tag '%.*s': give one another by tag=TAG",
+					(int)vd->config_size - 2, (const char *)vd->config + 2);
+	}
+	return 0;
+}
+
 static int connect(struct machine *m, struct virtio *vd, unsigned slot, struct vmm_error *err)
 {
 	struct kvm_irqfd irqfd = {.fd = (uint32_t)vd->irq_fd, .gsi = VIRTIO_SPI + slot};
@@ -96,8 +112,8 @@ int virtio_slots_create(struct machine *m, struct vmm_error *err)
 				       ? vmm_fail(err, "%.500s", inner.text)
 				       : vmm_fail(err, "--%s: %.490s", kinds[spec->kind].option, inner.text);
 		pthread_mutex_init(&vd->dev.lock, NULL);
-		s->slot[s->n] = vd;
-		if (connect(m, vd, s->n++, err))
+		s->slot[s->n++] = vd;
+		if (check_tag(s, s->n - 1, err) || connect(m, vd, s->n - 1, err))
 			return -1;
 	}
 	return 0;

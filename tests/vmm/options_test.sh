@@ -14,7 +14,7 @@ fi
 failed=0
 n=0
 
-# refused STATUS "WORDS" ARGUMENT...: exactly one message, which has the words
+# refused STATUS "WORDS" ARGUMENT...: exactly one line, which has the words
 refused() {
 	status=$1 words=$2
 	shift 2
@@ -22,7 +22,7 @@ refused() {
 	"$pawl" run "$@" >"$dir/out" 2>"$dir/err" </dev/null
 	got=$?
 	if [ $got -ne "$status" ] || ! grep -qF -- "$words" "$dir/err" || [ -s "$dir/out" ] ||
-		[ "$(grep -c '^pawl run: ' "$dir/err")" -ne 1 ]; then
+		[ "$(wc -l <"$dir/err")" -ne 1 ] || ! grep -q '^pawl run: ' "$dir/err"; then
 		echo "not ok: pawl run $*: status $got (want $status), want \"$words\":"
 		cat "$dir/err" "$dir/out"
 		failed=1
@@ -61,7 +61,8 @@ refused 2 "--gdb: the address is empty" --kernel x --gdb ""
 for size in "" x -1 +1 12Q 1MM 0x 99999999999999999999 18446744073709551615K " 5M"; do
 	refused 2 "--memory: '$size' is not a size" --kernel x --memory "$size"
 done
-for size in 0 1000 1K 100M1; do
+refused 2 "--memory: '0' is no memory at all" --kernel x --memory 0
+for size in 1000 1K 100M1; do
 	refused 2 "--memory: '$size'" --kernel x --memory $size
 done
 for smp in 0 124 9999 99999999999999999999 x -1 "" 1.5; do
@@ -89,7 +90,10 @@ refused 1 "--kernel: /nonexistent: No such file or directory" --kernel /nonexist
 refused 1 "/: Is a directory" --kernel /
 refused 1 "--initrd: /nonexistent: No such file or directory" --kernel "$kernel" --initrd /nonexistent
 refused 1 "--disk: /nonexistent: No such file or directory" --kernel "$kernel" --disk /nonexistent
+refused 1 "--disk: $kernel: in use by another machine, or given twice" --kernel "$kernel" --disk "$kernel" --disk "$kernel"
+refused 1 "in use by another machine, which writes to it, or given twice" --kernel "$kernel" --disk "$kernel" --disk "$kernel,ro"
 refused 1 "--share: /nonexistent: No such file or directory" --kernel "$kernel" --share /nonexistent
+refused 1 "--share: two folders with the tag 'share'" --kernel "$kernel" --share "$dir" --rng --share "$dir"
 refused 1 "--net: passt: /nonexistent: No such file or directory" --kernel "$kernel" --net passt=/nonexistent
 refused 1 "--balloon 512M: the guest has no more than that" --kernel "$kernel" --balloon 512M
 : >"$dir/empty"
@@ -138,11 +142,15 @@ ln -s /dev/full "$dir/full"
 [ -c /dev/full ] && refused 1 "$dir/full: No space left on device" --kernel "$kernel" --dump-dtb "$dir/full"
 [ -L "$dir/full" ] || { echo "not ok: a failed --dump-dtb removes what is no file"; failed=1; }
 refused 1 "no KVM device" --kernel "$kernel" --kvm /dev/null
-refused 1 "--gdb: " --kernel "$kernel" --gdb 256.0.0.1:notaport
+for address in 256.0.0.1:notaport 0 65536 99999999999999999999 foo "host:" :: unix: " 1" -1; do
+	refused 2 "--gdb: '$address' is no address for gdb" --kernel x --gdb "$address"
+done
+refused 1 "--gdb: cannot listen for gdb on /nonexistent/g: No such file" --kernel "$kernel" --gdb /nonexistent/g
 refused 1 "--control: /nonexistent/c: No such file" --kernel "$kernel" --control /nonexistent/c
 refused 1 "longer than the 107 bytes" --kernel "$kernel" --control "$dir/$(printf 'x%.0s' $(seq 200))"
-refused 1 "--control: $kernel: Address already in use" --kernel "$kernel" --control "$kernel"
+refused 1 "--control: $kernel: there already, and no socket" --kernel "$kernel" --control "$kernel"
 refused 1 "--pidfile: /nonexistent/p: No such file" --kernel "$kernel" --pidfile /nonexistent/p
+refused 1 "--pidfile: $dir: Is a directory" --kernel "$kernel" --pidfile "$dir"
 refused 1 "/nonexistent/dtb: No such file or directory" --kernel "$kernel" --dump-dtb /nonexistent/dtb
 
 # The tree, with dtc's opinion if there is one.
