@@ -5,6 +5,8 @@
  */
 #include "machine.h"
 
+#include <strings.h>
+
 #include "isa.h"
 
 static struct cpu_model parse(const char *text)
@@ -47,50 +49,55 @@ static const struct {
 	const char *name;
 	uint32_t insn;
 } examples[] = {
-	{"aes", 0x4e284820},	 /* aese v0.16b, v1.16b */
-	{"pmull", 0x0ee2e020},	 /* pmull v0.1q, v1.1d, v2.1d */
-	{"sha1", 0x5e280820},	 /* sha1h s0, s1 */
-	{"sha256", 0x5e282820},	 /* sha256su0 v0.4s, v1.4s */
-	{"sha512", 0xcec08020},	 /* sha512su0 v0.2d, v1.2d */
-	{"sha3", 0xce020c20},	 /* eor3 v0.16b, v1.16b, v2.16b, v3.16b */
-	{"sm3", 0xce62c020},	 /* sm3partw1 v0.4s, v1.4s, v2.4s */
-	{"sm4", 0xcec08420},	 /* sm4e v0.4s, v1.4s */
-	{"crc32", 0x1ac24020},	 /* crc32b w0, w1, w2 */
-	{"lse", 0xf8200041},	 /* ldadd x0, x1, [x2] */
-	{"rdm", 0x2e428420},	 /* sqrdmlah v0.4h, v1.4h, v2.4h */
-	{"dotprod", 0x2e829420}, /* udot v0.2s, v1.8b, v2.8b */
-	{"fhm", 0x0e22ec20},	 /* fmlal v0.2s, v1.2h, v2.2h */
-	{"flagm", 0xd500401f},	 /* cfinv */
-	{"flagm2", 0xd500403f},	 /* xaflag */
-	{"dpb", 0xd50b7c20},	 /* dc cvap, x0 */
-	{"jscvt", 0x1e7e0020},	 /* fjcvtzs w0, d1 */
-	{"fcma", 0x2e82e420},	 /* fcadd v0.2s, v1.2s, v2.2s, #90 */
-	{"rcpc", 0xf8bfc020},	 /* ldapr x0, [x1] */
-	{"rcpc2", 0xd9400020},	 /* ldapur x0, [x1] */
-	{"frintts", 0x1e684020}, /* frint32z d0, d1 */
-	{"sb", 0xd50330ff},	 /* sb */
-	{"bf16", 0x1e634020},	 /* bfcvt h0, s1 */
-	{"i8mm", 0x4e82a420},	 /* smmla v0.4s, v1.16b, v2.16b */
-	{"fp16", 0x1ee22820},	 /* fadd h0, h1, h2 */
-	{"ssbs2", 0xd503413f},	 /* msr ssbs, #1 */
-	{"ssbs2", 0xd53b42c0},	 /* mrs x0, ssbs */
-	{"lor", 0xc8df7c20},	 /* ldlar x0, [x1] */
-	{"pan", 0xd500409f},	 /* msr pan, #0 */
-	{"pan", 0xd5384260},	 /* mrs x0, pan */
-	{"pauth", 0xdac10020},	 /* pacia x0, x1 */
-	{"rng", 0xd53b2400},	 /* mrs x0, rndr */
-	{"rng", 0xd53b2420},	 /* mrs x0, rndrrs */
-	{"dit", 0xd503415f},	 /* msr dit, #1 */
-	{"dit", 0xd53b42a0},	 /* mrs x0, dit */
-	{"wfxt", 0xd5031000},	 /* wfet x0 */
-	{"wfxt", 0xd5031020},	 /* wfit x0 */
-	{"cssc", 0xdac01c20},	 /* cnt x0, x1 */
-	{"hbc", 0x54000031},	 /* bc.ne .+4 */
-	{"xs", 0xd5033e3f},	 /* dsb synxs */
-	{"xs", 0xd508971f},	 /* tlbi vmalle1nxs */
-	{"pan2", 0xd5087900},	 /* at s1e1rp, x0 */
-	{"uao", 0xd500407f},	 /* msr uao, #0 */
-	{"ras", 0xd538c120},	 /* mrs x0, disr_el1 */
+	{"aes", 0x4e284820},	   /* aese v0.16b, v1.16b */
+	{"pmull", 0x0ee2e020},	   /* pmull v0.1q, v1.1d, v2.1d */
+	{"sha1", 0x5e280820},	   /* sha1h s0, s1 */
+	{"sha256", 0x5e282820},	   /* sha256su0 v0.4s, v1.4s */
+	{"sha512", 0xcec08020},	   /* sha512su0 v0.2d, v1.2d */
+	{"sha3", 0xce020c20},	   /* eor3 v0.16b, v1.16b, v2.16b, v3.16b */
+	{"sm3", 0xce62c020},	   /* sm3partw1 v0.4s, v1.4s, v2.4s */
+	{"sm4", 0xcec08420},	   /* sm4e v0.4s, v1.4s */
+	{"crc32", 0x1ac24020},	   /* crc32b w0, w1, w2 */
+	{"lse", 0xf8200041},	   /* ldadd x0, x1, [x2] */
+	{"rdm", 0x2e428420},	   /* sqrdmlah v0.4h, v1.4h, v2.4h */
+	{"dotprod", 0x2e829420},   /* udot v0.2s, v1.8b, v2.8b */
+	{"fhm", 0x0e22ec20},	   /* fmlal v0.2s, v1.2h, v2.2h */
+	{"flagm", 0xd500401f},	   /* cfinv */
+	{"flagm2", 0xd500403f},	   /* xaflag */
+	{"dpb", 0xd50b7c20},	   /* dc cvap, x0 */
+	{"dpb2", 0xd50b7d20},	   /* dc cvadp, x0 */
+	{"tlbios", 0xd508811f},	   /* tlbi vmalle1os */
+	{"tlbirange", 0xd5088620}, /* tlbi rvae1, x0 */
+	{"tlbirange", 0xd5088220}, /* tlbi rvae1is, x0 */
+	{"tlbios", 0xd5088520},	   /* tlbi rvae1os, x0 */
+	{"jscvt", 0x1e7e0020},	   /* fjcvtzs w0, d1 */
+	{"fcma", 0x2e82e420},	   /* fcadd v0.2s, v1.2s, v2.2s, #90 */
+	{"rcpc", 0xf8bfc020},	   /* ldapr x0, [x1] */
+	{"rcpc2", 0xd9400020},	   /* ldapur x0, [x1] */
+	{"frintts", 0x1e684020},   /* frint32z d0, d1 */
+	{"sb", 0xd50330ff},	   /* sb */
+	{"bf16", 0x1e634020},	   /* bfcvt h0, s1 */
+	{"i8mm", 0x4e82a420},	   /* smmla v0.4s, v1.16b, v2.16b */
+	{"fp16", 0x1ee22820},	   /* fadd h0, h1, h2 */
+	{"ssbs2", 0xd503413f},	   /* msr ssbs, #1 */
+	{"ssbs2", 0xd53b42c0},	   /* mrs x0, ssbs */
+	{"lor", 0xc8df7c20},	   /* ldlar x0, [x1] */
+	{"pan", 0xd500409f},	   /* msr pan, #0 */
+	{"pan", 0xd5384260},	   /* mrs x0, pan */
+	{"pauth", 0xdac10020},	   /* pacia x0, x1 */
+	{"rng", 0xd53b2400},	   /* mrs x0, rndr */
+	{"rng", 0xd53b2420},	   /* mrs x0, rndrrs */
+	{"dit", 0xd503415f},	   /* msr dit, #1 */
+	{"dit", 0xd53b42a0},	   /* mrs x0, dit */
+	{"wfxt", 0xd5031000},	   /* wfet x0 */
+	{"wfxt", 0xd5031020},	   /* wfit x0 */
+	{"cssc", 0xdac01c20},	   /* cnt x0, x1 */
+	{"hbc", 0x54000031},	   /* bc.ne .+4 */
+	{"xs", 0xd5033e3f},	   /* dsb synxs */
+	{"xs", 0xd508971f},	   /* tlbi vmalle1nxs */
+	{"pan2", 0xd5087900},	   /* at s1e1rp, x0 */
+	{"uao", 0xd500407f},	   /* msr uao, #0 */
+	{"ras", 0xd538c120},	   /* mrs x0, disr_el1 */
 };
 
 static void every_switch_takes_its_instruction_away(void **state)
@@ -111,6 +118,106 @@ static void every_switch_takes_its_instruction_away(void **state)
 			fail_msg("%08x is not UNDEFINED on %s", examples[i].insn, without);
 	}
 	machine_free(&m);
+}
+
+/* Features without an instruction of their own, by the control bit that is RES0 without them. */
+static const struct {
+	const char *name;
+	uint32_t msr, mrs; /* of x0 */
+	unsigned bit;
+} controls[] = {
+	{"ssbs", 0xd5181000, 0xd5381000, 44},  /* SCTLR_EL1.DSSBS */
+	{"bti", 0xd5181000, 0xd5381000, 35},   /* BT0 */
+	{"bti", 0xd5181000, 0xd5381000, 36},   /* BT1 */
+	{"epan", 0xd5181000, 0xd5381000, 57},  /* EPAN */
+	{"lse2", 0xd5181000, 0xd5381000, 6},   /* nAA */
+	{"pauth", 0xd5181000, 0xd5381000, 31}, /* EnIA */
+	{"haf", 0xd5182040, 0xd5382040, 39},   /* TCR_EL1.HA */
+	{"hdbs", 0xd5182040, 0xd5382040, 40},  /* HD */
+	{"hpds", 0xd5182040, 0xd5382040, 41},  /* HPD0 */
+	{"pauth", 0xd5182040, 0xd5382040, 51}, /* TBID0 */
+	{"fp16", 0xd51b4400, 0xd53b4400, 19},  /* FPCR.FZ16 */
+};
+
+static bool keeps(struct machine *m, unsigned i)
+{
+	LOAD(m, CODE, {controls[i].msr, controls[i].mrs, 0xd4000002 /* hvc #0 */});
+	cpu_code_changed(m->cpu);
+	m->cpu->sys[CPU_CPACR_EL1] = 3 << 20;
+	m->cpu->env.pc = CODE;
+	m->cpu->env.x[0] = 1ull << controls[i].bit;
+	expect_hvc(m->cpu, END);
+	return m->cpu->env.x[0] >> controls[i].bit & 1;
+}
+
+static void every_switch_takes_its_control_bit_away(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+		char without[40];
+
+		use(&m, "max");
+		if (!keeps(&m, i))
+			fail_msg("bit %u of %s is RES0 on max", controls[i].bit, controls[i].name);
+		snprintf(without, sizeof(without), "max,-%s", controls[i].name);
+		use(&m, without);
+		if (keeps(&m, i))
+			fail_msg("bit %u is not RES0 on %s", controls[i].bit, without);
+	}
+	machine_free(&m);
+}
+
+/* What a model makes of a VA under TCR_EL1: two levels of tables in that granule lead to DATA. */
+static bool reaches(const char *model, unsigned page, uint64_t tcr, uint64_t va)
+{
+	uint64_t root = TABLES, l3 = TABLES + 0x10000;
+	unsigned stride = page - 3, top = page + 2 * stride;
+	struct machine m;
+	ipa_t ipa = 0;
+	bool is;
+
+	machine_new(&m, 1);
+	use(&m, model);
+	machine_write(&m, root + 8 * (va >> top & 1023), l3 | 3);
+	machine_write(&m, l3 + 8 * (va >> (page + stride) & ((1u << stride) - 1)), (l3 + 0x10000) | 3);
+	machine_write(&m, l3 + 0x10000 + 8 * (va >> page & ((1u << stride) - 1)), (DATA & ~0xffffull) | PTE_AF | PTE_V);
+	m.cpu->sys[CPU_TCR_EL1] = tcr | 1 << 23 | 2ull << 32;
+	m.cpu->sys[CPU_TTBR0_EL1] = root;
+	m.cpu->sys[CPU_SCTLR_EL1] |= 1;
+	cpu_sys_changed(m.cpu);
+	is = cpu_translate(m.cpu, va, &ipa) == 0 && ipa == (DATA & ~0xffffull);
+	machine_free(&m);
+	return is;
+}
+
+static void the_granule_of_16_kib_and_vas_of_52_bits_have_switches(void **state)
+{
+	assert_true(reaches("max", 14, 17 | 2 << 14, 0x1240000000));
+	assert_false(reaches("max,-tgran16", 14, 17 | 2 << 14, 0x1240000000));
+	assert_true(reaches("max", 16, 12 | 1 << 14, 5ull << 48 | 0x40000000));
+	assert_false(reaches("max,-lva", 16, 12 | 1 << 14, 5ull << 48 | 0x40000000));
+}
+
+static void there_is_a_test_for_every_switch(void **state)
+{
+	static const char *const elsewhere[] = {"TGRAN16", "LVA",	  "EPAC",  "PAUTH2",
+						"FPAC",	   "FPACCOMBINE", "QARMA5" /* the last ones: pauth.c */};
+	const char *name;
+
+	for (unsigned i = 0; (name = cpu_model_switch(i)); i++) {
+		bool has = false;
+
+		for (unsigned k = 0; k < sizeof(examples) / sizeof(examples[0]); k++)
+			has |= !strcasecmp(examples[k].name, name);
+		for (unsigned k = 0; k < sizeof(controls) / sizeof(controls[0]); k++)
+			has |= !strcasecmp(controls[k].name, name);
+		for (unsigned k = 0; k < sizeof(elsewhere) / sizeof(elsewhere[0]); k++)
+			has |= !strcmp(elsewhere[k], name);
+		if (!has)
+			fail_msg("nothing here looks at %s", name);
+	}
 }
 
 /* A switch that is off is off in the ID registers, and they come back as they were. */
@@ -411,6 +518,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_switch_takes_its_instruction_away),
+		cmocka_unit_test(every_switch_takes_its_control_bit_away),
+		cmocka_unit_test(the_granule_of_16_kib_and_vas_of_52_bits_have_switches),
+		cmocka_unit_test(there_is_a_test_for_every_switch),
 		cmocka_unit_test(switches_and_fields_say_the_same),
 		cmocka_unit_test(rndr_says_in_the_flags_whether_there_was_a_number),
 		cmocka_unit_test(dit_stays_over_exceptions_and_comes_back_from_spsr),
