@@ -163,6 +163,150 @@ static void tlbi_of_one_page_drops_what_its_neighbours_knew_of_it(void **state)
 	}
 }
 
+/*
+ * Every TLBI of EL1, in each shareability domain and with nXS: two pages that are not global, of ASID 1 and ASID 2 at one VA, and a
+ * global one have been read; their descriptors (or the table that leads to them) change; then all that the operation is for must be
+ * read anew. What it is not for may be either. The operations of the inner and outer shareable domain are for the other PE as well.
+ */
+struct every {
+	struct machine m;
+	uint64_t root[2], va, global, old, new; /* tables of ASID 1 and 2; the VAs; the two pages of data */
+};
+enum { EVERY_LOAD, EVERY_ASID_1, EVERY_ASID_2, EVERY_TLBI };
+
+static void every_run(struct every *e, unsigned pe, unsigned program)
+{
+	struct cpu *cpu = e->m.pe[pe];
+
+	cpu->env.pc = CODE + 32 * program;
+	expect_hvc(cpu, END);
+}
+
+static uint64_t every_load(struct every *e, unsigned pe, unsigned asid, uint64_t va)
+{
+	e->m.pe[pe]->env.x[8] = e->root[asid - 1] | (uint64_t)asid << 48;
+	every_run(e, pe, EVERY_ASID_1);
+	e->m.pe[pe]->env.x[10] = va;
+	every_run(e, pe, EVERY_LOAD);
+	return e->m.pe[pe]->env.x[0];
+}
+
+/* Of level 3, or a new table of level 3 with such descriptors in place of the one that is there. */
+static void every_map(struct every *e, uint64_t pa, bool by_table)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t low = e->va & 0x7fffffffff, glow = e->global & 0x7fffffffff;
+
+		if (by_table) {
+			uint64_t at = machine_read(&e->m, e->root[i] + 8 * (low >> 30)) & 0xfffffffff000;
+
+			machine_write(&e->m, at + 8 * (low >> 21 & 511), machine_table(&e->m) | 3);
+		}
+		machine_map(&e->m, e->root[i], low, pa, PTE_AF | PTE_NG);
+		machine_map(&e->m, e->root[i], glow, pa, PTE_AF);
+	}
+}
+
+static void every_begin(struct every *e, unsigned upper)
+{
+	static const uint32_t programs[][8] = {
+		[EVERY_LOAD] = {0xf9400140 /* ldr x0, [x10] */, 0xd4000002 /* hvc #0 */},
+		[EVERY_ASID_1] = {0xd5182008 /* msr ttbr0_el1, x8 */, 0xd5033fdf /* isb */, 0xd4000002},
+	};
+	struct cpu_model max;
+	char why[160];
+
+	assert_int_equal(cpu_model_parse("max", &max, why, sizeof(why)), 0);
+	machine_new(&e->m, 2);
+	e->root[0] = machine_mmu(&e->m, e->m.pe[0]);
+	e->root[1] = machine_mmu(&e->m, e->m.pe[0]);
+	machine_mmu(&e->m, e->m.pe[1]);
+	e->va = PAGE | (upper ? 0xffffff8000000000 : 0);
+	e->global = e->va + 0x1000;
+	for (unsigned pe = 0; pe < 2; pe++) {
+		struct cpu *cpu = e->m.pe[pe];
+
+		memcpy(cpu->id, max.id, sizeof(max.id));
+		cpu_id_changed(cpu);
+		cpu->sys[CPU_TCR_EL1] = (cpu->sys[CPU_TCR_EL1] & ~(1ull << 23)) | 1ull << 36; /* EPD1; AS */
+		cpu->sys[CPU_TTBR1_EL1] = e->root[0]; /* pages at one VA are one page there */
+		cpu->sys[CPU_TTBR0_EL1] = e->root[0] | 1ull << 48;
+		cpu_sys_changed(cpu);
+	}
+	machine_load(&e->m, CODE, programs[0], sizeof(programs));
+	machine_write(&e->m, DATA, 1);
+	machine_write(&e->m, DATA + 0x1000, 2);
+}
+
+static void every_tlbi_drops_what_it_is_for(void **state)
+{
+	enum { LOCAL, IS, OS, DOMAINS };
+	static const uint8_t crm[2][DOMAINS] = {{7, 3, 1}, {6, 2, 5}};
+	static const struct {
+		unsigned op2;
+		bool va, asid1, asid2, global, last; /* by address; for which pages; not for tables */
+	} ops[] = {
+		{0, false, true, true, true, false},   /* VMALLE1 */
+		{1, true, true, false, true, false},   /* VAE1 */
+		{2, false, true, false, false, false}, /* ASIDE1 */
+		{3, true, true, true, true, false},    /* VAAE1 */
+		{5, true, true, false, true, true},    /* VALE1 */
+		{7, true, true, true, true, true},     /* VAALE1 */
+	};
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < 2 * 2 * 2 * 2 * DOMAINS * 6; k++) {
+		unsigned op = k % 6, domain = k / 6 % DOMAINS, flags = k / 6 / DOMAINS;
+		bool range = flags & 1, nxs = flags & 2, upper = flags & 4, by_table = flags & 8;
+		struct every e;
+
+		if ((range && !ops[op].va) || (by_table && ops[op].last))
+			continue;
+		every_begin(&e, upper);
+		every_map(&e, DATA, false);
+		/* VAs by their own operation each */
+		for (unsigned global = 0; global <= ops[op].va; global++) {
+			uint32_t tlbi =
+				0xd508000c | (8u + nxs) << 12 | (uint32_t)crm[range][domain] << 8 | ops[op].op2 << 5;
+			uint64_t va = global ? e.global : e.va, arg = 1ull << 48;
+
+			if (ops[op].va)
+				arg |= (va >> 12 & (range ? 0x1fffffffff : 0xfffffffffff)) | (range ? 1ull << 46 : 0);
+			every_map(&e, DATA, false);
+			for (unsigned pe = 0; pe < 2; pe++) {
+				LOAD(&e.m, CODE + 32 * EVERY_TLBI,
+				     {0xd508871f /* tlbi vmalle1 */, 0xd5033f9f, 0xd5033fdf, 0xd4000002});
+				cpu_code_changed(e.m.pe[pe]);
+				every_run(&e, pe, EVERY_TLBI);
+				for (unsigned asid = 1; asid <= 2; asid++) {
+					assert_int_equal(every_load(&e, pe, asid, e.va), 1);
+					assert_int_equal(every_load(&e, pe, asid, e.global), 1);
+				}
+			}
+			every_map(&e, DATA + 0x1000, by_table);
+			LOAD(&e.m, CODE + 32 * EVERY_TLBI,
+			     {tlbi, 0xd5033f9f /* dsb sy */, 0xd5033fdf /* isb */, 0xd4000002});
+			cpu_code_changed(e.m.pe[0]);
+			e.m.pe[0]->env.x[12] = arg;
+			every_run(&e, 0, EVERY_TLBI);
+			for (unsigned pe = 0; pe < (domain == LOCAL ? 1 : 2); pe++) {
+				if (ops[op].asid1 && !global)
+					assert_int_equal(every_load(&e, pe, 1, e.va), 2);
+				if (ops[op].asid2 && !global)
+					assert_int_equal(every_load(&e, pe, 2, e.va), 2);
+				if (ops[op].global && (global || !ops[op].va)) {
+					assert_int_equal(every_load(&e, pe, 2, e.global), 2);
+					assert_int_equal(every_load(&e, pe, 1, e.global), 2);
+				}
+			}
+			n++;
+		}
+		machine_free(&e.m);
+	}
+	/* By descriptor and by table, of an address or a range; those of an address are tried twice. */
+	assert_int_equal(n, 2 * 2 * DOMAINS * (10 + 8 + 6 + 4));
+}
+
 static void two_address_spaces_do_not_see_each_other(void **state)
 {
 	struct machine m;
@@ -450,6 +594,7 @@ int main(void)
 		cmocka_unit_test(tlbi_of_one_address_drops_all_of_a_block_mapping),
 		cmocka_unit_test(a_page_that_another_seems_to_continue_is_looked_at_by_itself),
 		cmocka_unit_test(tlbi_of_one_page_drops_what_its_neighbours_knew_of_it),
+		cmocka_unit_test(every_tlbi_drops_what_it_is_for),
 		cmocka_unit_test(two_address_spaces_do_not_see_each_other),
 		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
 		cmocka_unit_test(a_page_that_another_regime_looked_up_is_its_own_under_alignment_checks),
