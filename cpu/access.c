@@ -89,6 +89,18 @@ static bool abort_is_write(struct cpu *cpu, const struct access *a, uint64_t va,
 				&x, &ignored);
 }
 
+/* stage2.device, which is Device memory whatever stage 1 says. As access_page. */
+static uint8_t *device_page(struct cpu *cpu, const struct access *a, uint64_t va, struct fault *f, uint32_t *flags)
+{
+	if (a->misaligned || a->zva) {
+		f->fsc = FSC_ALIGNMENT;
+		abort_data(cpu, va, a->m, a->kinds & ACC_WRITE, false, f);
+		return NULL;
+	}
+	*flags = SLOW_WINDOW | (debug_page_watched(cpu, va) ? SLOW_WATCH : 0);
+	return window_page(cpu, va, a->hi, f);
+}
+
 /* Host address of va, which lies in one page with the rest of what is looked up. NULL: an exception was taken. */
 static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va, uint32_t *flags)
 {
@@ -134,6 +146,8 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 	return host;
 
 abort:
+	if (f.stage2 && f.device && !f.s1ptw)
+		return device_page(cpu, a, va, &f, flags);
 	if (unlikely(cpu->window.on) && !(a->m & IR_MEM_ISV) && !a->cm && (host = window_page(cpu, va, a->hi, &f))) {
 		*flags = SLOW_WINDOW;
 		return host;
@@ -155,7 +169,8 @@ static int access_window(struct cpu *cpu, struct access *a, unsigned total, uint
 		.hi = total - first,
 		.elem = 1u << IR_MEM_ALIGN_SIZE(a->m),
 	};
-	return window_begin(cpu, &a->window, !(a->kinds & ACC_WRITE) || (a->m & IR_MEM_RMW && !exclusive));
+	return window_begin(cpu, &a->window, !(a->kinds & ACC_WRITE) || (a->m & IR_MEM_RMW && !exclusive),
+			    exclusive || a->m & IR_MEM_RMW);
 }
 
 /* FEAT_LSE2: what must be aligned otherwise may lie anywhere inside of 16 aligned bytes, and with nAA, if it only orders, everywhere. */
@@ -395,7 +410,7 @@ int access_zva(struct cpu *cpu, uint64_t va)
 	host -= va & (BLOCK - 1);
 	if (unlikely(flags & SLOW_WINDOW)) {
 		a.window = (struct window_op){.where = WINDOW_LO, .lo = BLOCK, .elem = 8};
-		if (window_begin(cpu, &a.window, false))
+		if (window_begin(cpu, &a.window, false, false))
 			return 1;
 		a.window.ipa[0] &= ~(ipa_t)(BLOCK - 1);
 		memset(host, 0, BLOCK);
@@ -416,7 +431,7 @@ int access_maintain(struct cpu *cpu, uint64_t va, bool write, ipa_t *ipa)
 	struct fault f;
 
 	if (!stage1_translate(cpu, va, (write ? ACC_WRITE : ACC_READ) | ACC_MAINTAIN, regime, &x, &f) ||
-	    !stage2_access(cpu, x.ipa, false, NULL, &f))
+	    (!stage2_access(cpu, x.ipa, false, NULL, &f) && !f.device))
 		return abort_data(cpu, va, 0, true, true, &f);
 	if (write && debug_page_watched(cpu, va) &&
 	    debug_watchpoint(cpu, va & ~63ull, 64, ACC_WRITE, cpu_is_el0(cpu), true))

@@ -150,6 +150,11 @@ struct cpu_platform {
 	 * already, was clear. page: 4 KiB pages from the range's base. False: do not; the access is a fault with FSC_NO_LOG.
 	 */
 	bool (*log_dirty)(void *opaque, unsigned log_tag, uint64_t page);
+	/*
+	 * An access to stage2.device, which hardware makes without the hypervisor: one call for each element of a pair or vector, of
+	 * 8 bytes at most, aligned. data: little endian. Called from inside of cpu_run.
+	 */
+	void (*device)(void *opaque, ipa_t ipa, unsigned len, bool write, uint64_t *data);
 };
 
 struct cpu_timer { /* generic timer as EL1 and EL0 see it; n = CPU_TIMER_V or _P */
@@ -260,10 +265,9 @@ struct cpu {
 
 	/* EL2 controls: set by the hypervisor before cpu_run */
 	struct {
-		bool tde;	/* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */
-		bool twi, twe;	/* HCR_EL2.TWI, TWE */
-		bool hold_irqs; /* nothing in irq_in is taken: no control of the hardware's, a debugger's wish */
-		bool executed; /* the next cpu_run only: what was emulated last counts as executed by the PE, see ISV of a step */
+		bool tde;	   /* MDCR_EL2.TDE: debug exceptions and debug register accesses of EL0/1 go to EL2 */
+		bool twi, twe;	   /* HCR_EL2.TWI, TWE */
+		bool hold_irqs;	   /* nothing in irq_in is taken: no control of the hardware's, a debugger's wish */
 		bool keep_monitor; /* cpu_run leaves the exclusive monitor alone; hardware's exception return clears it */
 		uint64_t mdscr;	   /* effective MDSCR_EL1 (SS, MDE, KDE): the guest's unless the host owns debug */
 		const struct cpu_dbg_regs *dbg; /* live breakpoints and watchpoints: &cpu->dbg or the host's */

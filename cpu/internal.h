@@ -123,6 +123,7 @@ struct fault {
 	uint8_t fsc;   /* DFSC encoding, with level */
 	bool stage2;   /* goes to EL2 */
 	bool s1ptw;    /* stage 2 fault of the stage 1 walk */
+	bool device;   /* stage 2: no fault at all but stage2.device, and no memory */
 	uint8_t level; /* stage 1 level that was being looked up */
 	ipa_t ipa;     /* stage 2: faulting IPA */
 };
@@ -391,6 +392,7 @@ struct window {
 	struct window_op deferred; /* an atomic's store */
 	struct fault fault;	   /* of the access, but for the IPA */
 	uint64_t va;
+	bool device[2]; /* stage2.device */
 	ipa_t ipa[2];
 	uint8_t bytes[2][128] __attribute__((aligned(64)));
 	uint8_t before[16];
@@ -647,7 +649,7 @@ void count_block(struct cpu *cpu, unsigned el, bool left_by_exit);
 
 /* window.c */
 uint8_t *window_page(struct cpu *cpu, uint64_t va, unsigned half, const struct fault *f);
-int window_begin(struct cpu *cpu, struct window_op *op, bool read);
+int window_begin(struct cpu *cpu, struct window_op *op, bool read, bool deferred);
 int window_store(struct cpu *cpu, const struct window_op *op);
 void window_defer(struct cpu *cpu, const struct window_op *op, bool exclusive);
 void window_before(struct cpu *cpu);

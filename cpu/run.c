@@ -245,8 +245,7 @@ enum cpu_exit cpu_run(struct cpu *cpu)
 		/* The exception return from EL2 cleared the exclusive monitor, and no step is reported for it. */
 		if (likely(!cpu->el2.keep_monitor && !cpu->window.n))
 			cpu->env.excl.valid = 0;
-		p->step_isv = cpu->el2.executed;
-		cpu->el2.executed = false;
+		p->step_isv = false;
 		/* Registers and el2 may differ from the last time; most of attn was settled then. */
 		cpu->env.attn = (cpu->env.attn & ~(uint32_t)(ATTN_EXIT | ATTN_STEP | ATTN_COUNT | ATTN_WINDOW)) |
 				(cpu->el2.mdscr & MDSCR_SS ? ATTN_STEP : 0) | (cpu->count.insns ? ATTN_COUNT : 0);

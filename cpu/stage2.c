@@ -177,7 +177,7 @@ uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stag
 	const struct stage2_range *r;
 
 	f->stage2 = true;
-	f->s1ptw = false;
+	f->s1ptw = f->device = false;
 	f->ipa = ipa;
 	if (ipa >> (s2 ? s2->ipa_bits : 40)) {
 		f->fsc = FSC_ADDR_SIZE;
@@ -185,6 +185,7 @@ uint8_t *stage2_access(struct cpu *cpu, ipa_t ipa, bool write, const struct stag
 	}
 	r = stage2_find(s2, ipa);
 	if (!r) {
+		f->device = s2 && ipa - s2->device < s2->device_size;
 		f->fsc = FSC_TRANSLATION | fault_level(s2, ipa);
 		return NULL;
 	}

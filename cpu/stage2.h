@@ -30,7 +30,10 @@ struct stage2_range {
 
 struct stage2 {
 	unsigned count;
-	unsigned ipa_bits;	     /* accesses at or beyond 1 << ipa_bits are address size faults */
+	unsigned ipa_bits; /* accesses at or beyond 1 << ipa_bits are address size faults */
+	/* Registers that are mapped into the guest as Device memory, but for what ranges cover: see cpu_platform.device. No size: none. */
+	ipa_t device;
+	uint64_t device_size;
 	struct stage2_range range[]; /* sorted by base, disjoint */
 };
 

@@ -9,6 +9,8 @@
  * window.request set. All register writes of an instruction follow its last access that may trap (isa/), and what it stores to
  * memory on the way is the same each time, so this shows nothing. An atomic's store is asked for when the rest of it has been
  * computed, and the registers are put back for that time, too.
+ *
+ * Accesses to stage2.device go the same way, on or off, but are made at once, by cpu_platform.device: hardware does not trap them.
  */
 #include "internal.h"
 
@@ -26,11 +28,15 @@ static int request(struct cpu *cpu, bool write, const struct cpu_access *acc)
 }
 
 /* One access of a power of two of bytes. 0: it is done, and *data is what was read. */
-static int window_access(struct cpu *cpu, ipa_t ipa, unsigned len, bool write, uint64_t *data)
+static int window_access(struct cpu *cpu, bool device, ipa_t ipa, unsigned len, bool write, uint64_t *data)
 {
 	struct cpu_window *win = &cpu->window;
 	struct cpu_access *acc = &win->access[win->next];
 
+	if (device) {
+		cpu->platform->device(cpu->opaque, ipa, len, write, data);
+		return 0;
+	}
 	if (win->next == win->n) {
 		if (win->n == CPU_WINDOW_MAX) {
 			const struct fault f = cpu->priv->window.fault;
@@ -50,7 +56,7 @@ static int window_access(struct cpu *cpu, ipa_t ipa, unsigned len, bool write, u
 }
 
 /* n bytes, at most 64, of elements of elem bytes. */
-static int window_bytes(struct cpu *cpu, ipa_t ipa, uint8_t *bytes, unsigned n, unsigned elem, bool write)
+static int window_bytes(struct cpu *cpu, bool device, ipa_t ipa, uint8_t *bytes, unsigned n, unsigned elem, bool write)
 {
 	while (n) {
 		unsigned len = elem < 8 ? elem : 8;
@@ -60,7 +66,7 @@ static int window_bytes(struct cpu *cpu, ipa_t ipa, uint8_t *bytes, unsigned n, 
 			len /= 2;
 		if (write)
 			memcpy(&data, bytes, len);
-		if (window_access(cpu, ipa, len, write, &data))
+		if (window_access(cpu, device, ipa, len, write, &data))
 			return 1;
 		memcpy(bytes, &data, len);
 		ipa += len;
@@ -70,29 +76,27 @@ static int window_bytes(struct cpu *cpu, ipa_t ipa, uint8_t *bytes, unsigned n, 
 	return 0;
 }
 
-static int window_part(struct cpu *cpu, ipa_t ipa, uint8_t *bytes, unsigned n, unsigned elem, bool write)
+static int window_part(struct cpu *cpu, unsigned half, ipa_t ipa, unsigned n, unsigned elem, bool write)
 {
+	struct window *w = &cpu->priv->window;
+	uint8_t *bytes = w->bytes[half] + (ipa & 63);
 	const uint8_t *host;
 	struct fault f;
 
 	/* An atomic on memory that is read only: its read finds what is there. */
-	if (!write && (host = stage2_access(cpu, ipa, false, NULL, &f))) {
+	if (!write && !w->device[half] && (host = stage2_access(cpu, ipa, false, NULL, &f))) {
 		memcpy(bytes, host, n);
 		return 0;
 	}
-	return window_bytes(cpu, ipa, bytes, n, elem, write);
+	return window_bytes(cpu, w->device[half], ipa, bytes, n, elem, write);
 }
 
 /* Both parts of an access, those of them that are outside of memory. */
 static int window_parts(struct cpu *cpu, const struct window_op *op, bool write)
 {
-	struct window *w = &cpu->priv->window;
-
-	if ((op->where & WINDOW_LO) &&
-	    window_part(cpu, op->ipa[0], w->bytes[0] + (op->ipa[0] & 63), op->lo, op->elem, write))
+	if ((op->where & WINDOW_LO) && window_part(cpu, 0, op->ipa[0], op->lo, op->elem, write))
 		return 1;
-	if ((op->where & WINDOW_HI) &&
-	    window_part(cpu, op->ipa[1], w->bytes[1] + (op->ipa[1] & 63), op->hi, op->elem, write))
+	if ((op->where & WINDOW_HI) && window_part(cpu, 1, op->ipa[1], op->hi, op->elem, write))
 		return 1;
 	return 0;
 }
@@ -103,23 +107,32 @@ uint8_t *window_page(struct cpu *cpu, uint64_t va, unsigned half, const struct f
 	struct window *w = &cpu->priv->window;
 	unsigned type = f->fsc & ~3u;
 
-	if (!cpu->window.on || !f->stage2 || f->s1ptw || (type != FSC_TRANSLATION && type != FSC_PERMISSION))
+	if (!f->stage2 || f->s1ptw || (type != FSC_TRANSLATION && type != FSC_PERMISSION))
 		return NULL;
-	w->fault = *f;
-	w->va = va;
+	w->device[half] = f->device;
+	if (!f->device) {
+		w->fault = *f;
+		w->va = va;
+	}
 	w->ipa[half] = (f->ipa & IR_PAGE_MASK) | (va & ~IR_PAGE_MASK);
 	return w->bytes[half] + (w->ipa[half] & 63);
 }
 
+/* Whether nobody is asked for any of it. */
+static bool is_device(const struct window *w, const struct window_op *op)
+{
+	return (!(op->where & WINDOW_LO) || w->device[0]) && (!(op->where & WINDOW_HI) || w->device[1]);
+}
+
 /*
- * All checks of an access are done, and some of it is outside of memory. Reads what it reads. 1: not yet, or an exception was
- * taken.
+ * All checks of an access are done, and some of it is outside of memory. Reads what it reads; deferred: what it stores is known
+ * when the instruction is over. 1: not yet, or an exception was taken.
  */
-int window_begin(struct cpu *cpu, struct window_op *op, bool read)
+int window_begin(struct cpu *cpu, struct window_op *op, bool read, bool deferred)
 {
 	struct window *w = &cpu->priv->window;
 
-	if (!(cpu->env.attn & ATTN_WINDOW)) { /* once more, alone */
+	if (!(cpu->env.attn & ATTN_WINDOW) && (deferred || !is_device(w, op))) { /* once more, alone */
 		cpu->window.n = 0;
 		cpu->window.pc = cpu->env.pc;
 		w->armed = false;

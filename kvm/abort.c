@@ -54,6 +54,9 @@ int abort_handle(struct vcpu *vcpu, uint64_t esr)
 			lint_found(vcpu, PAWL_LINT_HOST_MEMORY, vcpu->cpu->env.pc, vcpu->cpu->el2.ipa);
 		return abort_unbacked(vcpu, vcpu->cpu->el2.ipa);
 	}
+	if (ISS_ABT_FSC(iss) ==
+	    FSC_ALIGNMENT) /* of a device that is mapped, by a guest that calls it memory: the kernel gives up */
+		return -EFAULT;
 	if (ISS_ABT_FSC(iss) < FSC_TRANSLATION) { /* beyond the VM's IPA size */
 		inject_abort(vcpu, fetch, far, FSC_EXTERNAL);
 		return RESUME_GUEST;

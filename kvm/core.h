@@ -243,8 +243,6 @@ static inline void vcpu_commit_pc(struct vcpu *vcpu)
 			cpu_count_instruction(vcpu->cpu, cpu_el(vcpu->cpu));
 		vcpu->cpu->env.pc += 4;
 		vcpu->cpu->pstate &= ~(PSR_SS | PSR_BTYPE);
-		vcpu->cpu->el2.executed = vcpu->executed;
-		vcpu->executed = false;
 	}
 }
 

@@ -50,6 +50,8 @@ struct io_dev {
 	struct io_dev *next; /* iobus.c */
 };
 int iobus_add(struct vm *vm, struct io_dev *dev); /* 0, -ENOSPC. Takes vm->iobus_lock */
+/* memslot.c: registers that are mapped into the guest, stage2.device. Once for a VM, vm->lock held. 0, -ENOMEM */
+int memslot_set_device(struct vm *vm, ipa_t base, uint64_t size);
 void iobus_remove(struct vm *vm, struct io_dev *dev);
 /* vcpu thread, in KVM_RUN. 0 handled, -EOPNOTSUPP no device */
 int iobus_read(struct vcpu *vcpu, ipa_t ipa, unsigned len, uint64_t *val);
@@ -253,7 +255,6 @@ struct vcpu {
 	bool initialized; /* KVM_ARM_VCPU_INIT was done */
 	bool has_run;
 	uint32_t features; /* KVM_ARM_VCPU_* bits, without POWER_OFF */
-	bool executed;	   /* with pc_advance: hardware would have executed the instruction, not trapped it */
 	bool pc_advance; /* an emulated instruction is to be skipped: applied at entry or on the way out (vcpu_skip_instr) */
 	struct vcpu_mmio mmio;
 	struct vcpu_debug debug;

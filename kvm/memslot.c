@@ -118,6 +118,8 @@ static struct stage2 *table_new(const struct vm *vm, const struct memslots *m)
 		return NULL;
 	t->count = m->count;
 	t->ipa_bits = vm->ipa_bits;
+	t->device = m->device;
+	t->device_size = m->device_size;
 	for (unsigned i = 0; i < m->count; i++) {
 		const struct memslot *s = m->sorted[i];
 
@@ -161,6 +163,21 @@ static int publish_locked(struct vm *vm, struct memslots *m)
 	count_flush(vm);
 	free(old);
 	return 0;
+}
+
+int memslot_set_device(struct vm *vm, ipa_t base, uint64_t size)
+{
+	struct memslots *m = vm->memslots;
+	int err;
+
+	pthread_mutex_lock(&m->lock);
+	m->device = base;
+	m->device_size = size;
+	err = publish_locked(vm, m);
+	if (err)
+		m->device_size = 0;
+	pthread_mutex_unlock(&m->lock);
+	return err;
 }
 
 static unsigned long *bits_new(uint64_t size, bool set)

@@ -34,6 +34,8 @@ struct memslots {
 	unsigned count, sorted_room;
 	struct memslot **by_id;
 	unsigned n_ids;
+	ipa_t device; /* stage2.device */
+	uint64_t device_size;
 	/* written under lock and readers_lock */
 	pthread_rwlock_t readers_lock;
 	struct stage2 *table;

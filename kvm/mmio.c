@@ -102,7 +102,6 @@ int mmio_window(struct vcpu *vcpu)
 		err = iobus_write(vcpu, a->ipa, a->len, a->data);
 	else
 		err = iobus_read(vcpu, a->ipa, a->len, &a->data);
-	vcpu->executed = false;
 	if (err == 0) {
 		a->done = true;
 		stat_add(vcpu, VCPU_STAT_MMIO_EXIT_KERNEL, 1);

@@ -77,7 +77,6 @@ int vcpu_run(struct vcpu *vcpu)
 		ret = run_guest(vcpu);
 	}
 	vcpu_commit_pc(vcpu);
-	vcpu->cpu->el2.executed = false; /* a step that is reported by the next KVM_RUN was pending when that began */
 	debug_put(vcpu);
 	request_leave();
 	trace_return(vcpu, ret);

@@ -17,8 +17,12 @@
 enum { FEATURES_KNOWN = 0x1ff, FEATURES_SUPPORTED = FEATURE(PSCI_0_2) | FEATURE(PMU_V3) | FEATURES_PTRAUTH };
 enum { N_CCSIDR = 14, CCSIDR_DEFAULT = 2 /* 64-byte lines; one set, one way */ };
 
-static const struct cpu_platform platform_no_gic = {
-	.timer_changed = timer_changed, .random = hypercall_random, .log_dirty = dirty_ring_log};
+static const struct cpu_platform platform_no_gicv3 = {
+	.timer_changed = timer_changed,
+	.random = hypercall_random,
+	.log_dirty = dirty_ring_log,
+	.device = vgic_gicv_access, /* with a GICv2 */
+};
 static const struct cpu_platform platform_gicv3 = {
 	.random = hypercall_random,
 	.icc_read = vgic_icc_read,
@@ -31,7 +35,7 @@ static void vcpu_use_platform(struct vcpu *vcpu)
 {
 	bool v3 = vcpu->vm->vgic && vgic_type(vcpu->vm) == KVM_DEV_TYPE_ARM_VGIC_V3;
 
-	vcpu->cpu->platform = v3 ? &platform_gicv3 : &platform_no_gic;
+	vcpu->cpu->platform = v3 ? &platform_gicv3 : &platform_no_gicv3;
 }
 
 /* ---- creation */
@@ -82,7 +86,7 @@ static int vcpu_new(struct vm *vm, unsigned id, struct vcpu **out)
 	if (stats_init(&vcpu->stats, VCPU_STAT_COUNT) != 0)
 		goto fail;
 	vcpu->ccsidr = calloc(N_CCSIDR, sizeof(*vcpu->ccsidr));
-	vcpu->cpu = cpu_new(vm->group, &platform_no_gic, vcpu);
+	vcpu->cpu = cpu_new(vm->group, &platform_no_gicv3, vcpu);
 	if (!vcpu->cpu || !vcpu->ccsidr)
 		goto fail;
 	vcpu->cpu->stat = &vcpu->stats.value[VCPU_STAT_CPU];

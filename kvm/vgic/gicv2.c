@@ -376,6 +376,17 @@ static const struct vgic_row cpu_rows[] = {
 };
 const struct vgic_map gicv2_cpu_map = {cpu_rows, sizeof(cpu_rows) / sizeof(cpu_rows[0])};
 
+void vgic_gicv_access(void *opaque, ipa_t ipa, unsigned len, bool write, uint64_t *data)
+{
+	struct vcpu *vcpu = opaque;
+	struct vgic *vgic = vcpu->vm->vgic;
+
+	if (write)
+		vgic_map_write(vgic, vcpu->vgic, &gicv2_cpu_map, ipa - vgic->cpu_base, len, *data);
+	else
+		*data = vgic_map_read(vgic, vcpu->vgic, &gicv2_cpu_map, ipa - vgic->cpu_base, len);
+}
+
 /* What the client saves and restores: no access that acknowledges or ends anything. */
 static const struct vgic_row cpu_client_rows[] = {
 	{0x0000, 4, 0, 4, read_gicv_ctlr, write_gicv_ctlr, NULL, NULL},

@@ -111,18 +111,11 @@ static struct vgic_cpu *frame_cpu(const struct vgic_frame *f, struct vcpu *vcpu)
 	return vgic_is_v3(f->vgic) ? f->cpu : vcpu->vgic;
 }
 
-/* A GICv2's CPU interface is not trapped: hardware's virtual one is mapped in its place, and a step over an access to it shows that. */
-static bool is_hardwares(const struct vgic_frame *f)
-{
-	return f == &f->vgic->cpu_frame;
-}
-
 static int frame_read(struct vcpu *vcpu, struct io_dev *dev, uint64_t off, unsigned len, uint64_t *val)
 {
 	const struct vgic_frame *f = (const struct vgic_frame *)dev;
 
 	*val = vgic_map_read(f->vgic, frame_cpu(f, vcpu), f->map, off, len);
-	vcpu->executed = is_hardwares(f);
 	return 0;
 }
 
@@ -131,7 +124,6 @@ static int frame_write(struct vcpu *vcpu, struct io_dev *dev, uint64_t off, unsi
 	const struct vgic_frame *f = (const struct vgic_frame *)dev;
 
 	vgic_map_write(f->vgic, frame_cpu(f, vcpu), f->map, off, len, val);
-	vcpu->executed = is_hardwares(f);
 	return 0;
 }
 

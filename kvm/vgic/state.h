@@ -115,7 +115,7 @@ struct vgic {
 	unsigned wanted_irqs; /* INTIDs as the client set them, 0 not yet */
 	struct vgic_region *region;
 	unsigned n_regions;
-	struct vgic_frame dist, cpu_frame;
+	struct vgic_frame dist;
 	unsigned n_cpus;
 
 	_Atomic(void (*)(struct vm *, unsigned)) eoi_notifier;

@@ -510,7 +510,7 @@ static int v2_map(struct vgic *vgic)
 	if (!err)
 		err = frame_add(vgic, &vgic->dist, vgic->dist_base, KVM_VGIC_V2_DIST_SIZE, &gicv2_dist_map, NULL);
 	if (!err)
-		err = frame_add(vgic, &vgic->cpu_frame, vgic->cpu_base, KVM_VGIC_V2_CPU_SIZE, &gicv2_cpu_map, NULL);
+		err = memslot_set_device(vgic->vm, vgic->cpu_base, KVM_VGIC_V2_CPU_SIZE);
 	return err;
 }
 

@@ -44,5 +44,10 @@ bool vgic_irq_pending(struct vcpu *vcpu);
 /* cpu_platform's ICC_* accesses; opaque is the vcpu. 0 or -ENOENT (UNDEFINED). */
 int vgic_icc_read(void *vcpu, uint32_t enc, uint64_t *val);
 int vgic_icc_write(void *vcpu, uint32_t enc, uint64_t val);
+/*
+ * cpu_platform's accesses to a GICv2's CPU interface. It is not on the bus: in a kernel's guest it is hardware's, mapped at stage 2
+ * and never trapped.
+ */
+void vgic_gicv_access(void *vcpu, ipa_t ipa, unsigned len, bool write, uint64_t *data);
 
 #endif

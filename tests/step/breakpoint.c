@@ -318,6 +318,39 @@ TEST(row_42_a_watchpoint_exits_before_the_access_and_is_no_step)
 	step_vector(EL1H_VECTOR);
 }
 
+TEST(row_42_the_cpu_interface_of_a_gicv2_is_mapped_and_watched)
+{
+	static const struct {
+		const char *text;
+		uint32_t insn;
+		uint64_t wvr; /* of GICC_PMR */
+		uint32_t hsr; /* 0: not hit */
+	} rows[] = {
+		{"load", 0xb9400520 /* ldr w0, [x9, #4] */, GICC, HSR_WATCH_READ},
+		{"store", 0xb9000523 /* str w3, [x9, #4] */, GICC, HSR_WATCH_WRITE},
+		{"pair, the first", 0x29408520 /* ldp w0, w1, [x9, #4] */, GICC, HSR_WATCH_READ},
+		{"pair, the second", 0x29000d22 /* stp w2, w3, [x9] */, GICC, HSR_WATCH_WRITE},
+		{"vector", 0x4c407920 /* ld1 {v0.4s}, [x9] */, GICC, HSR_WATCH_READ},
+		{"another register", 0xb9400920 /* ldr w0, [x9, #8] */, GICC, 0},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		variant(rows[i].text);
+		guest_gicv2(rows[i].insn, NOP);
+		set_reg(X(0), 0x77);
+		watchpoint(STEP, WCR(3, 0xf0), rows[i].wvr);
+		if (!rows[i].hsr) {
+			step_executed(ENTRY + 4);
+			continue;
+		}
+		debug_exit(rows[i].hsr, ENTRY);
+		says(m.run->debug.arch.far, GICC + 4, "far");
+		says(get_reg(X(0)), 0x77, "x0, which the access must not have changed,");
+		debug(STEP);
+		step_executed(ENTRY + 4);
+	}
+}
+
 TEST(row_42_an_emulated_access_never_hits_a_watchpoint)
 {
 	enum { BOTH = 3 };

@@ -163,13 +163,6 @@ TEST(row_09_an_access_of_the_wrong_size_or_place_in_the_gic_reads_as_zero_and_is
 	step_skipped(ENTRY + 4);
 }
 
-static void gic_addr(int gic, uint64_t type, uint64_t addr)
-{
-	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR, .attr = type, .addr = (uintptr_t)&addr};
-
-	says(call(gic, KVM_SET_DEVICE_ATTR, &a), 0, "KVM_DEV_ARM_VGIC_GRP_ADDR");
-}
-
 TEST(row_08_the_cpu_interface_of_a_gicv2_is_mapped_and_an_access_to_it_is_executed)
 {
 	static const struct {
@@ -179,31 +172,58 @@ TEST(row_08_the_cpu_interface_of_a_gicv2_is_mapped_and_an_access_to_it_is_execut
 		{"GICC_CTLR read", 0xb9400120 /* ldr w0, [x9] */},
 		{"GICC_PMR write", 0xb9000523 /* str w3, [x9, #4] */},
 		{"GICC_IAR read", 0xb9400d20 /* ldr w0, [x9, #12] */},
+		{"pair", 0x29408520 /* ldp w0, w1, [x9, #4] */},
+		{"pair written", 0x29000d22 /* stp w2, w3, [x9] */},
+		{"writeback", 0xb8404d20 /* ldr w0, [x9, #4]! */},
+		{"vector", 0x4c407920 /* ld1 {v0.4s}, [x9] */},
+		{"SIMD register written", 0xbd000521 /* str s1, [x9, #4] */},
+		{"clean by address", 0xd50b7a29 /* dc cvac, x9 */},
 	};
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V2};
-		struct kvm_device_attr init = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
-
 		variant(rows[i].text);
-		guest_with(WITHOUT_GIC, rows[i].insn, 0xb9400180 /* ldr w0, [x12] */, NOP);
-		if (call(m.vm, KVM_CREATE_DEVICE, &d) < 0)
-			skip("no GICv2 here");
-		gic_addr((int)d.fd, KVM_VGIC_V2_ADDR_TYPE_DIST, DIST);
-		gic_addr((int)d.fd, KVM_VGIC_V2_ADDR_TYPE_CPU, DIST + 0x10000);
-		says(call((int)d.fd, KVM_SET_DEVICE_ATTR, &init), 0, "KVM_DEV_ARM_VGIC_CTRL_INIT");
-		set_reg(X(9), DIST + 0x10000);
+		guest_gicv2(rows[i].insn, 0xb9400180 /* ldr w0, [x12] */);
 		debug(STEP);
 		step_executed(ENTRY + 4);
 		step_skipped(ENTRY + 8);
 		step_executed(ENTRY + 12);
-		api_close((int)d.fd);
 	}
 }
 
-TEST(row_10_an_odd_access_to_gicv)
+/* With a proxy the kernel skips it and makes an SError pending. Where the interface is mapped, as here, it is an instruction like others. */
+TEST(row_10_an_odd_access_to_gicv_is_one_step_and_shows_nothing)
 {
-	skip("concerns the proxy of a GICv2 CPU interface in hardware");
+	static const struct {
+		const char *text;
+		uint32_t insn;
+	} rows[] = {
+		{"doubleword", 0xf9400120 /* ldr x0, [x9] */},
+		{"byte", 0x39401120 /* ldrb w0, [x9, #4] */},
+		{"halfword", 0x79400920 /* ldrh w0, [x9, #4] */},
+		{"pair of doublewords", 0xa9400520 /* ldp x0, x1, [x9] */},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		variant(rows[i].text);
+		guest_gicv2(rows[i].insn, NOP);
+		if (kvm_path)
+			skip("up to the hardware");
+		set_reg(X(0), 0x77);
+		debug(STEP);
+		step_executed(ENTRY + 4);
+		says(get_reg(X(0)), 0, "what was read");
+		step_executed(ENTRY + 8);
+	}
+	variant("unaligned");
+	guest_gicv2(0xb8402120 /* ldur w0, [x9, #2] */, NOP);
+	debug(STEP);
+	step_vector(EL1H_VECTOR);
+	says(get_reg(ESR_EL1), 0x96000021, "ESR_EL1 of the alignment fault");
+	variant("unaligned, and memory for stage 1");
+	guest_gicv2(0xb8402120 /* ldur w0, [x9, #2] */, NOP);
+	stage1_on();
+	debug(STEP);
+	says(run(), -EFAULT, "the result of KVM_RUN, which has an alignment fault of stage 2,");
 }
 
 TEST(row_11_an_access_to_an_address_with_nothing_is_an_ordinary_mmio_exit)

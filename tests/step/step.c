@@ -19,6 +19,29 @@ void check_equal_says(const char *file, int line, uint64_t have, uint64_t want, 
 			(unsigned long long)want);
 }
 
+static void gic_addr(int gic, uint64_t type, uint64_t addr)
+{
+	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR, .attr = type, .addr = (uintptr_t)&addr};
+
+	says(call(gic, KVM_SET_DEVICE_ATTR, &a), 0, "KVM_DEV_ARM_VGIC_GRP_ADDR");
+}
+
+void guest_gicv2(uint32_t insn, uint32_t next)
+{
+	struct kvm_create_device d = {.type = KVM_DEV_TYPE_ARM_VGIC_V2};
+	struct kvm_device_attr init = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
+
+	guest_with(WITHOUT_GIC, insn, next, NOP);
+	if (call(m.vm, KVM_CREATE_DEVICE, &d) < 0)
+		skip("no GICv2 here");
+	gic_addr((int)d.fd, KVM_VGIC_V2_ADDR_TYPE_DIST, DIST);
+	gic_addr((int)d.fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICC);
+	says(call((int)d.fd, KVM_SET_DEVICE_ATTR, &init), 0, "KVM_DEV_ARM_VGIC_CTRL_INIT");
+	api_close((int)d.fd);
+	set_reg(X(9), GICC);
+	set_reg(SYS(3, 0, 1, 0, 2), 3u << 20); /* CPACR_EL1: SIMD is not trapped */
+}
+
 /* ---- reports */
 
 static void run_to(const char *file, int line, unsigned reason, const char *what, uint64_t pc)

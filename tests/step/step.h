@@ -50,6 +50,9 @@ void mmio_at(const char *file, int line, bool write, uint64_t ipa, unsigned len)
 
 /* One instruction, then a NOP: an executed step and nothing else. */
 void stepping(unsigned flags, uint32_t insn);
+/* A machine with a GICv2, whose CPU interface is at x9; skips the test where there is none. */
+#define GICC (DIST + 0x10000)
+void guest_gicv2(uint32_t insn, uint32_t next);
 #define steps_over(insn) steps_over_at(__FILE__, __LINE__, insn)
 void steps_over_at(const char *file, int line, uint32_t insn);
 

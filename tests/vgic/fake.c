@@ -77,6 +77,13 @@ WEAK bool vm_has_slot(struct vm *vm, ipa_t ipa)
 	return ipa >= FAKE_RAM && ipa - FAKE_RAM < FAKE_RAM_SIZE;
 }
 
+WEAK int memslot_set_device(struct vm *vm, ipa_t base, uint64_t size)
+{
+	fake_of(vm)->device = base;
+	fake_of(vm)->device_size = size;
+	return 0;
+}
+
 WEAK int iobus_add(struct vm *vm, struct io_dev *dev)
 {
 	dev->next = fake_of(vm)->bus;
@@ -303,19 +310,34 @@ static struct io_dev *find(struct fake *f, ipa_t ipa)
 	return NULL;
 }
 
+static bool is_gicv(const struct fake *f, ipa_t ipa)
+{
+	return ipa - f->device < f->device_size;
+}
+
 uint64_t bus_read(struct fake *f, unsigned vcpu, ipa_t ipa, unsigned len)
 {
-	struct io_dev *d = find(f, ipa);
+	struct io_dev *d;
 	uint64_t val = 0;
 
+	if (is_gicv(f, ipa)) {
+		vgic_gicv_access(f->vm.vcpus[vcpu], ipa, len, false, &val);
+		return val;
+	}
+	d = find(f, ipa);
 	assert_int_equal(d->ops->read(f->vm.vcpus[vcpu], d, ipa - d->base, len, &val), 0);
 	return val;
 }
 
 void bus_write(struct fake *f, unsigned vcpu, ipa_t ipa, unsigned len, uint64_t val)
 {
-	struct io_dev *d = find(f, ipa);
+	struct io_dev *d;
 
+	if (is_gicv(f, ipa)) {
+		vgic_gicv_access(f->vm.vcpus[vcpu], ipa, len, true, &val);
+		return;
+	}
+	d = find(f, ipa);
 	assert_int_equal(d->ops->write(f->vm.vcpus[vcpu], d, ipa - d->base, len, val), 0);
 }
 

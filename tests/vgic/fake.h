@@ -28,6 +28,8 @@ struct fake {
 	struct vm vm;
 	unsigned kicks[VM_MAX_VCPUS]; /* by vcpu index */
 	struct io_dev *bus;
+	ipa_t device; /* memslot_set_device */
+	uint64_t device_size;
 	/* the last service_timer_arm and service_fd_add */
 	struct service_timer *timer;
 	void (*fd_fn)(void *arg, int fd);
@@ -57,7 +59,7 @@ int attr_set(struct fake *f, uint32_t group, uint64_t attr, const void *val);
 int attr_get(struct fake *f, uint32_t group, uint64_t attr, void *val);
 int attr_has(struct fake *f, uint32_t group, uint64_t attr);
 
-/* Accesses of a vcpu to the bus; reading where nobody answers fails the test */
+/* Accesses of a vcpu to the bus and to a GICv2's CPU interface; reading where nobody answers fails the test */
 uint64_t bus_read(struct fake *f, unsigned vcpu, ipa_t ipa, unsigned len);
 void bus_write(struct fake *f, unsigned vcpu, ipa_t ipa, unsigned len, uint64_t val);
 
