@@ -8,13 +8,12 @@ for a kernel whose debug package is not at hand:
 
     kallsyms.py IMAGE OUT.elf [BASE]
 
-BASE is the address of the image's first byte; a debugger relocates by it. No layout is known beforehand: the digits among the
+BASE is the address of the image's first byte, by default the one that it was linked for; a debugger relocates by it. No layout is known beforehand: the digits among the
 tokens are found first, then each table by its neighbour.
 """
+import collections
 import struct
 import sys
-
-DEFAULT_BASE = 0xFFFF800008000000
 
 
 class NotFound(Exception):
@@ -64,10 +63,11 @@ def find_names(data, tokens_at):
     """(offset of the number of symbols, of the names, the number)"""
     # The markers are increasing offsets of every 256th name, the first is 0. They end before the token table, or before a
     # table of 3 bytes for each symbol that stands between.
-    at = tokens_at & ~7
+    # All are aligned to 8 bytes, in kernels of 2026 to 4.
+    at = tokens_at & ~3
     lowest = max(0, tokens_at - (8 << 20))
     while at > lowest:
-        at -= 8
+        at -= 4
         first, second = struct.unpack_from("<2I", data, at)
         if first or not 256 < second < 256 * 128:
             continue
@@ -77,11 +77,12 @@ def find_names(data, tokens_at):
             if not 256 < m - markers[-1] < 256 * 512:
                 break
             markers.append(m)
-        start = at - markers[-1] & ~7
-        for names in range(start, max(start - 256 * 512, 8), -8):
-            n = struct.unpack_from("<I", data, names - 8)[0]
-            if n and (n + 255) // 256 == len(markers) and skip_names(data, names, 256) - names == markers[1]:
-                return names - 8, names, n
+        start = at - markers[-1] & ~3
+        for names in range(start, max(start - 256 * 512, 8), -4):
+            for number_at in (names - 8, names - 4):
+                n = struct.unpack_from("<I", data, number_at)[0]
+                if n and (n + 255) // 256 == len(markers) and skip_names(data, names, 256) - names == markers[1]:
+                    return number_at, names, n
     raise NotFound("no kallsyms names before the token table")
 
 
@@ -90,7 +91,8 @@ def ascending(values):
 
 
 def find_offsets(data, number_at, behind_index, n):
-    """(offsets of the symbols, where their base is): before the number of symbols, or behind the token index."""
+    """(offsets of the symbols, where their base is): before the number of symbols, or behind the token index. No base: each was the
+    distance from itself, and is from the image's first byte here."""
     for base_at in (number_at - 8, number_at - 16):
         at = base_at - align(4 * n, 8)
         if at >= 0:
@@ -102,6 +104,9 @@ def find_offsets(data, number_at, behind_index, n):
             values = struct.unpack_from("<%dI" % n, data, at)
             if ascending(values) and values[-1] > n:
                 return values, at + align(4 * n, 8)
+            values = [at + 4 * i + v for i, v in enumerate(struct.unpack_from("<%di" % n, data, at))]
+            if ascending(values) and values[0] >= 0:
+                return values, None
     raise NotFound("no kallsyms offsets (a kernel with absolute addresses is not understood)")
 
 
@@ -109,31 +114,43 @@ RELATIVE = struct.pack("<Q", 0x403)  # R_AARCH64_RELATIVE
 BASE_ALIGN = 0x200000  # of a kernel's first byte when it was linked
 
 
+def linked_address(data):
+    """The address of the image's first byte that most of its pointers mean."""
+    counts = collections.Counter(w // BASE_ALIGN for w, in struct.iter_unpack("<Q", data[:len(data) & ~7]) if w >> 47 == 0x1FFFF)
+    span = range(-(-image_size(data) // BASE_ALIGN))
+    return BASE_ALIGN * max((b for b in counts if counts[b] > 16), key=lambda b: sum(counts[b + i] for i in span), default=0)
+
+
 def base_offset(data, base_at, va):
-    """The base's distance from the image's first byte: the base is an address, relocated, or still in .rela.dyn."""
+    """(the base's distance from the image's first byte, the address of that byte): the base is an address, relocated, or still in
+    .rela.dyn."""
+    if base_at is None:
+        return 0, va or linked_address(data)
     value = struct.unpack_from("<Q", data, base_at)[0]
     if value:
-        return value - va if va else value % BASE_ALIGN
+        first = va or value - value % BASE_ALIGN
+        return value - first, first
     best = None
     at = data.find(RELATIVE)
     while at >= 0:
         if at % 8 == 0 and at >= 8:
             place, _, addend = struct.unpack_from("<3Q", data, at - 8)
             linked = place - base_at
-            if linked % BASE_ALIGN == 0 and 0 <= addend - linked < BASE_ALIGN and (best is None or addend - linked < best):
-                best = addend - linked
+            if linked % BASE_ALIGN == 0 and 0 <= addend - linked < BASE_ALIGN and (best is None or addend - linked < best[0]):
+                best = addend - linked, linked
         at = data.find(RELATIVE, at + 1)
     if best is None:
         raise NotFound("no relocation of the base of kallsyms")
-    return best
+    return best[0], va or best[1]
 
 
 def symbols(data, va=0):
-    """[(offset in the image, type letter, name)], ascending. va: where the image is mapped, if data is memory."""
+    """([(offset in the image, type letter, name)], ascending; the address of its first byte: as linked, or va). va: where the image is
+    mapped, if data is memory."""
     tokens_at, tokens, behind = find_tokens(data)
     number_at, at, n = find_names(data, tokens_at)
     offsets, base_at = find_offsets(data, number_at, behind, n)
-    base = base_offset(data, base_at, va)
+    base, first = base_offset(data, base_at, va)
     result = [(0, "T", "_text")]
     for i in range(n):
         length, head = name_length(data, at)
@@ -142,7 +159,7 @@ def symbols(data, va=0):
         at += length
         if text[1:] != "_text":
             result.append((offsets[i] + base, text[:1], text[1:]))
-    return result
+    return result, first
 
 
 def elf(syms, base, size):
@@ -196,9 +213,9 @@ def main(argv):
     try:
         data = open(argv[1], "rb").read()
         size = image_size(data)
-        syms = symbols(data)
+        syms, base = symbols(data)
         with open(argv[2], "wb") as f:
-            f.write(elf(syms, int(argv[3], 0) if len(argv) > 3 else DEFAULT_BASE, size))
+            f.write(elf(syms, int(argv[3], 0) if len(argv) > 3 else base, size))
     except (NotFound, OSError, struct.error, ValueError) as e:
         sys.exit("kallsyms.py: %s: %s" % (argv[1], e))
 

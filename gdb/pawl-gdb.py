@@ -119,15 +119,15 @@ class Symbols(gdb.Command):
             if argument:
                 with open(os.path.expanduser(argument), "rb") as f:
                     data = f.read()
-                syms = kallsyms.symbols(data)
+                syms, base = kallsyms.symbols(data)
                 size = kallsyms.image_size(data)
             else:
                 data = self.memory(ipa, size, va)
-                syms = kallsyms.symbols(data, va)
+                syms, base = kallsyms.symbols(data, va)
         except (kallsyms.NotFound, OSError) as e:
             raise gdb.GdbError("%s" % e)
         with tempfile.NamedTemporaryFile(prefix="pawl-kernel-", suffix=".elf", delete=False) as f:
-            f.write(kallsyms.elf(syms, va or kallsyms.DEFAULT_BASE, size))
+            f.write(kallsyms.elf(syms, va or base, size))
         atexit.register(os.unlink, f.name)
         gdb.execute("symbol-file " + f.name, to_string=True)
         print("%d symbols from the kernel, in %s" % (len(syms), f.name))

@@ -57,6 +57,7 @@ debug() { # PART: tests/gdb/linux_PART.py inside gdb
 	local rc=0
 	timeout 240 gdb-multiarch -q -nx -batch -x "$here/linux_$1.py" >"$tmp/log" 2>&1 || rc=$?
 	result "$1" $rc
+	return $rc
 }
 
 rc=0
@@ -66,7 +67,7 @@ if [ $rc = 0 ]; then echo "ok - symbols are taken from the kernel's image"; else
 boot 2 "" --cpu max
 await "PAWL-BUSY"
 for part in basic registers points; do
-	debug $part
+	debug $part || true
 done
 rc=0
 timeout 240 python3 "$here/nonstop.py" "$PAWL_GDB_ADDR" "$PAWL_GDB_SYMBOLS" "$PAWL_GDB_SCRIPT" >"$tmp/log" 2>&1 || rc=$?
@@ -76,8 +77,11 @@ stop
 for kaslr in on off; do
 	boot 1 "$([ $kaslr = on ] || echo nokaslr)" --gdb-wait
 	until [ -S "$tmp/gdb" ]; do sleep 0.1; done
-	PAWL_GDB_KASLR=$kaslr debug held
-	wait "$pid" || true # killed by the debugger
-	pid=
+	if PAWL_GDB_KASLR=$kaslr debug held; then
+		wait "$pid" || true # killed by the debugger
+		pid=
+	else
+		stop
+	fi
 done
 exit $status
