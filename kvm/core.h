@@ -261,6 +261,7 @@ unsigned dirty_pages_per_bit(void); /* 4 KiB pages in one of the client's */
 /* ---- stats.c */
 int stats_init(struct stats *s, unsigned count); /* 0, -ENOMEM */
 void stats_destroy(struct stats *s);
+bool stats_is_fd(int fd);	      /* what stats_vm_fd or stats_vcpu_fd gave to this process, or a duplicate */
 int stats_vm_fd(struct vm *vm);	      /* under memslots->lock */
 int stats_vcpu_fd(struct vcpu *vcpu); /* under vcpu->mutex */
 void stats_wait(struct vcpu *vcpu, uint64_t ns);

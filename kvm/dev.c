@@ -181,6 +181,23 @@ PUBLIC int pawl_fallocate(int fd, int mode, off_t offset, off_t length)
 	return result(ret);
 }
 
+PUBLIC long pawl_lseek(int fd, long offset, int whence)
+{
+	struct file *f = file_get(fd);
+	bool seeks;
+
+	if (!f && !stats_is_fd(fd))
+		return result(-EBADF);
+	seeks = !f || !(file_object(f, &device_file_ops) || file_object(f, &guest_memfd_file_ops));
+	if (f)
+		file_put(f);
+	if (whence < SEEK_SET || whence > SEEK_HOLE)
+		return result(-EINVAL);
+	if (!seeks)
+		return result(-ESPIPE);
+	return f ? 0 : lseek(fd, 0, SEEK_CUR);
+}
+
 PUBLIC int pawl_set_lint(int fd, void (*report)(void *arg, const struct pawl_finding *finding), void *arg)
 {
 	struct file *f = file_get(fd);

@@ -257,7 +257,7 @@ int file_new(const struct file_ops *ops, void *object, size_t size, bool cloexec
 	if (fd < 0)
 		return -errno;
 	pthread_once(&once, init_once);
-	if (ftruncate(fd, (off_t)size) != 0 || fstat(fd, &st) != 0) {
+	if (ftruncate(fd, (off_t)size) != 0 || fchmod(fd, S_IRUSR | S_IWUSR) != 0 || fstat(fd, &st) != 0) {
 		err = -errno;
 		syscall(SYS_close, fd);
 		return err;

@@ -128,6 +128,24 @@ void idreg_vm_gic(struct vm *vm)
 	pthread_mutex_unlock(&p->id_lock);
 }
 
+/*
+ * Not the hardware's caches, but as few as CTR_EL0 allows, as the kernel does: data caches that need no cleaning to the PoU (IDC) are one
+ * unified cache, the rest is level 1.
+ */
+static uint64_t clidr_of(uint64_t ctr)
+{
+	enum { INSTRUCTION = 1, DATA = 2, UNIFIED = 4 };
+	bool idc = ctr >> 28 & 1, dic = ctr >> 29 & 1;
+	unsigned loc = idc && !dic ? 2 : 1;
+	uint64_t clidr = dic ? 0 : INSTRUCTION;
+
+	if (idc)
+		clidr |= (uint64_t)UNIFIED << 3 * (loc - 1);
+	else
+		clidr |= DATA | 1 << 21 /* LoUIS */ | 1 << 27 /* LoUU */;
+	return clidr | (uint64_t)loc << 24;
+}
+
 /* vm->lock held; the first vcpu's PE is the model */
 void idreg_vm_init(struct vm *vm, const struct cpu *model)
 {
@@ -143,7 +161,7 @@ void idreg_vm_init(struct vm *vm, const struct cpu *model)
 	if (vm->vgic)
 		idreg_vm_gic(vm);
 	p->ctr = p->ctr_limit = model->sys[CPU_CTR_EL0];
-	p->clidr = model->sys[CPU_CLIDR_EL1];
+	p->clidr = clidr_of(p->ctr);
 	p->impl[0] = model->sys[CPU_MIDR_EL1];
 	p->impl[1] = model->sys[CPU_REVIDR_EL1];
 	p->impl[2] = model->sys[CPU_AIDR_EL1];

@@ -8,16 +8,21 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core.h"
 
-enum { NAME_SIZE = 48, KEPT_FD_MIN = 512 };
+enum { NAME_SIZE = 48, KEPT_FD_MIN = 512, SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+
+static const char file_name[] = "kvm-stats";
+static atomic_bool any; /* anybody of this process has asked for one */
 
 #define COUNTER (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
 #define TIME (KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
@@ -134,7 +139,7 @@ static void describe(char *file, const char *id, const struct stat_row *rows, un
 static int publish(struct stats *s, const char *id, const struct stat_row *rows, unsigned n_rows)
 {
 	size_t data = data_offset(n_rows), size = data + s->count * sizeof(uint64_t);
-	int err, high, fd = memfd_create("kvm-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int err, high, fd = memfd_create(file_name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	char *p;
 
 	if (fd < 0)
@@ -149,7 +154,8 @@ static int publish(struct stats *s, const char *id, const struct stat_row *rows,
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		goto fail;
-	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+	fchmod(fd, S_IRUSR | S_IWUSR);
+	fcntl(fd, F_ADD_SEALS, SEALS);
 	describe(p, id, rows, n_rows);
 	memcpy(p + data, s->value, s->count * sizeof(uint64_t));
 	free(s->own);
@@ -170,6 +176,7 @@ static int get_fd(struct stats *s, const char *id, const struct stat_row *rows, 
 	int err = s->file ? 0 : publish(s, id, rows, n_rows), fd;
 	char path[32];
 
+	atomic_store_explicit(&any, true, memory_order_relaxed);
 	if (err)
 		return err;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->fd);
@@ -177,6 +184,21 @@ static int get_fd(struct stats *s, const char *id, const struct stat_row *rows, 
 	if (fd < 0 && errno == ENOENT) /* no procfs: one that can be written to, then */
 		fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
+}
+
+bool stats_is_fd(int fd)
+{
+	static const char prefix[] = "/memfd:";
+	char path[32], name[64];
+	ssize_t n;
+
+	if (!atomic_load_explicit(&any, memory_order_relaxed) || fcntl(fd, F_GET_SEALS) != SEALS)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, name, sizeof(name));
+	return n >= (ssize_t)(sizeof(prefix) + sizeof(file_name) - 2) &&
+	       memcmp(name, prefix, sizeof(prefix) - 1) == 0 &&
+	       memcmp(name + sizeof(prefix) - 1, file_name, sizeof(file_name) - 1) == 0;
 }
 
 int stats_vm_fd(struct vm *vm)

@@ -438,6 +438,16 @@ int sysreg_set(struct vcpu *vcpu, uint32_t enc, uint64_t val)
 	return is_visible(vcpu, r) && r->set ? r->set(vcpu, r, val) : -ENOENT;
 }
 
+/* The registers whose ids are swapped are each in the place that the register has, with the other one's id (ABI 5.4). */
+static uint32_t listed_id(uint32_t enc)
+{
+	switch (enc) {
+	case (uint16_t)KVM_REG_ARM_TIMER_CNT: return (uint16_t)KVM_REG_ARM_TIMER_CVAL;
+	case (uint16_t)KVM_REG_ARM_TIMER_CVAL: return (uint16_t)KVM_REG_ARM_TIMER_CNT;
+	default: return enc;
+	}
+}
+
 unsigned sysreg_list(const struct vcpu *vcpu, uint32_t *encs, unsigned max)
 {
 	unsigned n = 0;
@@ -446,7 +456,7 @@ unsigned sysreg_list(const struct vcpu *vcpu, uint32_t *encs, unsigned max)
 		if (!rows[i].get || !is_visible(vcpu, &rows[i]))
 			continue;
 		if (n < max)
-			encs[n] = rows[i].enc;
+			encs[n] = listed_id(rows[i].enc);
 		n++;
 	}
 	return n;

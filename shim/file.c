@@ -168,14 +168,13 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list ap;
 	void *arg;
+	int ret;
 
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
 	/* Requests are ints: a caller may have extended the sign of one. */
 	if (_IOC_TYPE((uint32_t)request) == KVM_IOCTL_TYPE && !preload_inside) {
-		int ret;
-
 		preload_inside++;
 		ret = pawl_ioctl(fd, (uint32_t)request, arg);
 		preload_inside--;
@@ -183,7 +182,16 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		if (__builtin_expect(ret >= 0 || errno != EBADF || is_pawl(fd), 1))
 			return ret;
 	}
-	return next_ioctl()(fd, request, arg);
+	if ((uint32_t)request == FIONREAD && is_pawl(fd)) /* the memfd below it would answer */
+		request = 0;
+	ret = next_ioctl()(fd, request, arg);
+	/* Requests of others: libpawl knows with which errno that kind of descriptor refuses them. */
+	if (ret < 0 && errno == ENOTTY && is_pawl(fd)) {
+		preload_inside++;
+		ret = pawl_ioctl(fd, (uint32_t)request, arg);
+		preload_inside--;
+	}
+	return ret;
 }
 
 static bool maps_pawl(int flags, int fd)
@@ -324,6 +332,34 @@ EXPORT int fallocate(int fd, int mode, off_t offset, off_t length)
 EXPORT int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 {
 	return is_pawl(fd) ? fallocate_pawl(fd, mode, offset, length) : next_fallocate64()(fd, mode, offset, length);
+}
+
+NEXT(off_t, lseek, int, off_t, int)
+NEXT(off64_t, lseek64, int, off64_t, int)
+
+/* Also what libpawl does not call its own: descriptors of counters. False: not ours. */
+static bool seek_pawl(int fd, long offset, int whence, long *result)
+{
+	if (fd < 0 || preload_inside)
+		return false;
+	preload_inside++;
+	*result = pawl_lseek(fd, offset, whence);
+	preload_inside--;
+	return *result >= 0 || errno != EBADF;
+}
+
+EXPORT off_t lseek(int fd, off_t offset, int whence)
+{
+	long result;
+
+	return seek_pawl(fd, (long)offset, whence, &result) ? (off_t)result : next_lseek()(fd, offset, whence);
+}
+
+EXPORT off64_t lseek64(int fd, off64_t offset, int whence)
+{
+	long result;
+
+	return seek_pawl(fd, (long)offset, whence, &result) ? (off64_t)result : next_lseek64()(fd, offset, whence);
 }
 
 EXPORT int madvise(void *addr, size_t length, int advice)

@@ -139,6 +139,13 @@ void *pawl_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t of
 int pawl_fallocate(int fd, int mode, off_t offset, off_t length);
 
 /**
+ * lseek() as a kernel's descriptors do it: nothing moves. For descriptors of KVM_GET_STATS_FD, too, where read() goes on from where
+ * it was.
+ * @return the position, or -1: EBADF (none of ours), EINVAL (no such whence), ESPIPE (a device, a guest_memfd).
+ */
+long pawl_lseek(int fd, long offset, int whence);
+
+/**
  * Change memory of this process that may be guest memory: unmap it, map something else there, protect it. change(arg) is
  * called with no vcpu of a VM whose slots have some of it in the guest, and its result returned. After that KVM_RUN fails
  * with EFAULT where the guest uses what is not there, or not writable, any more; without this call that would be a

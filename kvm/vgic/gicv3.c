@@ -60,6 +60,12 @@ static uint64_t read_iidr(struct vgic_access *a)
 	return vgic_dist_iidr(a->vgic);
 }
 
+/* Of a redistributor: as KVM's, without the revision. */
+static uint64_t read_gicr_iidr(struct vgic_access *a)
+{
+	return (uint32_t)IIDR_PRODUCT << 24 | IIDR_IMPLEMENTER;
+}
+
 /* The client may ask for an older revision and nothing else. */
 int vgic_dist_client_write_iidr(struct vgic_access *a, uint64_t val)
 {
@@ -310,7 +316,7 @@ static void write_pendbaser(struct vgic_access *a, uint64_t val)
 static const struct vgic_row redist_rows[] = {
 	/* RD frame */
 	{0x0000, 4, 0, 4, read_gicr_ctlr, write_gicr_ctlr, NULL, NULL},
-	{0x0004, 4, 0, 4, read_iidr, NULL, NULL, NULL},
+	{0x0004, 4, 0, 4, read_gicr_iidr, NULL, NULL, NULL},
 	{0x0008, 8, 0, 4 | 8, read_gicr_typer, NULL, NULL, NULL},
 	{0x0010, 4, 0, 4, NULL, NULL, NULL, NULL}, /* STATUSR */
 	{0x0014, 4, 0, 4, NULL, NULL, NULL, NULL}, /* WAKER: never asleep */

@@ -11,12 +11,14 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <linux/stat.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <pawl/kvm.h>
 #include <pawl/pawl.h>
 
 #include "../device.h"
@@ -128,11 +130,68 @@ static long pawl_openat2(const ucontext_t *uc)
 	return copy_in(&flags, (const void *)arg(uc, 2), sizeof(flags)) ? -EFAULT : pawl_opens((int)flags);
 }
 
+/* Around all memory that was ever a slot's: what is changed outside of it is no guest's. Never empty again; both only grow. */
+static _Atomic uintptr_t slots_from = UINTPTR_MAX, slots_to;
+
+static void note_slot(uint32_t request, const void *region)
+{
+	struct kvm_userspace_memory_region r;
+	uintptr_t from, to;
+
+	if ((request != KVM_SET_USER_MEMORY_REGION && request != KVM_SET_USER_MEMORY_REGION2) ||
+	    copy_some(&r, region, sizeof(r)) != sizeof(r) || !r.memory_size)
+		return;
+	from = atomic_load(&slots_from);
+	while (r.userspace_addr < from && !atomic_compare_exchange_weak(&slots_from, &from, r.userspace_addr))
+		;
+	to = atomic_load(&slots_to);
+	while (r.userspace_addr + r.memory_size > to &&
+	       !atomic_compare_exchange_weak(&slots_to, &to, r.userspace_addr + r.memory_size))
+		;
+}
+
+static bool may_be_a_slots(uintptr_t from, size_t length)
+{
+	return from < atomic_load(&slots_to) &&
+	       (length > UINTPTR_MAX - from || from + length > atomic_load(&slots_from));
+}
+
+/* A change of the program's memory, while no vcpu uses it. */
+struct change {
+	const ucontext_t *uc;
+	long result;
+};
+
+static int change(void *arg_)
+{
+	struct change *c = arg_;
+
+	c->result = as_it_is(c->uc);
+	return 0;
+}
+
+static long pawl_changes(const ucontext_t *uc)
+{
+	bool moves = uc->uc_mcontext.gregs[REG_RAX] == SYS_mremap;
+	size_t length = (size_t)arg(uc, 1);
+	struct change c = {uc, 0};
+
+	if (moves && (size_t)arg(uc, 2) > length)
+		length = (size_t)arg(uc, 2);
+	if (moves && (arg(uc, 3) & MREMAP_FIXED)) /* two ranges */
+		pawl_change_memory(NULL, SIZE_MAX, change, &c);
+	else
+		pawl_change_memory((void *)arg(uc, 0), length, change, &c);
+	return c.result;
+}
+
 static long pawl_ioctls(const ucontext_t *uc)
 {
 	int fd = (int)arg(uc, 0);
 	int ret = pawl_ioctl(fd, (uint32_t)arg(uc, 1), (void *)arg(uc, 2));
 
+	if (ret == 0)
+		note_slot((uint32_t)arg(uc, 1), (const void *)arg(uc, 2));
 	/* EBADF may also be about a descriptor that the argument names. */
 	return ret == -1 && errno == EBADF && !pawl_is_fd(fd) ? as_it_is(uc) : result(ret);
 }
@@ -150,6 +209,13 @@ static long pawl_fallocates(const ucontext_t *uc)
 	if (!pawl_is_fd((int)arg(uc, 0)))
 		return as_it_is(uc);
 	return result(pawl_fallocate((int)arg(uc, 0), (int)arg(uc, 1), arg(uc, 2), arg(uc, 3)));
+}
+
+static long pawl_lseeks(const ucontext_t *uc)
+{
+	long ret = pawl_lseek((int)arg(uc, 0), arg(uc, 1), (int)arg(uc, 2));
+
+	return ret < 0 && errno == EBADF ? as_it_is(uc) : result(ret);
 }
 
 static long pawl_collapses(const ucontext_t *uc)
@@ -206,9 +272,17 @@ static long do_openat(ucontext_t *uc)
 	return as_it_is(uc);
 }
 
+/* Requests that no driver sees. */
+static bool is_any_files(uint32_t request)
+{
+	return request == FIOCLEX || request == FIONCLEX || request == FIONBIO || request == FIOASYNC;
+}
+
 static long do_ioctl(ucontext_t *uc)
 {
-	if (!opened || _IOC_TYPE((uint32_t)arg(uc, 1)) != KVM_IOCTL_TYPE)
+	if (!opened || is_any_files((uint32_t)arg(uc, 1)))
+		return as_it_is(uc);
+	if (_IOC_TYPE((uint32_t)arg(uc, 1)) != KVM_IOCTL_TYPE && !may_be_pawl(arg(uc, 0)))
 		return as_it_is(uc);
 	if (may_be_pawl(arg(uc, 0)) && raw(SYS_getpid) != opened_by)
 		return -EIO; /* after fork(), as the kernel */
@@ -219,6 +293,25 @@ static long do_mmap(ucontext_t *uc)
 {
 	if (!(arg(uc, 3) & MAP_ANONYMOUS) && may_be_pawl(arg(uc, 4)))
 		to_libpawl(uc, pawl_mmaps);
+	if ((arg(uc, 3) & MAP_FIXED) && may_be_a_slots((uintptr_t)arg(uc, 0), (size_t)arg(uc, 1)))
+		to_libpawl(uc, pawl_changes);
+	return as_it_is(uc);
+}
+
+static long do_munmap(ucontext_t *uc) /* and mprotect */
+{
+	if (may_be_a_slots((uintptr_t)arg(uc, 0), (size_t)arg(uc, 1)))
+		to_libpawl(uc, pawl_changes);
+	return as_it_is(uc);
+}
+
+static long do_mremap(ucontext_t *uc)
+{
+	size_t length = (size_t)(arg(uc, 1) > arg(uc, 2) ? arg(uc, 1) : arg(uc, 2));
+
+	if (may_be_a_slots((uintptr_t)arg(uc, 0), length) ||
+	    ((arg(uc, 3) & MREMAP_FIXED) && may_be_a_slots((uintptr_t)arg(uc, 4), length)))
+		to_libpawl(uc, pawl_changes);
 	return as_it_is(uc);
 }
 
@@ -226,6 +319,13 @@ static long do_fallocate(ucontext_t *uc)
 {
 	if (may_be_pawl(arg(uc, 0)))
 		to_libpawl(uc, pawl_fallocates);
+	return as_it_is(uc);
+}
+
+static long do_lseek(ucontext_t *uc)
+{
+	if (may_be_pawl(arg(uc, 0)))
+		to_libpawl(uc, pawl_lseeks);
 	return as_it_is(uc);
 }
 
@@ -424,7 +524,11 @@ static long (*const calls[N_CALLS])(ucontext_t *uc) = {
 	[SYS_openat2] = do_openat,
 	[SYS_ioctl] = do_ioctl,
 	[SYS_mmap] = do_mmap,
+	[SYS_munmap] = do_munmap,
+	[SYS_mprotect] = do_munmap,
+	[SYS_mremap] = do_mremap,
 	[SYS_fallocate] = do_fallocate,
+	[SYS_lseek] = do_lseek,
 	[SYS_madvise] = do_madvise,
 	[SYS_close] = do_close,
 	[SYS_dup2] = do_dup2,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -43,6 +44,8 @@ TEST(unknown_requests_fail_by_kind_of_descriptor)
 	expect_eq(call(m.vm, 0x1234, NULL), -EINVAL);
 	expect_eq(call(m.vcpu, 0x1234, NULL), -EINVAL);
 	expect_eq(call(m.gic, 0x1234, NULL), -ENOTTY);
+	expect_eq(call(m.vm, FIONREAD, &(int){0}), -EINVAL);
+	expect_eq(call(m.gic, FIONREAD, &(int){0}), -ENOTTY);
 	expect_eq(call(m.vcpu, KVM_GET_REGS, NULL), -EINVAL);
 	expect_eq(call(m.vcpu, KVM_SET_REGS, NULL), -EFAULT); /* read before anybody asks what for */
 	expect_eq(call(m.vcpu, KVM_SET_REGS, &(struct kvm_regs){0}), -EINVAL);
@@ -50,7 +53,7 @@ TEST(unknown_requests_fail_by_kind_of_descriptor)
 	expect_eq(call(m.vcpu, KVM_TRANSLATE, &(struct kvm_translation){0}), -EINVAL);
 	expect_eq(call(m.vcpu, KVM_INTERRUPT, NULL), -EINVAL);
 	expect_eq(call(m.vcpu, KVM_ENABLE_CAP, NULL), -EINVAL);
-	expect_eq(call(0, KVM_RUN, NULL), -EBADF);
+	expect_eq(call(0, KVM_RUN, NULL), kvm_path ? -ENOTTY : -EBADF); /* somebody else's */
 	expect_eq(call(-1, KVM_RUN, NULL), -EBADF);
 }
 

@@ -43,6 +43,14 @@ TEST(every_listed_register_can_be_read_and_written_back)
 	free(list);
 }
 
+/* By the registers' encodings, not by the ids of which two are swapped. As recorded from kernel 7.2.13. */
+static uint64_t place_of(uint64_t id)
+{
+	return id == KVM_REG_ARM_TIMER_CNT    ? SYS(3, 3, 14, 0, 2)
+	       : id == KVM_REG_ARM_TIMER_CVAL ? SYS(3, 3, 14, 3, 2)
+					      : id;
+}
+
 TEST(the_list_has_each_register_once_and_system_registers_in_order)
 {
 	struct kvm_reg_list *list;
@@ -56,9 +64,11 @@ TEST(the_list_has_each_register_once_and_system_registers_in_order)
 
 		core += coproc == 0x10;
 		if (coproc == 0x13) {
-			if (list->reg[i] <= last)
+			uint64_t place = place_of(list->reg[i]);
+
+			if (place <= last)
 				fail("%#llx after %#llx", (unsigned long long)list->reg[i], (unsigned long long)last);
-			last = list->reg[i];
+			last = place;
 		}
 		for (uint64_t k = 0; k < i; k++)
 			if (list->reg[k] == list->reg[i])
@@ -421,6 +431,8 @@ TEST(fields_that_promise_less_the_other_way_round)
 	pfr0 = get_reg(ID_AA64PFR0);
 	expect_eq(try_set_reg(ID_AA64PFR0, &(uint64_t){pfr0 & ~0xfull}), -EINVAL); /* no EL0 */
 	ctr = get_reg(SYS(3, 3, 0, 0, 1));
+	if (ctr == 0x9444c004 && !kvm_path) /* IDC and not DIC; as recorded */
+		expect_eq(get_reg(SYS(3, 1, 0, 0, 1)), 0x02000021);
 	expect_eq(try_set_reg(SYS(3, 3, 0, 0, 1), &(uint64_t){ctr ^ 1 << 14}), 0); /* L1Ip: VIPT for PIPT */
 	expect_eq(try_set_reg(SYS(3, 3, 0, 0, 1), &(uint64_t){ctr & ~(3ull << 14)}), -EINVAL);
 }

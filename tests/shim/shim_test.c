@@ -34,7 +34,7 @@ void (*__sysv_signal(int sig, void (*handler)(int)))(int);
 
 static struct {
 	ino_t ino[8];
-	int opened, opened_flags, released, ioctls, maps, allocations, signals;
+	int opened, opened_flags, released, ioctls, maps, allocations, seeks, signals;
 	int changes;
 	void *changed;
 	size_t changed_length;
@@ -124,6 +124,16 @@ int pawl_fallocate(int fd, int mode, off_t offset, off_t length)
 {
 	pawl.allocations++;
 	return fallocate(fd, mode, offset, length);
+}
+
+long pawl_lseek(int fd, long offset, int whence)
+{
+	if (!find(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	pawl.seeks++;
+	return 0;
 }
 
 int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void *arg)
@@ -292,6 +302,22 @@ static void space_of_descriptors_is_the_librarys_to_allocate_and_others_is_not(v
 	assert_int_equal(fallocate(other, 0, 0, 4096), 0);
 	assert_int_equal(fallocate64(other, 0, 0, 8192), 0);
 	assert_int_equal(pawl.allocations, 2);
+	close(other);
+	close(fd);
+}
+
+static void positions_are_the_librarys_business_and_others_are_not(void **state)
+{
+	int fd = open("/dev/kvm", O_RDWR), other = memfd_create("other", 0);
+
+	assert_int_equal(lseek(fd, 8, SEEK_SET), 0);
+	assert_int_equal(lseek64(fd, 8, SEEK_SET), 0);
+	assert_int_equal(pawl.seeks, 2);
+	assert_int_equal(lseek(other, 8, SEEK_SET), 8);
+	assert_int_equal(lseek64(other, 8, SEEK_CUR), 16);
+	assert_int_equal(lseek(-1, 0, SEEK_SET), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(pawl.seeks, 2);
 	close(other);
 	close(fd);
 }
@@ -551,6 +577,7 @@ int main(void)
 		cmocka_unit_test_setup(requests_of_kvm_reach_the_library_once, clean),
 		cmocka_unit_test_setup(other_requests_and_descriptors_are_the_kernels, clean),
 		cmocka_unit_test_setup(space_of_descriptors_is_the_librarys_to_allocate_and_others_is_not, clean),
+		cmocka_unit_test_setup(positions_are_the_librarys_business_and_others_are_not, clean),
 		cmocka_unit_test_setup(a_path_that_is_not_there_is_the_kernels_to_refuse, clean),
 		cmocka_unit_test_setup(maps_of_descriptors_are_the_librarys_and_others_are_not, clean),
 		cmocka_unit_test_setup(an_object_lives_until_its_last_duplicate_is_closed, clean),

@@ -474,6 +474,7 @@ static void identification_registers_have_kvms_values(void **state)
 	assert_int_equal(bus_read(f, 0, DIST + 0x0, 4), 0x50);
 	assert_int_equal(bus_read(f, 0, DIST + 0x4, 4), 0x480007);
 	assert_int_equal(bus_read(f, 0, DIST + 0x8, 4), 0x4b00343b);
+	assert_int_equal(bus_read(f, 0, REDIST + 0x4, 4), 0x4b00043b);
 	assert_int_equal(bus_read(f, 0, DIST + 0x10, 4), 0xffffffff);
 	assert_int_equal(bus_read(f, 0, DIST + 0xffe8, 4), 0x3b);
 	assert_int_equal(bus_read(f, 0, DIST + 0xffec, 4), 0);
