@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Run stepgold under the preload library, or with `pawl exec`, and compare its traces with a real kernel's.
 
-Each free-running case ends with an alarm after 300 ms, so the cases run in several processes.
+Each free-running case ends with an alarm after 300 ms, so the cases run in several processes. With --traces, the kernel's are in one
+file, each after a line "=== NAME".
 """
 import argparse
 import os
@@ -12,8 +13,17 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = 6
+PARTS, CASES_PER_PART = 6, 18
 TIMEOUT_S = 240
+
+
+def unpack(path, to):
+    os.mkdir(to)
+    with open(path) as f:
+        for trace in f.read().split("=== ")[1:]:
+            name, text = trace.split("\n", 1)
+            with open(os.path.join(to, name), "w") as one:
+                one.write(text)
 
 
 def main():
@@ -22,6 +32,7 @@ def main():
     how = p.add_mutually_exclusive_group(required=True)
     how.add_argument("--preload", help="the library")
     how.add_argument("--exec", help="pawl; stepgold may be linked statically")
+    p.add_argument("--traces", help="the kernel's; default: the directory 7.2.13")
     p.add_argument("--keep", help="directory for the traces")
     p.add_argument("-v", action="store_true")
     p.add_argument("cases", nargs="*")
@@ -39,7 +50,8 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         out = args.keep or tmp
         os.makedirs(out, exist_ok=True)
-        parts = [names[i::PARTS] for i in range(PARTS) if names[i::PARTS]]
+        n = max(PARTS, len(names) // CASES_PER_PART)
+        parts = [names[i::n] for i in range(n) if names[i::n]]
         procs = [subprocess.Popen([*stepgold, "-o", out] + part, env=env) for part in parts]
         bad = 0
         for proc, part in zip(procs, parts):
@@ -50,7 +62,11 @@ def main():
                 bad = 1
             if proc.returncode:
                 print("stepgold ended with %d; its cases: %s" % (proc.returncode, " ".join(part)))
-        cmd = [os.path.join(HERE, "compare"), os.path.join(HERE, "7.2.13"), out]
+        golden = os.path.join(HERE, "7.2.13")
+        if args.traces:
+            golden = os.path.join(tmp, "golden")
+            unpack(args.traces, golden)
+        cmd = [os.path.join(HERE, "compare"), golden, out]
         bad |= subprocess.run(cmd + (["-v"] if args.v else []) + args.cases).returncode
     return 1 if bad else 0
 
