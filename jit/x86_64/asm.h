@@ -170,13 +170,18 @@ static inline void as_rx1(struct as *a, unsigned op, int reg, int base, int inde
 	as_index(a, reg, base, index, disp);
 }
 
-/* reg = a + b, leaving EFLAGS alone */
+/* reg = a + b, leaving EFLAGS alone. A displacement, even of 0, would cost a cycle. */
 static inline void as_lea_rr(struct as *as, bool w, int reg, int a, int b)
 {
-	as_opcode(as, X_LEA | X_WIDTH(w), reg, b, a);
-	as_8(as, 0x44u | (unsigned)(reg & 7) << 3);
-	as_8(as, (unsigned)(b & 7) << 3 | (unsigned)(a & 7));
-	as_8(as, 0);
+	bool disp = (a & 7) == RBP, swap = disp && (b & 7) != RBP;
+	int base = swap ? b : a, index = swap ? a : b;
+
+	disp = disp && !swap;
+	as_opcode(as, X_LEA | X_WIDTH(w), reg, index, base);
+	as_8(as, (disp ? 0x44u : 0x04u) | (unsigned)(reg & 7) << 3);
+	as_8(as, (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
+	if (disp)
+		as_8(as, 0);
 }
 
 static inline void as_alu_ri(struct as *a, bool w, unsigned alu, int reg, int32_t imm)
