@@ -310,8 +310,8 @@ static bool keeps_alignment(const struct ir_block *ir, const struct ir_insn *at,
 	return false;
 }
 
-/* Sets blk->sp_mask. Returns how many instructions may stay, at most n. */
-static unsigned sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
+/* Sets the mask for what begins with SP aligned. Returns how many instructions may stay, at most n. */
+unsigned block_sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
 {
 	unsigned end = n;
 
@@ -332,7 +332,7 @@ static unsigned sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
 
 /* ---- making one */
 
-static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_block *ir)
+static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_block *ir, const struct trace_parts *parts)
 {
 	struct jit_unit u = {
 		.blk = ir,
@@ -346,6 +346,9 @@ static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_blo
 		.probe = blk->probe,
 		.site_extent = blk->site_extent,
 		.extents = blk->extents,
+		.pieces = parts ? parts->piece : NULL,
+		.n_pieces = parts ? parts->n : 0,
+		.loops = parts && parts->loops,
 		.owner = blk,
 	};
 
@@ -354,7 +357,8 @@ static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_blo
 	blk->code = u.code;
 	blk->sites = u.sites;
 	blk->n_sites = u.n_sites;
-	blk->n_accesses = (uint8_t)(u.n_accesses < IR_PROBE_SITES ? u.n_accesses : IR_PROBE_SITES);
+	if (!parts)
+		blk->n_accesses = (uint8_t)(u.n_accesses < IR_PROBE_SITES ? u.n_accesses : IR_PROBE_SITES);
 	return true;
 }
 
@@ -373,6 +377,19 @@ static struct code_view *view_of(struct cpu *cpu, struct code_page *page, uint64
 	return v;
 }
 
+struct isa_ctx block_context(struct cpu *cpu, uint32_t key)
+{
+	return (struct isa_ctx){
+		.b = cpu->priv->builder,
+		.features = cpu->features,
+		.el = key & KEY_EL1,
+		.fp_traps = key & KEY_FP_TRAPS,
+		.guarded = key & KEY_GUARDED,
+		.pair_as_vector = cpu_has(cpu, ISA_LSE2),
+		.btype = key & KEY_BTYPE,
+	};
+}
+
 /*
  * IR of at most so many instructions at pc, which lasts until the next is made. words: they are taken from host, if that is not
  * NULL, else they are there. Returns how many there are.
@@ -381,16 +398,7 @@ static unsigned emit(struct cpu *cpu, uint32_t key, uint64_t pc, const uint8_t *
 		     struct ir_block *ir)
 {
 	struct cpu_priv *p = cpu->priv;
-	struct isa_ctx ctx = {
-		.b = p->builder,
-		.pc = pc,
-		.features = cpu->features,
-		.el = key & KEY_EL1,
-		.fp_traps = key & KEY_FP_TRAPS,
-		.guarded = key & KEY_GUARDED,
-		.pair_as_vector = cpu_has(cpu, ISA_LSE2),
-		.btype = key & KEY_BTYPE,
-	};
+	struct isa_ctx ctx = block_context(cpu, key);
 	bool open = true;
 	unsigned n;
 
@@ -434,7 +442,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 		left = 1;
 	for (;;) {
 		n = emit(cpu, key, pc, host, words, left, &ir);
-		keep = sp_scan(&ir, n, &sp_mask);
+		keep = block_sp_scan(&ir, n, &sp_mask);
 		if (keep == n)
 			break;
 		left = keep;
@@ -464,6 +472,8 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->probe = blk->probes = blk->n_accesses = 0;
 	blk->site_extent = 0;
 	blk->extents = 0;
+	blk->ways = blk->taken = blk->sure = 0;
+	blk->trace = NULL;
 	blk->pc = pc;
 	blk->ipa = ipa;
 	blk->key = key;
@@ -475,7 +485,7 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->page_next = page->blocks;
 	page->blocks = blk;
 	if (p->jit)
-		translate(p, blk, &ir);
+		translate(p, blk, &ir, NULL);
 	if (blk->code) {
 		blk->ir.ops = NULL;
 	} else {
@@ -519,13 +529,24 @@ void block_make_again(struct cpu *cpu, struct block *b)
 	struct jit_jump *e = &p->jump[jit_jump_slot(b->pc, JUMP_BITS)];
 	size_t code = jit_used(p->jit);
 	const void *was = b->code;
+	struct trace_parts parts = {.n = 0};
 	struct timespec from;
 	struct ir_block ir;
+	struct trace t;
 
 	stat_begin(cpu, &from);
-	emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
-	if (translate(p, b, &ir)) {
+	b->trace = NULL;
+	if (b->tier == JIT_HOT && p->code_used + sizeof(t) + BLOCK_MOST <= p->code_limit &&
+	    trace_emit(cpu, b, &ir, &t, &parts, &b->sp_mask)) {
+		b->trace = code_alloc(p, sizeof(t));
+		*b->trace = t;
+		stat_inc(cpu, CPU_STAT_TRACES);
+	} else {
+		emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
+	}
+	if (translate(p, b, &ir, b->trace ? &parts : NULL)) {
 		jit_replace(p->jit, was, b->code);
+		page_unlink(p, b->page); /* links go to the old code, and from there by a jump */
 		if (e->block == b)
 			e->code = b->code;
 		stat_inc(cpu, CPU_STAT_UNITS_AGAIN);
@@ -553,13 +574,23 @@ static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uin
 	return b;
 }
 
+struct block *block_known(struct cpu *cpu, uint64_t pc, ipa_t ipa, uint32_t key)
+{
+	struct cpu_priv *p = cpu->priv;
+	struct block *b = p->blocks[block_bucket(pc, ipa, key)];
+
+	while (b && (b->pc != pc || b->ipa != ipa || b->key != key))
+		b = b->next;
+	return b && b->epoch == p->epoch && b->checked == b->view->id ? b : NULL;
+}
+
 static bool same_words(const struct block *blk, const uint8_t *host)
 {
 	for (unsigned i = 0; i < blk->n_words; i++) {
 		if (blk->words[i] != __atomic_load_n((const uint32_t *)(const void *)(host + 4 * i), __ATOMIC_RELAXED))
 			return false;
 	}
-	return true;
+	return !blk->trace || trace_is_good(blk, host);
 }
 
 /* Or a page whose code changes again and again would have more and more to go through each time. */

@@ -294,6 +294,13 @@ struct code_view {
 	uint32_t key, id; /* another id when the page changes */
 };
 
+/* The words of a trace, all of one page. */
+struct trace {
+	unsigned n;
+	uint32_t words[IR_MAX_INSNS];
+	uint16_t at[IR_MAX_INSNS]; /* which of its page each is */
+};
+
 struct block {
 	/* what a look-up reads, in one cache line */
 	struct block *next;
@@ -312,6 +319,9 @@ struct block {
 	uint8_t n_accesses;
 	uint16_t site_extent;
 	uint32_t extents;
+	/* Instructions: conditional branches that probes have come to, of them those that were mostly taken, and those that nearly always went one way. */
+	uint64_t ways, taken, sure;
+	struct trace *trace; /* what its code is made of, if that is more than it; NULL */
 	struct code_page *page;
 	struct block *page_next;
 	unsigned n_words;
@@ -590,10 +600,28 @@ void block_unlink_all(struct cpu *cpu); /* every transition between blocks is lo
 /* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
 void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
 void block_make_again(struct cpu *cpu, struct block *b);
+/* A block whose words were found good since they may have changed; NULL: there is none. */
+struct block *block_known(struct cpu *cpu, uint64_t pc, ipa_t ipa, uint32_t key);
+struct isa_ctx block_context(struct cpu *cpu, uint32_t key);
+unsigned block_sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask); /* "SP alignment" */
 
 /* tier.c */
 void tier_init(struct cpu *cpu);
 void tier_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again, or not */
+
+/* trace.c */
+struct trace_parts {
+	bool loops; /* as in struct jit_unit */
+	unsigned n;
+	struct jit_piece piece[JIT_PIECES];
+};
+/*
+ * What the unit of a hot block is to be made of, if control usually goes on from it to other hot blocks of its page: IR, which lasts
+ * until the next is made, the words, and of which blocks they are. False: of the block alone.
+ */
+bool trace_emit(struct cpu *cpu, const struct block *head, struct ir_block *ir, struct trace *t,
+		struct trace_parts *parts, uint32_t *sp_mask);
+bool trace_is_good(const struct block *b, const uint8_t *host); /* host: memory of the block's first word */
 
 /* unit.c */
 void unit_watch(struct jit *j); /* as the environment says */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEAT_MOST = 1 << 16 };
+enum { HEAT_MOST = 1 << 16, SURE = 16 };
 
 /* PAWL_HEAT: units are hot after so many entries, and after as many what follows; for tests. */
 void tier_init(struct cpu *cpu)
@@ -55,6 +55,23 @@ static void begin_probe(struct cpu *cpu, struct block *b)
 	b->probes += b->probes < UINT8_MAX;
 }
 
+/* Which way the branches of a probed unit usually go. Those that few came to say nothing. */
+static void note_ways(struct block *b, const struct ir_probe *p, int entries)
+{
+	int left = entries;
+
+	b->ways = b->taken = b->sure = 0;
+	for (unsigned i = 0; i < b->n_words && left > entries / 8; i++) {
+		uint64_t bit = (uint64_t)1 << i;
+		int taken = (int)p->taken[i];
+
+		b->ways |= bit;
+		b->taken |= taken > left / 2 ? bit : 0;
+		b->sure |= taken <= left / SURE || left - taken <= left / SURE ? bit : 0;
+		left -= taken;
+	}
+}
+
 /* What a unit says in env.hot, when the code that said so has come back. */
 void tier_hot(struct cpu *cpu)
 {
@@ -71,6 +88,7 @@ void tier_hot(struct cpu *cpu)
 		return;
 	if (b->tier == JIT_PROBE && p->probed[b->probe] == b) {
 		b->extents = jit_probed(&cpu->env.probe[b->probe]);
+		note_ways(b, &cpu->env.probe[b->probe], p->heat.probe);
 		p->probed[b->probe] = NULL;
 		b->tier = JIT_HOT;
 	} else {

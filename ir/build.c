@@ -35,6 +35,9 @@ struct ir_builder {
 	struct mark start; /* where the current guest instruction began */
 	bool overflow;	   /* the current guest instruction did not fit; its ops are void */
 	bool ended;
+	bool is_trace;
+	uint64_t next; /* where the next guest instruction is */
+	uint64_t pcs[IR_MAX_INSNS];
 
 	/* What is known of x and f values: the op that defined them, and a bound: value < 2^width. */
 	uint16_t def[IR_MAX_VALUES];
@@ -90,8 +93,9 @@ void ir_begin(struct ir_builder *b, uint64_t pc)
 	b->n_ops = 0;
 	b->n_x = b->n_v = 1; /* value 0 is "none" */
 	b->n_insns = 0;
+	b->next = pc;
 	b->start = (struct mark){0, 1, 1};
-	b->overflow = b->ended = false;
+	b->overflow = b->ended = b->is_trace = false;
 	memset(b->consts, 0, sizeof(b->consts));
 	forget_regs(b);
 }
@@ -144,8 +148,8 @@ static void settle(struct ir_builder *b)
 		return;
 	take_back(b);
 	if (b->n_insns > 1) {
-		b->n_insns--;
-		append(b, &(struct ir_insn){.op = IR_br, .imm = b->pc + 4 * (uint64_t)b->n_insns});
+		b->next = b->pcs[--b->n_insns];
+		append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
 	} else {
 		append(b, &(struct ir_insn){.op = IR_exit, .x = IR_EXIT_UNDEF});
 	}
@@ -157,10 +161,11 @@ void ir_next_insn(struct ir_builder *b)
 	if (b->ended)
 		return;
 	if (b->n_insns == IR_MAX_INSNS) {
-		append(b, &(struct ir_insn){.op = IR_br, .imm = b->pc + 4 * (uint64_t)b->n_insns});
+		append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
 		return;
 	}
-	b->n_insns++;
+	b->pcs[b->n_insns++] = b->next;
+	b->next += 4;
 	b->start = (struct mark){b->n_ops, b->n_x, b->n_v};
 }
 
@@ -199,9 +204,14 @@ void ir_finish(struct ir_builder *b, struct ir_block *out)
 {
 	settle(b);
 	if (!b->ended)
-		append(b, &(struct ir_insn){.op = IR_br, .imm = b->pc + 4 * (uint64_t)b->n_insns});
-	*out = (struct ir_block){
-		.pc = b->pc, .n_insns = b->n_insns, .n_ops = b->n_ops, .n_x = b->n_x, .n_v = b->n_v, .ops = b->ops};
+		append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
+	*out = (struct ir_block){.pc = b->pc,
+				 .n_insns = b->n_insns,
+				 .n_ops = b->n_ops,
+				 .n_x = b->n_x,
+				 .n_v = b->n_v,
+				 .ops = b->ops,
+				 .pcs = b->is_trace ? b->pcs : NULL};
 #ifndef NDEBUG
 	char msg[160];
 
@@ -918,6 +928,40 @@ void ir_br_ind(struct ir_builder *b, ir_x target, enum ir_br_kind kind)
 void ir_exit(struct ir_builder *b, enum ir_exit_reason why, uint64_t payload)
 {
 	emit(b, (struct ir_insn){.op = IR_exit, .x = (uint8_t)why, .imm = payload});
+}
+
+/* ---- traces */
+
+enum ir_way ir_way(const struct ir_builder *b, uint64_t *target)
+{
+	const struct ir_insn *op = b->n_ops ? &b->ops[b->n_ops - 1] : NULL;
+
+	if (!op || b->overflow || b->n_ops == b->start.ops)
+		return IR_WAY_NONE;
+	*target = op->imm;
+	switch (op->op) {
+	case IR_br: return IR_WAY_ALWAYS;
+	case IR_brcond: return IR_WAY_COND;
+	case IR_br_ind: /* RET to where BL has come from: other kinds have an effect on PSTATE.BTYPE */
+		return op->x == IR_BR_RET && is_const(b, (ir_x){op->a}, target) ? IR_WAY_ALWAYS : IR_WAY_NONE;
+	default: return IR_WAY_NONE;
+	}
+}
+
+void ir_take(struct ir_builder *b)
+{
+	struct ir_insn *op = &b->ops[b->n_ops - 1];
+	uint64_t from = b->next, to = from;
+
+	if (ir_way(b, &to) == IR_WAY_COND) {
+		op->imm = from;
+		op->aux ^= 1;
+	} else {
+		b->n_ops--;
+		b->ended = false;
+	}
+	b->next = to;
+	b->is_trace |= to != from;
 }
 
 /* ---- vectors */

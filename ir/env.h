@@ -44,7 +44,8 @@ enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
  */
 enum { IR_COVERS = 16, IR_HEAT_SLOTS = 4096, IR_PROBES = 64, IR_PROBE_SITES = 32, IR_SITES = 1024 };
 struct ir_probe {
-	int32_t left; /* entries to come */
+	int32_t left;		      /* entries to come */
+	uint32_t taken[IR_MAX_INSNS]; /* how often a conditional branch was, by its instruction */
 	struct {
 		uint32_t accesses, misses; /* of an access of the unit; its extent's */
 	} site[IR_PROBE_SITES];

@@ -146,7 +146,7 @@ static bool is_test(const struct ir_insn *op)
 
 static bool takes_test(const struct ir_insn *user, const struct ir_insn *test)
 {
-	return user->op == IR_brcond || (user->op == IR_select && test->op == IR_cond);
+	return (user->op == IR_brcond && !user->aux) || (user->op == IR_select && test->op == IR_cond);
 }
 
 /* ---- what is known before rewriting */
@@ -413,7 +413,8 @@ static void fuse_brcond(struct fuse *f, unsigned i)
 			}
 		}
 	} else {
-		op.op = IR_brnz64;
+		op.op = op.aux ? IR_brz64 : IR_brnz64;
+		op.aux = 0;
 	}
 	out(f, &op);
 }

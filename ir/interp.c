@@ -325,7 +325,7 @@ L_msr_imm:
 
 	/* ---- control flow */
 L_brcond:
-	if (X(op->a)) {
+	if ((X(op->a) == 0) == op->aux) {
 		env->pc = op->imm;
 		LEAVE(IR_RET_BR);
 	}

@@ -160,7 +160,18 @@ struct ir_block {
 	uint16_t n_ops;
 	uint16_t n_x, n_v; /* values used + 1, per class */
 	struct ir_insn *ops;
+	/*
+	 * Of a trace (ir_take), where each instruction is; else NULL, and they are one behind the other. Traces are for back ends:
+	 * the interpreter does not run them.
+	 */
+	const uint64_t *pcs;
 };
+
+/* Where guest instruction gi of the block is. */
+static inline uint64_t ir_pc(const struct ir_block *blk, unsigned gi)
+{
+	return blk->pcs ? blk->pcs[gi] : blk->pc + 4 * (uint64_t)gi;
+}
 
 /* Why ir_interp came back. */
 enum ir_ret {
@@ -168,6 +179,21 @@ enum ir_ret {
 	IR_RET_EXIT, /* IR_exit: env->pc is the instruction, env->exit_reason and env->exit_imm are set */
 	IR_RET_TRAP  /* a callback took an exception or recorded an exit; env->pc is whatever it left there */
 };
+
+/*
+ * Where control goes backward, in front of op i of a trace: to the pc returned, or 0 if it does not. There whoever runs it looks
+ * whether to go on, so that no loop is without a look in each iteration. Guest state is complete then.
+ */
+static inline uint64_t ir_turns_back(const struct ir_block *blk, unsigned i)
+{
+	if (!blk->pcs || i >= blk->n_ops)
+		return 0;
+	for (unsigned gi = blk->ops[i].gi; gi > (i ? blk->ops[i - 1].gi : 0); gi--) {
+		if (blk->pcs[gi] <= blk->pcs[gi - 1])
+			return blk->pcs[gi];
+	}
+	return 0;
+}
 
 /* Runs one block, as finished or as prepared. PE thread only. */
 enum ir_ret ir_interp(struct ir_env *env, const struct ir_block *blk);
@@ -273,6 +299,15 @@ void ir_br(struct ir_builder *b, uint64_t target);
 enum ir_br_kind { IR_BR_JUMP, IR_BR_CALL, IR_BR_RET };
 void ir_br_ind(struct ir_builder *b, ir_x target, enum ir_br_kind kind);
 void ir_exit(struct ir_builder *b, enum ir_exit_reason why, uint64_t payload);
+
+/*
+ * Traces: a block that goes on where a branch leads to. ir_way: whether the last instruction is a branch to a place that is known,
+ * and where that is. ir_take: it is taken. The next instruction is the one there, and what was emitted for the branch is what it
+ * does besides; a conditional one now leaves the block if it is not taken.
+ */
+enum ir_way { IR_WAY_NONE, IR_WAY_ALWAYS, IR_WAY_COND };
+enum ir_way ir_way(const struct ir_builder *b, uint64_t *target);
+void ir_take(struct ir_builder *b);
 
 /* ---- vectors */
 ir_v ir_v_from_x(struct ir_builder *b, ir_x lo); /* bits 127:64 zero */

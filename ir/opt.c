@@ -26,7 +26,8 @@ void ir_opt(struct ir_block *blk)
 		const struct ir_insn *op = &blk->ops[i];
 		const struct ir_opinfo *info = &ir_opinfo[op->op];
 
-		if (info->flags & (IR_OPF_TRAP | IR_OPF_END) || op->op == IR_brcond || op->op == IR_fence) {
+		if (info->flags & (IR_OPF_TRAP | IR_OPF_END) || op->op == IR_brcond || op->op == IR_fence ||
+		    ir_turns_back(blk, i + 1u)) {
 			over_x = over_v = 0;
 			over_f = false;
 		}

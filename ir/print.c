@@ -70,7 +70,7 @@ static void print_fields(FILE *f, const struct ir_insn *op)
 		fprintf(f, " %s %s%s", NAME_OF(pauth_ops, IR_PAUTH_OP(op->x)), NAME_OF(pauth_keys, IR_PAUTH_KEY(op->x)),
 			op->x & IR_PAUTH_COMBINED ? " combined" : "");
 		break;
-	case IR_brcond:
+	case IR_brcond: fprintf(f, " %s-> %#" PRIx64, op->aux ? "is 0 " : "", op->imm); break;
 	case IR_br: fprintf(f, " -> %#" PRIx64, op->imm); break;
 	case IR_br_ind: fprintf(f, " %s", NAME_OF(kinds, op->x)); break;
 	case IR_exit: fprintf(f, " %s %#" PRIx64, NAME_OF(exits, op->x), op->imm); break;
@@ -99,7 +99,7 @@ void ir_print(FILE *f, const struct ir_block *blk)
 
 		if (op->gi != gi) {
 			gi = op->gi;
-			fprintf(f, " %#" PRIx64 ":\n", blk->pc + 4 * (uint64_t)gi);
+			fprintf(f, " %#" PRIx64 ":\n", ir_pc(blk, gi));
 		}
 		if (op->op >= IR_OP_COUNT) {
 			fprintf(f, "\top %u?\n", op->op);

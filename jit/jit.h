@@ -63,6 +63,15 @@ void jit_free(struct jit *j);
  * when code says in env->hot that it is time.
  */
 enum jit_tier { JIT_COLD, JIT_PROBE, JIT_HOT };
+
+/* A part of a hot unit that is a trace: instructions from gi on that are those of a unit that was probed. */
+struct jit_piece {
+	unsigned gi;
+	unsigned site_extent; /* as in struct jit_unit, of the unit that they are of */
+	uint32_t extents;
+};
+enum { JIT_PIECES = IR_MAX_INSNS };
+
 enum {
 	JIT_HEAT_EL1 =
 		500000,	  /* the same at EL1: a kernel does not stay with anything for long, and TLBI empties extents */
@@ -83,7 +92,10 @@ struct jit_unit {
 	unsigned probe;	      /* JIT_PROBE: index of env->probe */
 	unsigned site_extent; /* not JIT_COLD: in env->site_extent, the first of as many as there are accesses */
 	uint32_t extents;     /* JIT_HOT: the accesses by extent, by their number in the unit */
-	void *owner;	      /* the PE's own */
+	const struct jit_piece *pieces; /* JIT_HOT: instead of the last two, if there are any */
+	unsigned n_pieces;
+	bool loops;  /* a trace that comes back to its start, and will do so many times */
+	void *owner; /* the PE's own */
 
 	/* made by jit_compile */
 	const void *code;

@@ -228,6 +228,7 @@ static const struct row rows[] = {
 	{"pawl_units", "units", NULL, NULL},
 	{"pawl_unit_insns", "guest instructions in them", NULL, NULL},
 	{"pawl_units_again", "units made again, being hot", NULL, NULL},
+	{"pawl_traces", "... as traces of several units", NULL, NULL},
 	{"pawl_unit_bytes", "bytes of host code made", NULL, NULL},
 	{"pawl_unit_bytes", "bytes for an instruction", NULL, "pawl_unit_insns"},
 	{"pawl_translate_ns", "time, ns", NULL, NULL},

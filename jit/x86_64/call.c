@@ -55,6 +55,7 @@ void call_by(struct jit *j, ir_mem_fn *fn)
 	}
 	reg_before_call(j);
 	vreg_before_call(j);
+	swap_out(j);
 	if (info->flags & IR_OPF_TRAP || op->op == IR_fence)
 		leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts && info->flags & IR_OPF_TRAP)
@@ -62,6 +63,7 @@ void call_by(struct jit *j, ir_mem_fn *fn)
 	call_op(j, op, fn, sys || op->op == IR_fence ? j->op_thunk_attn : j->op_thunk);
 	if (j->unit->counts && info->flags & IR_OPF_TRAP)
 		as_alu_mi(&j->as, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
+	swap_in(j);
 	if (info->n_res && info->res[0] != IR_CLASS_V)
 		j->x[op->dst].slot = true;
 	else if (info->n_res)

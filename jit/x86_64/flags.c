@@ -234,6 +234,7 @@ bool flags_follow(struct jit *j, unsigned flags_op)
 	if (!is_adc(flags_op))
 		flags_save(j);
 	j->flags_done = next->dst;
+	j->end = j->i + 1;
 	return true;
 }
 
@@ -338,10 +339,19 @@ enum x86_cc flags_test(struct jit *j, uint16_t n)
 		return condition(j, op->a, op->x);
 	flags_save(j);
 	switch (op->op) {
+	case IR_ubfx:
 	case IR_tstbit: as_bt_ri(&j->as, reg_use(j, op->a), op->x & 63); return CC_B;
 	case IR_eqz64:
-	case IR_eqz32: zero_test(j, op->a, is_64(op->op)); return CC_E;
-	default: zero_test(j, op->a, is_64(op->op)); return CC_NE;
+	case IR_eqz32:
+		if (j->x[op->a].lazy)
+			return flags_test(j, op->a) ^ 1;
+		zero_test(j, op->a, is_64(op->op));
+		return CC_E;
+	default:
+		if (j->x[op->a].lazy)
+			return flags_test(j, op->a);
+		zero_test(j, op->a, is_64(op->op));
+		return CC_NE;
 	}
 }
 

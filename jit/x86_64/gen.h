@@ -126,10 +126,13 @@ struct vstub {
 };
 enum { VSTUBS = 2 * IR_MAX_OPS, VSTUB_QC = 0xff, VSTUB_THUNK = 0xfe /* at what >> 8 */ };
 
-struct exit { /* a conditional branch that is taken, to go on with behind the unit */
+struct exit { /* a conditional branch that is taken, or a kick, to go on with behind the unit */
 	uint32_t from;
 	uint16_t op;
 	uint32_t site; /* the jump itself is this site's, 0: not */
+	int32_t taken; /* a counter of JIT_PROBE, from rbp; 0: none */
+	bool kicked;   /* to C, at pc */
+	uint64_t pc;
 	struct debt debt;
 };
 
@@ -185,6 +188,7 @@ struct jit {
 	const struct ir_block *blk;
 	const struct jit_unit *unit;
 	unsigned i;	     /* op */
+	unsigned end;	     /* ... and that with which it is made, if it is not itself: flags of the result */
 	uint16_t ef;	     /* flags value that EFLAGS hold, 0: none */
 	bool ef_add;	     /* ... with CF as C is, after an addition */
 	uint16_t flags_done; /* flags value that the op before has made on its way */
@@ -193,6 +197,12 @@ struct jit {
 	bool uses_fp;	     /* an op is host floating point */
 	struct val x[IR_MAX_VALUES];
 	struct vval v[IR_MAX_VALUES];
+	int16_t pin[32]; /* host register of a guest register in this unit, NO_REG */
+	struct swap {
+		int8_t host;
+		uint8_t in, out; /* guest registers: in this unit, and between units */
+	} swaps[16];
+	unsigned n_swaps;
 	uint16_t regs[16]; /* value in a register, 0: free */
 	uint32_t pinned;   /* registers of the op at hand */
 	uint16_t home[33]; /* value that a guest register holds as far as known, 0 */
@@ -203,9 +213,13 @@ struct jit {
 	uint16_t homev[32];
 	uint16_t vregs[14];	 /* value in an xmm register, 0: free */
 	uint32_t vpinned, vheld; /* masks: of the op at hand; that may hold values */
+	uint32_t begin;		 /* of the unit's code */
+	uint32_t loop;		 /* ... and where it comes back to */
+	bool looks;		 /* the unit's start looks at env->kick, for all ways back to it */
 	unsigned n_stubs, n_exits, n_vstubs, n_vsnaps, n_accesses;
+	unsigned piece, piece_access; /* of the access at hand: number in jit_unit.pieces, and of its first access */
 	struct stub stubs[IR_MAX_OPS];
-	struct exit exits[IR_MAX_OPS];
+	struct exit exits[IR_MAX_OPS + IR_MAX_INSNS];
 	unsigned n_covers;
 	uint32_t covers_live; /* masks: 1 << number - 1 */
 	struct cover covers[IR_COVERS + 1];
@@ -216,15 +230,16 @@ struct jit {
 
 /* ---- regalloc.c */
 
-extern const int16_t reg_pin[32];		     /* host register of a guest register, NO_REG */
-void reg_begin(struct jit *j);			     /* uses of all values; nothing is anywhere */
-int reg_use(struct jit *j, uint16_t n);		     /* a register with the value */
-int reg_def(struct jit *j, uint16_t n);		     /* a register for a value that is made now; not an operand's */
-int reg_def_late(struct jit *j, uint16_t n);	     /* the same, made when no operand is needed any more */
-int reg_take(struct jit *j, uint16_t d, uint16_t a); /* for d, holding a; a's own if this is a's last use */
-int reg_copy(struct jit *j, uint16_t d, uint16_t a); /* for d, holding a; a keeps its own */
-bool reg_is_wanted(struct jit *j, uint16_t n);	     /* reg_def_late will find a pinned one */
-void reg_slot(struct jit *j, uint16_t n);	     /* the slot holds the value, for C code to read */
+extern const int16_t reg_pin[32];			/* host register of a guest register between units, NO_REG */
+void reg_begin(struct jit *j);				/* uses of all values; nothing is anywhere */
+int reg_use(struct jit *j, uint16_t n);			/* a register with the value */
+void reg_fetch(struct jit *j, uint16_t n, int scratch); /* the value to a scratch register */
+int reg_def(struct jit *j, uint16_t n);			/* a register for a value that is made now; not an operand's */
+int reg_def_late(struct jit *j, uint16_t n);		/* the same, made when no operand is needed any more */
+int reg_take(struct jit *j, uint16_t d, uint16_t a);	/* for d, holding a; a's own if this is a's last use */
+int reg_copy(struct jit *j, uint16_t d, uint16_t a);	/* for d, holding a; a keeps its own */
+bool reg_is_wanted(struct jit *j, uint16_t n);		/* reg_def_late will find a pinned one */
+void reg_slot(struct jit *j, uint16_t n);		/* the slot holds the value, for C code to read */
 void reg_is_home(struct jit *j, uint16_t n, unsigned reg); /* guest register reg holds the value from now on */
 void reg_lose_home(struct jit *j, unsigned reg);	   /* guest register reg is about to change */
 void reg_before_call(struct jit *j);			   /* caller-saved registers are about to be lost */
@@ -251,7 +266,7 @@ static inline void reg_lasts(struct jit *j, uint16_t n, uint16_t until) /* at le
 }
 static inline bool reg_dies(const struct jit *j, uint16_t n)
 {
-	return j->x[n].last <= j->i;
+	return j->x[n].last <= j->end;
 }
 
 void vreg_load_pinned(struct jit *j); /* vregalloc.c */

@@ -59,6 +59,12 @@ static bool is_backward(const struct jit *j, const struct ir_insn *op)
 	return op->imm <= op_pc(j, op);
 }
 
+/* It goes to the start of its own unit, which looks at kick for it. */
+static bool closes(const struct jit *j, const struct ir_insn *op)
+{
+	return j->looks && op->imm == j->blk->pc;
+}
+
 static bool same_page(const struct jit *j, uint64_t pc)
 {
 	return !((pc ^ j->blk->pc) & IR_PAGE_MASK);
@@ -77,6 +83,11 @@ void leave_to(struct jit *j, const struct ir_insn *op)
 	bool back = is_backward(j, op);
 
 	count(j, op);
+	if (closes(j, op)) {
+		as_link(a, as_jmp(a), j->loop);
+		return;
+	}
+	swap_out(j);
 	if (!j->unit->chain) {
 		leave_set_pc(j, pc);
 		leave_jmp(j, j->leave);
@@ -137,6 +148,7 @@ void leave_to_rax(struct jit *j, const struct ir_insn *op)
 	struct as *a = &j->as;
 
 	count(j, op);
+	swap_out(j);
 	if (!j->unit->chain) {
 		as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
 		leave_jmp(j, j->leave);
@@ -162,27 +174,70 @@ void leave_shared(struct jit *j)
 	jump_by_cache(j, JIT_SECOND_SHIFT, (int32_t)(sizeof(struct jit_jump) << j->jump_bits), back_rax, back_rdx);
 }
 
+/* Under probe, the counter of a conditional branch that is taken. */
+static int32_t way_of(const struct jit *j, const struct ir_insn *op)
+{
+	if (j->unit->tier != JIT_PROBE || !j->unit->chain)
+		return 0;
+	return ENV(probe) + (int32_t)(j->unit->probe * sizeof(struct ir_probe) + offsetof(struct ir_probe, taken) +
+				      op->gi * sizeof(uint32_t));
+}
+
+static void count_way(struct jit *j, int32_t at)
+{
+	if (at)
+		as_rm(&j->as, 0xffu, 0, RBP, at); /* inc */
+}
+
 /* Taken, it goes on behind the unit, where it pays what is owed; a loop of one unit goes straight to its start. */
 void leave_if(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
 	struct as *a = &j->as;
-	enum x86_cc cc = flags_test(j, op->a);
+	enum x86_cc cc = flags_test(j, op->a) ^ (op->aux & 1);
 	struct debt debt = flags_debt(j);
+	int32_t taken = way_of(j, op);
 	struct exit *e;
 	uint32_t skip;
 
+	if (closes(j, op) && !debt.any) {
+		as_link(a, as_jcc(a, cc), j->loop);
+		return;
+	}
 	if (j->unit->chain && op->imm == j->blk->pc && !debt.any) {
 		skip = as_jcc(a, cc ^ 1);
+		count_way(j, taken);
 		leave_to(j, op);
 		as_land(a, skip);
 		return;
 	}
 	e = &j->exits[j->n_exits++];
-	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i, .debt = debt};
-	if (j->unit->chain && same_page(j, op->imm) && !is_backward(j, op) && !j->unit->counts && !debt.any) {
+	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i, .taken = taken, .debt = debt};
+	if (j->unit->chain && same_page(j, op->imm) && !is_backward(j, op) && !j->unit->counts && !debt.any && !taken &&
+	    !j->n_swaps) {
 		e->site = new_site(j, op->imm);
 		j->sites[e->site].jump = e->from;
+	}
+}
+
+/* EFLAGS that are wanted stay: there is a jump that looks at rcx instead. */
+void leave_if_kicked(struct jit *j, uint64_t pc)
+{
+	struct as *a = &j->as;
+	bool wanted = j->ef && j->x[j->ef].last >= j->i;
+	struct exit *e = &j->exits[j->n_exits++];
+
+	*e = (struct exit){.kicked = true, .pc = pc, .debt = flags_debt(j)};
+	if (wanted) {
+		as_rm(a, X_MOV, RCX, RBP, ENV(kick));
+		as_8(a, 0xe3); /* jrcxz, over the next */
+		as_8(a, 5);
+		e->from = as_jmp(a);
+	} else {
+		as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+		e->from = as_jcc(a, CC_NE);
+		j->ef = 0;
+		j->ef_add = false;
 	}
 }
 
@@ -196,6 +251,7 @@ void leave_by_exit(struct jit *j)
 	as_mov_ri(a, RAX, op->imm);
 	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(exit_imm));
 	count(j, op);
+	swap_out(j);
 	leave_jmp(j, j->leave_exit);
 }
 
@@ -206,9 +262,15 @@ void leave_exits(struct jit *j)
 
 		as_land(&j->as, e->from);
 		flags_pay(j, &e->debt);
-		if (e->site)
+		count_way(j, e->taken);
+		if (e->kicked) {
+			swap_out(j);
+			leave_set_pc(j, e->pc);
+			leave_jmp(j, j->leave);
+		} else if (e->site) {
 			site_stub(j, e->site);
-		else
+		} else {
 			leave_to(j, &j->blk->ops[e->op]);
+		}
 	}
 }

@@ -31,20 +31,36 @@ static void branches_off(struct jit *j, struct stub *s)
 
 static ir_mem_fn do_access, do_zva;
 
+/* The part of the unit that has access n, an op of instruction gi, and which one it is there. */
+static struct jit_piece piece_of(struct jit *j, unsigned gi, unsigned *n)
+{
+	const struct jit_unit *u = j->unit;
+
+	if (!u->n_pieces)
+		return (struct jit_piece){.site_extent = u->site_extent, .extents = u->extents};
+	while (j->piece + 1 < u->n_pieces && u->pieces[j->piece + 1].gi <= gi) {
+		j->piece++;
+		j->piece_access = *n;
+	}
+	*n -= j->piece_access;
+	return u->pieces[j->piece];
+}
+
 /* The extent that the unit's next access looks into, from rbp; 0: it looks into the soft TLB. */
 static int32_t extent_now(struct jit *j, const struct ir_insn *op, bool write)
 {
 	const struct jit_unit *u = j->unit;
 	unsigned n = j->n_accesses++;
+	struct jit_piece part = piece_of(j, op->gi, &n);
 
 	if (op->aux & IR_MEM_UNPRIV)
 		return ENV(unpriv_extent) +
 		       (int32_t)((write * (unsigned)IR_EXTENT_BASES + IR_MEM_BASE(op->aux) % IR_EXTENT_BASES) *
 				 sizeof(struct ir_extent));
-	if (u->tier == JIT_COLD || n >= IR_PROBE_SITES || (u->tier == JIT_HOT && !(u->extents >> n & 1)))
+	if (u->tier == JIT_COLD || n >= IR_PROBE_SITES || (u->tier == JIT_HOT && !(part.extents >> n & 1)))
 		return 0;
 	return ENV(site_extent) +
-	       (int32_t)((u->el1 * (unsigned)IR_SITES + (u->site_extent + n) % IR_SITES) * sizeof(struct ir_extent));
+	       (int32_t)((u->el1 * (unsigned)IR_SITES + (part.site_extent + n) % IR_SITES) * sizeof(struct ir_extent));
 }
 
 #define TLBE(field) ((int32_t)offsetof(struct ir_tlbe, field))
@@ -127,7 +143,7 @@ static void count_access(struct jit *j, struct stub *s)
 {
 	unsigned n = j->n_accesses - 1;
 
-	if (!j->unit->chain || n >= IR_PROBE_SITES)
+	if (!j->unit->chain || (n >= IR_PROBE_SITES && j->unit->tier == JIT_PROBE))
 		return;
 	if (j->unit->tier == JIT_PROBE) {
 		as_rm(&j->as, 0xffu, 0, RBP, PROBE(j->unit->probe, n, 0)); /* inc */
@@ -398,12 +414,14 @@ static void emit_stub(struct jit *j, const struct stub *s)
 		as_mov_mi(a, 2, RBP, ENV(site_missed), (int32_t)site_of(s->extent) + 1);
 	for (unsigned left = s->covers; left; left &= left - 1)
 		as_mov_mi(a, 3, RBP, COVER(__builtin_ctz(left) + 1), 0);
+	swap_out(j);
 	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
 		call_count_trap(j, op);
 	call_op(j, op, s->fn, s->attn ? j->op_thunk_attn : j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
+	swap_in(j);
 	vreg_come_back(j, s->vsnap, op);
 	for (unsigned left = reg_held(s->regs) & CALLER_SAVED; left; left &= left - 1) {
 		int r = __builtin_ctz(left);

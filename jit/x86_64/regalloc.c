@@ -38,21 +38,52 @@ static bool is_plain_flags(unsigned op)
 	}
 }
 
-static bool is_adc(unsigned op)
+static bool is_zero_test(unsigned op)
 {
-	return op == IR_adc64 || op == IR_adc32 || op == IR_fl_adc64 || op == IR_fl_adc32;
+	return op == IR_eqz64 || op == IR_eqz32 || op == IR_nez64 || op == IR_nez32;
 }
 
-static bool is_test(unsigned op)
+static bool is_test(const struct ir_insn *op)
 {
-	switch (op) {
-	case IR_cond:
-	case IR_eqz64:
-	case IR_eqz32:
-	case IR_nez64:
-	case IR_nez32:
-	case IR_tstbit: return true;
-	default: return false;
+	return op->op == IR_cond || op->op == IR_tstbit || is_zero_test(op->op) || (op->op == IR_ubfx && op->aux == 1);
+}
+
+/* Operand k of the op is only asked whether it is 0. */
+static bool asks(const struct jit *j, const struct ir_insn *op, unsigned k)
+{
+	switch (op->op) {
+	case IR_brcond:
+	case IR_select: return k == 0;
+	case IR_fl_select: return k < 2;
+	case IR_adc64:
+	case IR_adc32:
+	case IR_fl_adc64:
+	case IR_fl_adc32: return k == 2;
+	default: return is_zero_test(op->op) && j->x[op->dst].lazy;
+	}
+}
+
+/* In the backward pass: EFLAGS are another's, or nobody's, behind op i; it may also say so if they are not. */
+static bool takes_eflags(const struct jit *j, unsigned i)
+{
+	const struct ir_insn *op = &j->blk->ops[i], *next = op + 1;
+
+	switch (op->op) {
+	case IR_add64:
+	case IR_add32:
+	case IR_sub64:
+	case IR_sub32: /* LEA, or the flags that follow */
+		return !j->x[op->b].cst && !(i + 1 < j->blk->n_ops && next->op >= IR_fl_add64 &&
+					     next->op <= IR_fl_sub32 && next->a == op->a && next->b == op->b);
+	case IR_fl_add64:
+	case IR_fl_add32:
+	case IR_fl_sub64:
+	case IR_fl_sub32:
+	case IR_fl_logic64:
+	case IR_fl_logic32:
+	case IR_fl_fcmp:
+	case IR_fl_select: return !j->x[op->dst].lazy;
+	default: return !flags_survive(j, op->op);
 	}
 }
 
@@ -80,7 +111,7 @@ static void note_barrier(struct jit *j, const struct ir_insn *op, const struct i
 {
 	if (op->op == IR_putx) {
 		put[op->x] = op->a;
-		if (op->a && reg_pin[op->x] != NO_REG)
+		if (op->a && j->pin[op->x] != NO_REG)
 			j->x[op->a].want = op->x;
 	} else if (op->op == IR_getx)
 		put[op->x] = 0;
@@ -103,6 +134,12 @@ struct puts {
 	unsigned seen; /* the first observer so far */
 };
 
+static void note_observer(struct jit *j, unsigned i, struct puts *p)
+{
+	while (p->seen > i)
+		j->observer[p->seen--] = (uint16_t)i;
+}
+
 static void note_put(struct jit *j, unsigned i, struct puts *p)
 {
 	const struct ir_insn *op = &j->blk->ops[i];
@@ -122,8 +159,7 @@ static void note_put(struct jit *j, unsigned i, struct puts *p)
 	}
 	if (!is_observer(op->op))
 		return;
-	while (p->seen > i)
-		j->observer[p->seen--] = (uint16_t)i;
+	note_observer(j, i, p);
 	if (op->op >= IR_mrs && op->op <= IR_pauth) /* flags_clean(), reg_clean() */
 		memset(p->next, 0, sizeof(p->next));
 }
@@ -141,6 +177,8 @@ void reg_begin(struct jit *j)
 	j->x[0].cst = true;
 	memset(j->regs, 0, sizeof(j->regs));
 	memset(j->home, 0, sizeof(j->home));
+	for (unsigned i = 0; i < blk->n_ops; i++)
+		j->x[blk->ops[i].dst].cst |= blk->ops[i].op == IR_const;
 	for (unsigned i = blk->n_ops; i-- > 0;) {
 		const struct ir_insn *op = &blk->ops[i];
 		const struct ir_opinfo *info = &ir_opinfo[op->op];
@@ -150,10 +188,9 @@ void reg_begin(struct jit *j)
 			struct val *d = &j->x[op->dst];
 
 			d->def = (uint16_t)i;
-			d->cst = op->op == IR_const;
 			if (op->op == IR_fl_fcmp)
 				j->uses_fp |= j->fp_native;
-			d->lazy = (is_test(op->op) && d->tests == d->uses) ||
+			d->lazy = (is_test(op) && d->tests == d->uses) ||
 				  (is_plain_flags(op->op) && d->tests == 1 && d->uses == 1);
 			note_want(j, op->dst, put);
 			if (d->last < i)
@@ -184,7 +221,7 @@ void reg_begin(struct jit *j)
 			j->x[op->dst].plain = true;
 			at = j->x[op->dst].last;
 		}
-		if (!flags_survive(j, op->op))
+		if (takes_eflags(j, i))
 			lost = i;
 		for (unsigned k = 0; k < info->n_arg; k++) {
 			uint16_t n = ir_arg(op, k);
@@ -192,13 +229,15 @@ void reg_begin(struct jit *j)
 			if (info->arg[k] == IR_CLASS_V) {
 				vreg_note_use(j, n, at);
 			} else {
-				use(j, n, at,
-				    (k == 0 && (op->op == IR_brcond || op->op == IR_select)) ||
-					    (k < 2 && op->op == IR_fl_select) || (k == 2 && is_adc(op->op)));
+				use(j, n, at, asks(j, op, k));
 			}
 		}
 		note_barrier(j, op, info, put);
 		note_put(j, i, &puts);
+		if (i && ir_turns_back(blk, i)) { /* leave_if_kicked(), behind the op before */
+			memset(put, 0, sizeof(put));
+			note_observer(j, i - 1, &puts);
+		}
 	}
 	j->x[0].last = UINT16_MAX;
 	memset(j->ends, 0, blk->n_ops * sizeof(j->ends[0]));
@@ -264,10 +303,10 @@ static int wanted(struct jit *j, uint16_t n, bool late, uint16_t but)
 
 	if (r < 0)
 		return NO_REG;
-	old = j->regs[reg_pin[r]];
-	if (old && old != but && (late ? j->x[old].last > j->i : j->x[old].last >= j->i))
+	old = j->regs[j->pin[r]];
+	if (old && old != but && (late ? j->x[old].last > j->end : j->x[old].last >= j->i))
 		return NO_REG;
-	return reg_pin[r];
+	return j->pin[r];
 }
 
 /* Value n is made in pinned register r, ahead of the put. */
@@ -331,6 +370,14 @@ static void load(struct jit *j, uint16_t n, int reg)
 		as_rm(&j->as, X_MOV | X_W, reg, RBP, ENV_X(v->home));
 	else
 		as_rm(&j->as, X_MOV | X_W, reg, RBP, SLOT_X(n));
+}
+
+void reg_fetch(struct jit *j, uint16_t n, int scratch)
+{
+	if (n)
+		load(j, n, scratch);
+	else
+		as_mov_ri(&j->as, scratch, 0);
 }
 
 int reg_use(struct jit *j, uint16_t n)
@@ -438,10 +485,10 @@ void reg_is_home(struct jit *j, uint16_t n, unsigned reg)
 		j->home[j->x[n].home] = 0;
 	j->x[n].home = (uint8_t)reg;
 	j->home[reg] = n;
-	if (reg < 32 && reg_pin[reg] != NO_REG && j->x[n].reg != reg_pin[reg]) {
+	if (reg < 32 && j->pin[reg] != NO_REG && j->x[n].reg != j->pin[reg]) {
 		release(j, n);
-		j->regs[reg_pin[reg]] = n;
-		j->x[n].reg = reg_pin[reg];
+		j->regs[j->pin[reg]] = n;
+		j->x[n].reg = j->pin[reg];
 	}
 }
 
@@ -455,7 +502,7 @@ void reg_lose_home(struct jit *j, unsigned reg)
 {
 	uint16_t n = j->home[reg];
 	struct val *v = &j->x[n];
-	bool lives, pinned = reg < 32 && reg_pin[reg] != NO_REG;
+	bool lives, pinned = reg < 32 && j->pin[reg] != NO_REG;
 	int r;
 
 	if (!n)

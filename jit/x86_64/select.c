@@ -18,7 +18,7 @@ static void binary(struct jit *j, unsigned which, bool w, bool commutes)
 	int d, r;
 
 	/* The operand that is where the result has to be goes first. */
-	if (commutes && (j->x[x].cst || (j->x[op->dst].want >= 0 && j->x[y].reg == reg_pin[j->x[op->dst].want]))) {
+	if (commutes && (j->x[x].cst || (j->x[op->dst].want >= 0 && j->x[y].reg == j->pin[j->x[op->dst].want]))) {
 		x = op->b;
 		y = op->a;
 	}
@@ -71,33 +71,50 @@ static void shift(struct jit *j, unsigned which, bool w)
 static void multiply(struct jit *j, bool w)
 {
 	const struct ir_insn *op = cur(j);
-	int b = reg_use(j, op->b), d = reg_take(j, op->dst, op->a);
+	struct opnd b = opnd_of(j, op->b, w);
+	int d, a;
 
-	as_rr(&j->as, X_IMUL | X_WIDTH(w), d, b);
+	if (b.kind == IMM) {
+		a = reg_use(j, op->a);
+		d = reg_def_late(j, op->dst);
+		as_rr(&j->as, 0x69u | X_WIDTH(w), d, a);
+		as_32(&j->as, (uint32_t)b.v);
+		return;
+	}
+	d = reg_take(j, op->dst, op->a);
+	if (b.kind == REG)
+		as_rr(&j->as, X_IMUL | X_WIDTH(w), d, b.reg);
+	else
+		as_rm(&j->as, X_IMUL | X_WIDTH(w), d, RBP, b.v);
 }
 
 /* The product of a and b: the low half, or the high one without a sign. MULX leaves EFLAGS alone, if they are wanted. */
 static bool multiply_x(struct jit *j, bool high)
 {
 	const struct ir_insn *op = cur(j);
-	int a, b, d;
+	struct opnd b;
+	int d;
 
 	if (!j->ef || j->x[j->ef].last < j->i || !j->has_bmi2)
 		return false;
-	a = reg_use(j, op->a);
-	b = reg_use(j, op->b);
-	as_mov_rr(&j->as, RDX, a);
+	b = opnd_of(j, op->b, true);
+	if (b.kind == IMM)
+		b = (struct opnd){.kind = REG, .reg = reg_use(j, op->b)};
+	reg_fetch(j, op->a, RDX);
 	d = reg_def_late(j, op->dst);
-	v_vex(j, V_MULX, high ? d : RCX, high ? RCX : d, b);
+	if (b.kind == REG)
+		v_vex(j, V_MULX, high ? d : RCX, high ? RCX : d, b.reg);
+	else
+		v_vex_m(j, V_MULX, high ? d : RCX, high ? RCX : d, b.v);
 	return true;
 }
 
 static void mul_high(struct jit *j, unsigned f7)
 {
 	const struct ir_insn *op = cur(j);
-	int a = reg_use(j, op->a), b = reg_use(j, op->b);
+	int b = reg_use(j, op->b);
 
-	as_mov_rr(&j->as, RAX, a);
+	reg_fetch(j, op->a, RAX);
 	as_f7(&j->as, true, f7, b);
 	as_mov_rr(&j->as, reg_def_late(j, op->dst), RDX);
 }
@@ -237,7 +254,7 @@ static void swap_bytes(struct jit *j)
 static void put_x(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
-	int pin = reg_pin[op->x], r;
+	int pin = j->pin[op->x], r;
 	struct val *v = &j->x[op->a];
 	uint64_t imm;
 
@@ -261,7 +278,7 @@ static void put_x(struct jit *j)
 			return;
 		}
 		as_rm(&j->as, X_MOV_ST | X_W, r, RBP, ENV_X(op->x));
-		if (!v->cst && !(v->home < 32 && reg_pin[v->home] != NO_REG))
+		if (!v->cst && !(v->home < 32 && j->pin[v->home] != NO_REG))
 			reg_is_home(j, op->a, op->x);
 		return;
 	}
@@ -275,7 +292,7 @@ static void put_x(struct jit *j)
 		as_rm(&j->as, X_MOV | X_W, pin, RBP, v->home != NO_HOME ? ENV_X(v->home) : SLOT_X(op->a));
 	else
 		as_mov_rr(&j->as, pin, r);
-	if (!(v->home < 32 && reg_pin[v->home] != NO_REG))
+	if (!(v->home < 32 && j->pin[v->home] != NO_REG))
 		reg_is_home(j, op->a, op->x);
 }
 
@@ -465,10 +482,30 @@ static void select_op(struct jit *j)
 	}
 }
 
-static bool has_access(const struct ir_block *blk)
+/* What a hot unit does better: accesses, and loops that it is part of. */
+static bool may_gain(const struct jit *j)
 {
+	const struct ir_block *blk = j->blk;
+
 	for (unsigned i = 0; i < blk->n_ops; i++) {
-		if (blk->ops[i].op >= IR_load && blk->ops[i].op <= IR_casp)
+		unsigned op = blk->ops[i].op;
+
+		if ((op >= IR_load && op <= IR_casp) ||
+		    ((op == IR_brcond || op == IR_br) && !((blk->ops[i].imm ^ blk->pc) & IR_PAGE_MASK)))
+			return true;
+	}
+	return false;
+}
+
+/* A trace that comes back to its start looks at env->kick there. */
+static bool has_to_look(const struct jit *j)
+{
+	const struct ir_block *blk = j->blk;
+
+	if (!blk->pcs)
+		return false;
+	for (unsigned i = 0; i < blk->n_ops; i++) {
+		if ((blk->ops[i].op == IR_br || blk->ops[i].op == IR_brcond) && blk->ops[i].imm == blk->pc)
 			return true;
 	}
 	return false;
@@ -481,7 +518,7 @@ static uint32_t count_entry(struct jit *j)
 	int32_t at = u->tier == JIT_PROBE ? ENV(probe) + (int32_t)(u->probe * sizeof(struct ir_probe))
 					  : ENV(heat) + 4 * (int32_t)jit_heat_slot(j->blk->pc, j->unit->el1);
 
-	if (u->tier == JIT_HOT || !u->chain || !has_access(j->blk))
+	if (u->tier == JIT_HOT || !u->chain || !may_gain(j))
 		return 0;
 	as_alu_mi(&j->as, false, ALU_SUB, RBP, at, 1);
 	return as_jcc(&j->as, CC_E);
@@ -490,32 +527,47 @@ static uint32_t count_entry(struct jit *j)
 bool select_block(struct jit *j)
 {
 	struct as *a = &j->as;
-	uint32_t misaligned = 0, begin = as_here(a), hot;
+	uint32_t misaligned = 0, kicked = 0, hot;
 	uint8_t *hot_end;
 
+	swap_choose(j);
 	reg_begin(j);
 	cover_find(j);
 	j->n_marks = 0;
 	j->n_stubs = j->n_exits = j->n_vstubs = j->n_accesses = 0;
+	j->piece = j->piece_access = 0;
+	j->begin = as_here(a);
+	j->looks = has_to_look(j);
 	j->pinned = 0;
 	j->ef = j->flags_done = j->owed = 0;
 	j->ef_add = false;
 	hot = count_entry(j);
+	vec_fp_prologue(j);
+	swap_begin(j);
+	j->loop = as_here(a);
+	if (j->looks) {
+		as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+		kicked = as_jcc(a, CC_NE);
+	}
 	if (j->unit->sp_mask) {
-		as_rr(a, 0xf7u, 0, reg_pin[31]);
+		as_rr(a, 0xf7u, 0, j->pin[31]);
 		as_32(a, j->unit->sp_mask);
 		misaligned = as_jcc(a, CC_NE);
 	}
-	vec_fp_prologue(j);
 	for (j->i = 0; j->i < j->blk->n_ops && as_has_room(a); j->i++) {
+		uint64_t back = ir_turns_back(j->blk, j->i + 1);
+
 		while (j->n_marks <= j->blk->ops[j->i].gi)
-			j->marks[j->n_marks++] = as_here(a) - begin;
+			j->marks[j->n_marks++] = as_here(a) - j->begin;
+		j->end = j->i;
 		select_op(j);
+		if (back)
+			leave_if_kicked(j, back);
 		reg_end_op(j);
 		vreg_end_op(j);
 	}
 	while (j->n_marks <= j->blk->n_insns)
-		j->marks[j->n_marks++] = as_here(a) - begin;
+		j->marks[j->n_marks++] = as_here(a) - j->begin;
 	leave_exits(j);
 	/* What is done seldom is elsewhere, so that the rest lies close together. */
 	hot_end = a->at;
@@ -530,8 +582,12 @@ bool select_block(struct jit *j)
 		leave_set_pc(j, j->blk->pc);
 		leave_jmp(j, j->leave);
 	}
-	if (misaligned) {
-		as_land(a, misaligned);
+	if (misaligned || kicked) {
+		if (misaligned)
+			as_land(a, misaligned);
+		if (kicked)
+			as_land(a, kicked);
+		swap_out(j);
 		leave_set_pc(j, j->blk->pc);
 		leave_jmp(j, j->leave);
 	}

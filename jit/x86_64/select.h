@@ -15,7 +15,7 @@ static inline const struct ir_insn *cur(const struct jit *j)
 
 static inline uint64_t op_pc(const struct jit *j, const struct ir_insn *op)
 {
-	return j->blk->pc + 4 * (uint64_t)op->gi;
+	return ir_pc(j->blk, op->gi);
 }
 
 /* ---- operands */
@@ -40,7 +40,7 @@ static inline struct opnd opnd_of(struct jit *j, uint16_t n, bool w)
 
 	if (opnd_const(j, n, &imm) && (!w || is_s32((int64_t)imm)))
 		return (struct opnd){.kind = IMM, .v = (int32_t)(uint32_t)imm};
-	if (v->reg == NO_REG && !v->cst && reg_dies(j, n))
+	if (v->reg == NO_REG && !v->cst && n)
 		return (struct opnd){.kind = MEM, .v = v->home != NO_HOME ? ENV_X(v->home) : SLOT_X(n)};
 	return (struct opnd){.kind = REG, .reg = reg_use(j, n)};
 }
@@ -79,9 +79,17 @@ void leave_jmp(struct jit *j, const void *rx); /* to a trampoline */
 void leave_call(struct jit *j, uint32_t at);   /* a thunk */
 void leave_to(struct jit *j, const struct ir_insn *op);
 void leave_to_rax(struct jit *j, const struct ir_insn *op);
-void leave_if(struct jit *j);	   /* IR_brcond */
-void leave_by_exit(struct jit *j); /* IR_exit */
-void leave_exits(struct jit *j);   /* behind the block: what leave_if() put there */
+void leave_if(struct jit *j);			  /* IR_brcond */
+void leave_by_exit(struct jit *j);		  /* IR_exit */
+void leave_if_kicked(struct jit *j, uint64_t pc); /* with env->pc there */
+void leave_exits(struct jit *j);		  /* behind the block: what leave_if() put there */
+
+/* ---- swap.c */
+
+void swap_choose(struct jit *j); /* before all else: j->pin */
+void swap_begin(struct jit *j);	 /* from here on registers are those of the unit */
+void swap_out(struct jit *j);	 /* ... those of all units; changes no flags */
+void swap_in(struct jit *j);	 /* ... and of this one again */
 
 /* ---- call.c */
 

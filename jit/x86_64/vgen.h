@@ -85,6 +85,13 @@ static inline void v_vex(struct jit *j, unsigned op, int reg, int v, int rm)
 	asv_mod_rr(&j->as, reg, rm);
 }
 
+/* ... with [rbp + disp] */
+static inline void v_vex_m(struct jit *j, unsigned op, int reg, int v, int32_t disp)
+{
+	asv_vex(&j->as, op, reg, v, RBP);
+	asv_mod_rm(&j->as, op, reg, RBP, disp);
+}
+
 static inline void v_sse(struct jit *j, unsigned op, int reg, int rm)
 {
 	asv_prefix(&j->as, op, reg, rm);

@@ -9,6 +9,8 @@
  */
 #include "machine.h"
 
+#include "isa.h"
+
 static uint64_t rng;
 
 static uint64_t rnd(void) /* splitmix64 */
@@ -234,7 +236,8 @@ static bool same_state(const struct machine *a, const struct machine *b)
 	SAME(pstate);
 	SAME(sys);
 	SAME(sp_bank);
-	SAME(env.insn_count);
+	if (x->count_insns)
+		SAME(env.insn_count);
 #undef SAME
 	if (x->env.excl.valid != y->env.excl.valid) {
 		print_error("the monitor differs\n");
@@ -259,13 +262,41 @@ static bool go_on(struct cpu *cpu)
 	return cpu->env.pc - (RAM + PROGRAM) < 4 * WORDS;
 }
 
+/* Runs both to their next exceptions, which have to be the same. */
+static void same_exception(struct machine *a, struct machine *b, const char *where)
+{
+	enum cpu_exit x = cpu_run(a->cpu), y = cpu_run(b->cpu);
+
+	if (x == y && same_state(a, b) && a->cpu->el2.esr == b->cpu->el2.esr &&
+	    (ESR_EC(a->cpu->el2.esr) != EC_DABT_LOWER ||
+	     (a->cpu->el2.far == b->cpu->el2.far && a->cpu->el2.ipa == b->cpu->el2.ipa)) &&
+	    !memcmp(a->ram + 0x10000, b->ram + 0x10000, 0x8000))
+		return;
+	fail_msg("%s: PC %llx and %llx, ELR %llx, ESR_EL2 %llx and %llx, ESR_EL1 %llx and %llx", where,
+		 (unsigned long long)a->cpu->env.pc, (unsigned long long)b->cpu->env.pc,
+		 (unsigned long long)a->cpu->sys[CPU_ELR_EL1], (unsigned long long)a->cpu->el2.esr,
+		 (unsigned long long)b->cpu->el2.esr, (unsigned long long)a->cpu->sys[CPU_ESR_EL1],
+		 (unsigned long long)b->cpu->sys[CPU_ESR_EL1]);
+}
+
+static uint64_t seed_of_test(void)
+{
+	return getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 2026;
+}
+
+static unsigned rounds_of_test(unsigned usual)
+{
+	return getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : usual;
+}
+
 static void at_every_exception_the_state_is_the_interpreters(void **state)
 {
-	uint64_t seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 2026;
-	unsigned rounds = getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : 3000;
+	uint64_t seed = seed_of_test();
+	unsigned rounds = rounds_of_test(3000);
 	unsigned exceptions = 0, in_the_middle = 0, classes = 0;
 	uint64_t insns = 0, kinds = 0;
 	struct machine a, b;
+	char where[80];
 
 	machine_with(&a, "interp");
 	machine_with(&b, "jit");
@@ -281,19 +312,9 @@ static void at_every_exception_the_state_is_the_interpreters(void **state)
 		begin(&a, from, words);
 		begin(&b, from, words);
 		for (unsigned n = 0; n < 200; n++) {
-			enum cpu_exit x = cpu_run(a.cpu), y = cpu_run(b.cpu);
-
-			if (x != y || !same_state(&a, &b) || a.cpu->el2.esr != b.cpu->el2.esr ||
-			    (ESR_EC(a.cpu->el2.esr) == EC_DABT_LOWER &&
-			     (a.cpu->el2.far != b.cpu->el2.far || a.cpu->el2.ipa != b.cpu->el2.ipa)) ||
-			    memcmp(a.ram + 0x10000, b.ram + 0x10000, 0x8000))
-				fail_msg("seed %llu, round %u, exception %u: PC %llx and %llx, ELR %llx, ESR_EL2 %llx "
-					 "and %llx, ESR_EL1 %llx and %llx",
-					 (unsigned long long)seed, round, n, (unsigned long long)a.cpu->env.pc,
-					 (unsigned long long)b.cpu->env.pc, (unsigned long long)a.cpu->sys[CPU_ELR_EL1],
-					 (unsigned long long)a.cpu->el2.esr, (unsigned long long)b.cpu->el2.esr,
-					 (unsigned long long)a.cpu->sys[CPU_ESR_EL1],
-					 (unsigned long long)b.cpu->sys[CPU_ESR_EL1]);
+			snprintf(where, sizeof(where), "seed %llu, round %u, exception %u", (unsigned long long)seed,
+				 round, n);
+			same_exception(&a, &b, where);
 			kinds |= 1ull << ESR_EC(a.cpu->sys[CPU_ESR_EL1]) | 1ull << ESR_EC(a.cpu->el2.esr);
 			exceptions++;
 			in_the_middle += a.cpu->sys[CPU_ELR_EL1] > last + 4;
@@ -312,6 +333,244 @@ static void at_every_exception_the_state_is_the_interpreters(void **state)
 		"%u programs, %u exceptions of %u classes, %u of them behind others of a block, %llu instructions\n",
 		rounds, exceptions, classes, in_the_middle, (unsigned long long)insns);
 	assert_true(exceptions > rounds * 4 && in_the_middle > exceptions / 2 && classes >= 7);
+	machine_free(&a);
+	machine_free(&b);
+}
+
+/* ---- random loops */
+
+enum { COUNTER = 29, INNER = 28 };
+
+/* It makes no exception by itself: few iterations would come to their end. */
+static bool is_quiet(const struct cpu *cpu, struct ir_builder *builder, uint32_t word)
+{
+	struct isa_ctx ctx = {.b = builder, .pc = RAM, .features = cpu->features};
+	struct ir_block ir;
+
+	ir_begin(builder, RAM);
+	ir_next_insn(builder);
+	isa_emit(&ctx, word);
+	ir_finish(builder, &ir);
+	return ir.ops[ir.n_ops - 1].op != IR_exit && (word & 0xffff0000) != 0xd5380000 /* not EL0's to read */;
+}
+
+/* An instruction of a loop's body: nothing that could be one of the counters is in it. */
+static uint32_t any_word_of_loop(const struct cpu *cpu, struct ir_builder *builder, unsigned left)
+{
+	for (;;) {
+		uint32_t word = any_word(left);
+		bool counters = false, far = (word & 0x3b200c00) == 0x38200800 /* [xn, xm]: anywhere */;
+
+		for (unsigned shift = 0; shift <= 16; shift += shift == 10 ? 6 : 5)
+			counters |= (word >> shift & 31) == INNER || (word >> shift & 31) == COUNTER;
+		if (!counters && (!far || !pick(8)) && is_quiet(cpu, builder, word))
+			return word;
+	}
+}
+
+/* Back to words[to] while the register, counted down, is not 0: in one of the ways that compilers have. */
+static unsigned close_loop(uint32_t *words, unsigned at, unsigned to, unsigned r)
+{
+	bool flags = pick(2), over = pick(4) == 0;
+
+	words[at++] = (flags ? 0xf1000400 : 0xd1000400) | r << 5 | r; /* sub or subs r, r, #1 */
+	if (over) {
+		words[at] = (flags ? 0x54000000 : 0xb4000000 | r) | 2 << 5; /* b.eq or cbz, over the next */
+		words[at + 1] = 0x14000000 | ((to - (at + 1)) & 0x3ffffff);
+		return at + 2;
+	}
+	words[at] = (flags ? 0x54000001 : 0xb5000000 | r) | ((to - at) & 0x7ffff) << 5; /* b.ne or cbnz */
+	return at + 1;
+}
+
+/* Most pointers are such that many iterations pass before an access faults. */
+static void calm(struct machine *m, uint64_t seed)
+{
+	uint64_t *x = m->cpu->env.x;
+
+	rng = seed;
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t near = PAGES + 0x600 + 8 * pick(256);
+
+		if (i >= 9 && i < 16)
+			x[i] = pick(64);
+		else if (i < 9 || i == 19 || i == 20 || i == 31)
+			x[i] = pick(40) ? i == 31 ? near & ~15ull : near : x[i];
+	}
+}
+
+/* A loop, which may have another in it, then the end. */
+static void make_loop(const struct cpu *cpu, struct ir_builder *builder, uint32_t words[WORDS])
+{
+	unsigned at = 0, first = 3 + pick(24), second = pick(12), start;
+	bool nested = pick(3) == 0;
+
+	for (unsigned i = 0; i < WORDS; i++)
+		words[i] = 0xd4000002;
+	words[at++] = 0xd2800000 | (8 + pick(56)) << 5 | COUNTER; /* mov x29, # */
+	start = at;
+	for (unsigned i = 0; i < first; i++, at++)
+		words[at] = any_word_of_loop(cpu, builder, first - i);
+	if (nested) {
+		unsigned inner;
+
+		words[at++] = 0xd2800000 | (1 + pick(9)) << 5 | INNER;
+		inner = at;
+		for (unsigned i = 0; i < second; i++, at++)
+			words[at] = any_word_of_loop(cpu, builder, second - i);
+		at = close_loop(words, at, inner, INNER);
+	}
+	close_loop(words, at, start, COUNTER);
+}
+
+static void a_loop_leaves_what_the_interpreter_leaves(void **state)
+{
+	uint64_t seed = seed_of_test();
+	unsigned rounds = rounds_of_test(2000), exceptions = 0, ends = 0;
+	struct ir_builder *builder = ir_builder_new();
+	struct machine a, b;
+	char where[80];
+
+	machine_with(&a, "interp");
+	machine_with(&b, "jit");
+	for (unsigned round = 0; round < rounds; round++) {
+		uint64_t from = seed * 0x9e3779b97f4a7c15ull + round;
+		uint32_t words[WORDS];
+
+		rng = ~from;
+		make_loop(a.cpu, builder, words);
+		begin(&a, from, words);
+		begin(&b, from, words);
+		calm(&a, from);
+		calm(&b, from);
+		for (unsigned n = 0; n < 300; n++) {
+			snprintf(where, sizeof(where), "seed %llu, loop %u, exception %u", (unsigned long long)seed,
+				 round, n);
+			same_exception(&a, &b, where);
+			exceptions++;
+			if (!a.cpu->env.x[COUNTER]) {
+				ends++;
+				break;
+			}
+			assert_true(go_on(a.cpu) && go_on(b.cpu));
+		}
+	}
+	print_message("%u loops, %u came to their ends, %u exceptions, %llu traces\n", rounds, ends, exceptions,
+		      (unsigned long long)b.cpu->stat[CPU_STAT_TRACES]);
+	ir_builder_free(builder);
+	machine_free(&a);
+	machine_free(&b);
+}
+
+/* The first instruction of such a loop reads ICC_IAR1_EL1, which comes here: the translator's PE is kicked in one iteration. */
+static struct {
+	struct cpu *cpu;
+	unsigned left;
+} kick_in;
+
+static int read_and_kick(void *opaque, uint32_t enc, uint64_t *val)
+{
+	*val = 0;
+	if (opaque && kick_in.left && !--kick_in.left)
+		cpu_kick(kick_in.cpu);
+	return 0;
+}
+
+static int write_nothing(void *opaque, uint32_t enc, uint64_t val)
+{
+	return 0;
+}
+
+static void machine_that_reads(struct machine *m, const char *engine, void *opaque)
+{
+	static const struct cpu_platform reads = {.icc_read = read_and_kick, .icc_write = write_nothing};
+
+	machine_with(m, engine);
+	cpu_free(m->cpu);
+	setenv("PAWL_ENGINE", engine, 1);
+	m->cpu = m->pe[0] = cpu_new(m->group, &reads, opaque);
+	assert_non_null(m->cpu);
+	m->cpu->el2.keep_monitor = true;
+}
+
+/* Steps until it is where the other one is: the counters tell iterations apart. */
+static void step_to(struct cpu *cpu, const struct cpu *other)
+{
+	const struct ir_env *at = &other->env;
+
+	cpu->el2.tde = true;
+	cpu->el2.mdscr = 1; /* SS */
+	for (unsigned n = 0;
+	     cpu->env.pc != at->pc || cpu->env.x[COUNTER] != at->x[COUNTER] || cpu->env.x[INNER] != at->x[INNER]; n++) {
+		assert_true(n < 20000);
+		cpu->pstate |= PSR_SS;
+		assert_int_equal(cpu_run(cpu), CPU_EXIT_TRAP);
+		assert_int_equal(ESR_EC(cpu->el2.esr), EC_STEP_LOWER);
+	}
+	cpu->pstate &= ~(uint64_t)PSR_SS;
+	cpu->el2.tde = false;
+	cpu->el2.mdscr = 0;
+}
+
+static void a_kick_in_a_loop_finds_the_state_between_two_instructions(void **state)
+{
+	uint64_t seed = seed_of_test();
+	unsigned rounds = rounds_of_test(500), kicks = 0;
+	struct ir_builder *builder = ir_builder_new();
+	const char *was = getenv("PAWL_ENGINE");
+	char *keep = was ? strdup(was) : NULL;
+	struct machine a, b;
+	char where[80];
+
+	machine_that_reads(&a, "interp", NULL);
+	machine_that_reads(&b, "jit", &b);
+	kick_in.cpu = b.cpu;
+	for (unsigned round = 0; round < rounds; round++) {
+		uint64_t from = seed * 0x9e3779b97f4a7c15ull + round;
+		uint32_t words[WORDS];
+
+		rng = ~from;
+		make_loop(a.cpu, builder, words);
+		words[1] = 0xd538cc00 | 27; /* mrs x27, icc_iar1_el1 */
+		kick_in.left = 0;
+		for (unsigned k = 0; k < 2; k++) {
+			begin(k ? &b : &a, from, words);
+			calm(k ? &b : &a, from);
+			cpu_set_pstate(k ? b.cpu : a.cpu, PSR_EL1H | PSR_D | PSR_A | PSR_I | PSR_F);
+		}
+		kick_in.left = 1 + pick(30);
+		for (unsigned n = 0; n < 100; n++) {
+			enum cpu_exit why = cpu_run(b.cpu);
+
+			snprintf(where, sizeof(where), "seed %llu, loop %u, exit %u", (unsigned long long)seed, round,
+				 n);
+			if (why == CPU_EXIT_KICK && b.cpu->env.pc - (RAM + PROGRAM) >= 4 * WORDS)
+				continue; /* an exception came first */
+			if (why == CPU_EXIT_KICK) {
+				step_to(a.cpu, b.cpu);
+				if (!same_state(&a, &b) || memcmp(a.ram + 0x10000, b.ram + 0x10000, 0x8000))
+					fail_msg("%s: kicked at PC %llx", where, (unsigned long long)b.cpu->env.pc);
+				kick_in.left = 1 + pick(12);
+				kicks++;
+				continue;
+			}
+			assert_int_equal(cpu_run(a.cpu), why);
+			if (!same_state(&a, &b))
+				fail_msg("%s", where);
+			if (!a.cpu->env.x[COUNTER])
+				break;
+			assert_true(go_on(a.cpu) && go_on(b.cpu));
+		}
+	}
+	print_message("%u loops, %u kicks, %llu traces\n", rounds, kicks,
+		      (unsigned long long)b.cpu->stat[CPU_STAT_TRACES]);
+	assert_true(kicks > rounds);
+	if (keep)
+		setenv("PAWL_ENGINE", keep, 1);
+	else
+		unsetenv("PAWL_ENGINE");
+	free(keep);
+	ir_builder_free(builder);
 	machine_free(&a);
 	machine_free(&b);
 }
@@ -536,6 +795,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_every_exception_the_state_is_the_interpreters),
+		cmocka_unit_test(a_loop_leaves_what_the_interpreter_leaves),
+		cmocka_unit_test(a_kick_in_a_loop_finds_the_state_between_two_instructions),
 		cmocka_unit_test(a_kick_and_an_interrupt_wait_for_the_end_of_one_iteration_at_most),
 		cmocka_unit_test(code_that_is_made_again_and_again_is_what_runs),
 		cmocka_unit_test(code_that_is_changed_without_maintenance_is_old_or_new_and_new_after_it),
