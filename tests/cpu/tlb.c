@@ -307,6 +307,57 @@ static void every_tlbi_drops_what_it_is_for(void **state)
 	assert_int_equal(n, 2 * 2 * DOMAINS * (10 + 8 + 6 + 4));
 }
 
+/* TCR_EL1.AS: without it bits 15:8 of an ASID, in TTBR0_EL1 and in what TLBI is given, are ignored. A1: the other register's counts. */
+static void asids_have_eight_bits_unless_tcr_as_says_sixteen(void **state)
+{
+	static const struct {
+		uint64_t tcr, asid, arg; /* of the page, of TLBI */
+	} cases[] = {
+		{0, 0x01, 0x01},
+		{0, 0x201, 0x01},
+		{0, 0x01, 0x701},
+		{0, 0x3ff, 0xff},
+		{1ull << 36, 0x201, 0x201},
+		{1ull << 36, 0xffff, 0xffff},
+		{1ull << 22, 0x301, 0x05},
+		{1ull << 36 | 1ull << 22, 0x301, 0x505},
+	};
+	/* ASIDE1, VAE1, VALE1IS */
+	static const uint32_t forms[] = {0xd508874c, 0xd508872c, 0xd50883ac};
+
+	for (unsigned i = 0; i < 3 * sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t tcr = cases[i / 3].tcr, root;
+		struct machine m;
+
+		machine_new(&m, 1);
+		root = machine_mmu(&m, m.cpu);
+		m.cpu->sys[CPU_TCR_EL1] |= tcr;
+		m.cpu->sys[CPU_TTBR0_EL1] = root | cases[i / 3].asid << 48;
+		m.cpu->sys[CPU_TTBR1_EL1] = 0x505ull << 48;
+		cpu_sys_changed(m.cpu);
+		machine_map(&m, root, PAGE, DATA, PTE_AF | PTE_NG);
+		machine_write(&m, DATA, 1);
+		machine_write(&m, DATA + 0x1000, 2);
+		LOAD(&m, CODE,
+		     {
+			     0xf9400140,	     /* ldr x0, [x10] */
+			     0xd4000002,	     /* hvc #0 */
+			     forms[i % 3],	     /* tlbi ..., x12 */
+			     0xd5033f9f, 0xd5033fdf, /* dsb sy; isb */
+			     0xf9400140,	     /* ldr x0, [x10] */
+			     0xd4000002,	     /* hvc #0 */
+		     });
+		m.cpu->env.x[10] = PAGE;
+		m.cpu->env.x[12] = cases[i / 3].arg << 48 | (i % 3 ? PAGE >> 12 : 0);
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[0], 1);
+		machine_map(&m, root, PAGE, DATA + 0x1000, PTE_AF | PTE_NG);
+		expect_hvc(m.cpu, END);
+		assert_int_equal(m.cpu->env.x[0], 2);
+		machine_free(&m);
+	}
+}
+
 static void two_address_spaces_do_not_see_each_other(void **state)
 {
 	struct machine m;
@@ -595,6 +646,7 @@ int main(void)
 		cmocka_unit_test(a_page_that_another_seems_to_continue_is_looked_at_by_itself),
 		cmocka_unit_test(tlbi_of_one_page_drops_what_its_neighbours_knew_of_it),
 		cmocka_unit_test(every_tlbi_drops_what_it_is_for),
+		cmocka_unit_test(asids_have_eight_bits_unless_tcr_as_says_sixteen),
 		cmocka_unit_test(two_address_spaces_do_not_see_each_other),
 		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
 		cmocka_unit_test(a_page_that_another_regime_looked_up_is_its_own_under_alignment_checks),
