@@ -592,6 +592,15 @@ int block_init(struct cpu *cpu);
 void block_exit(struct cpu *cpu);
 /* At env.pc under the key of now. NULL: attn is set, or an exception was taken. */
 struct block *block_find(struct cpu *cpu);
+/* Where block_find() looks first: the block at the PC if the jump cache has it in its first place, or NULL. */
+static inline struct block *block_cached(struct cpu *cpu)
+{
+	struct cpu_priv *p = cpu->priv;
+	uint64_t pc = cpu->env.pc;
+	const struct jit_jump *e = &p->jump[jit_jump_slot(pc, JUMP_BITS)];
+
+	return e->pc == pc && e->view == cpu->env.code_map[pc >> 63 ? 0 : 1][jit_code_slot(pc)] ? e->block : NULL;
+}
 const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch);
 void block_changed_all(struct cpu *cpu);
 void block_changed_page(struct cpu *cpu, ipa_t ipa);

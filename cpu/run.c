@@ -169,6 +169,25 @@ static struct ir_tlbe *no_tlb(struct cpu_priv *p)
 	return p->no_tlb;
 }
 
+/*
+ * A block without code, and those that follow it for as long as nothing is to be attended to: while attn is 0 nobody asks what came
+ * of each, so there is nothing to do between them but to find the next.
+ */
+static enum ir_ret interp_run(struct cpu *cpu, const struct block *b)
+{
+	struct ir_env *env = &cpu->env;
+
+	for (;;) {
+		enum ir_ret ret = ir_interp(env, &b->ir);
+
+		if (ret != IR_RET_BR || unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | env->attn))
+			return ret;
+		b = block_cached(cpu);
+		if (!b || b->code || unlikely(env->x[31] & b->sp_mask))
+			return ret; /* the run loop finds it, or makes it */
+	}
+}
+
 /* A block, and with translated code those that follow it for as long as nothing is to be attended to. */
 static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 {
@@ -191,7 +210,7 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 		return ret;
 	}
 	env->site = 0;
-	return ir_interp(env, &b->ir);
+	return interp_run(cpu, b);
 }
 
 static enum cpu_exit run(struct cpu *cpu)
