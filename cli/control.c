@@ -102,7 +102,9 @@ static void show(json_t *of, unsigned indent)
 				show(json_array_get(value, i), indent + 4);
 			}
 		} else {
-			text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+			text = json_is_string(value)
+				       ? NULL
+				       : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(12));
 			printf(" %s\n", text ? text : json_string_value(value));
 			free(text);
 		}

@@ -75,7 +75,7 @@ static void client_close(struct client *cl)
 /* Takes the object. */
 static void client_send(struct client *cl, json_t *object)
 {
-	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
 	size_t len = text ? strlen(text) : 0;
 
 	json_decref(object);
@@ -122,11 +122,12 @@ static json_t *do_status(struct client *cl, json_t *request, struct vmm_error *e
 	pthread_mutex_lock(&m->lock);
 	attached = m->attached;
 	pthread_mutex_unlock(&m->lock);
-	return json_pack("{ss ss si si sI sb si sf}", "state", m->frozen & FREEZE_PAUSE ? "paused" : "running",
-			 "version", PAWL_VERSION, "pid", (int)getpid(), "vcpus", (int)m->n_vcpus, "memory",
-			 (json_int_t)m->ram.size, "debugger", (int)attached, "resets", (int)m->n_resets, "seconds",
-			 (double)(now.tv_sec - m->started.tv_sec) +
-				 (double)(now.tv_nsec - m->started.tv_nsec) / 1000000000);
+	return json_pack(
+		"{ss ss si si sI sb si sf}", "state", m->frozen & FREEZE_PAUSE ? "paused" : "running", "version",
+		PAWL_VERSION, "pid", (int)getpid(), "vcpus", (int)m->n_vcpus, "memory", (json_int_t)m->ram.size,
+		"debugger", (int)attached, "resets", (int)m->n_resets, "seconds",
+		(double)((now.tv_sec - m->started.tv_sec) * 1000 + (now.tv_nsec - m->started.tv_nsec) / 1000000) /
+			1000);
 }
 
 static json_t *do_pause(struct client *cl, json_t *request, struct vmm_error *err)

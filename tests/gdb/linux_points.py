@@ -116,6 +116,14 @@ run("set var $pc = %#x" % pc)
 run("set scheduler-locking on")
 continue_then_interrupt(0.5)
 check("Ctrl-C answers in WFI", getattr(common.last_stop, "stop_signal", "") == "SIGINT", common.last_stop)
+
+# ---- the tightest loop, where the kernel masks interrupts
+pc, word = reg("pc"), memory(reg("pc"), 4)
+masked = int(run("info registers cpsr").split()[1], 0) & 0x80
+gdb.selected_inferior().write_memory(pc, b"\x00\x00\x00\x14")  # b .
+continue_then_interrupt(0.5)
+check("Ctrl-C answers in a branch to itself", masked and getattr(common.last_stop, "stop_signal", "") == "SIGINT" and reg("pc") == pc, hex(reg("pc")))
+gdb.selected_inferior().write_memory(pc, word)
 run("set scheduler-locking off")
 run("detach")
 done()

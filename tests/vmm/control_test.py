@@ -94,6 +94,7 @@ def commands(directory, p):
     check("ok and id", (status["ok"], status["id"]), (True, 7))
     check("status", (status["state"], status["vcpus"], status["memory"], status["pid"], status["resets"], status["debugger"]),
           ("running", 2, 16 << 20, p.pid, 0, False))
+    check("milliseconds, and no digits of nothing", round(status["seconds"], 3), status["seconds"])
     check("pause", c.ask(command="pause"), {"ok": True})
     check("paused", c.ask(command="status")["state"], "paused")
     check("pause again", c.ask(command="pause"), {"ok": True})
