@@ -472,7 +472,8 @@ static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *ho
 	blk->probe = blk->probes = blk->n_accesses = 0;
 	blk->site_extent = 0;
 	blk->extents = 0;
-	blk->ways = blk->taken = blk->sure = 0;
+	blk->ways = blk->taken = 0;
+	blk->strays = 0;
 	blk->trace = NULL;
 	blk->pc = pc;
 	blk->ipa = ipa;

@@ -319,8 +319,9 @@ struct block {
 	uint8_t n_accesses;
 	uint16_t site_extent;
 	uint32_t extents;
-	/* Instructions: conditional branches that probes have come to, of them those that were mostly taken, and those that nearly always went one way. */
-	uint64_t ways, taken, sure;
+	/* Instructions: conditional branches that probes have come to, and those of them that were mostly taken. */
+	uint64_t ways, taken;
+	uint16_t strays;     /* how often they did not go the usual way, in 256 entries */
 	struct trace *trace; /* what its code is made of, if that is more than it; NULL */
 	struct code_page *page;
 	struct block *page_next;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEAT_MOST = 1 << 16, SURE = 16 };
+enum { HEAT_MOST = 1 << 16 };
 
 /* PAWL_HEAT: units are hot after so many entries, and after as many what follows; for tests. */
 void tier_init(struct cpu *cpu)
@@ -58,18 +58,19 @@ static void begin_probe(struct cpu *cpu, struct block *b)
 /* Which way the branches of a probed unit usually go. Those that few came to say nothing. */
 static void note_ways(struct block *b, const struct ir_probe *p, int entries)
 {
-	int left = entries;
+	int left = entries, strays = 0;
 
-	b->ways = b->taken = b->sure = 0;
+	b->ways = b->taken = 0;
 	for (unsigned i = 0; i < b->n_words && left > entries / 8; i++) {
 		uint64_t bit = (uint64_t)1 << i;
 		int taken = (int)p->taken[i];
 
 		b->ways |= bit;
 		b->taken |= taken > left / 2 ? bit : 0;
-		b->sure |= taken <= left / SURE || left - taken <= left / SURE ? bit : 0;
+		strays += taken > left / 2 ? left - taken : taken;
 		left -= taken;
 	}
+	b->strays = (uint16_t)(256 * strays / entries);
 }
 
 /* What a unit says in env.hot, when the code that said so has come back. */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Traces: if control usually comes back to a hot block, through other hot blocks of its page, all of that is one unit, several times
- * around if it is short and seldom left, and its values stay in registers from one block to the next. What probes have counted says which way is
- * usual. What does not come back stays a unit for each block: traces that overlap would be many times the code.
+ * Traces: if control usually comes back to a hot block, through other hot blocks of its page, all of that is one unit, whose values
+ * stay in registers from one block to the next. What probes have counted says which way is usual, and how often it is not taken: a
+ * loop that is left every few times around is not worth registers of its own, and only one that is seldom left is unrolled, if it is
+ * short. What does not come back stays a unit for each block: traces that overlap would be many times the code.
  */
 #include "internal.h"
 
 enum {
 	COPIES = 4,  /* of a loop, at most */
 	ENOUGH = 32, /* instructions, of which no further copy is made */
+	SELDOM = 16, /* strays of a loop (struct block) that is unrolled, at most */
+	OFTEN = 64,  /* ... that has registers of its own */
 	WHOLE = IR_MAX_INSNS
 };
 
@@ -20,7 +23,8 @@ struct maker {
 	const struct block *of[JIT_PIECES]; /* what each piece is of */
 	unsigned copies, around; /* how often it came back to the head; where that was the last time, in of[] */
 	unsigned most;		 /* instructions */
-	bool loops, sure;	 /* it comes back to the head; and it will, most probably */
+	bool loops;		 /* it comes back to the head */
+	unsigned strays;	 /* of all blocks, once around */
 };
 
 /* The block to go on with at pc; NULL: here the trace ends. */
@@ -33,7 +37,7 @@ static const struct block *next_block(struct maker *m, uint64_t pc)
 		return NULL;
 	if (pc == head->pc) {
 		m->loops = true;
-		if (!m->sure || ++m->copies == COPIES || n >= ENOUGH || n + n / m->copies > WHOLE)
+		if (m->strays > SELDOM || ++m->copies == COPIES || n >= ENOUGH || n + n / m->copies > WHOLE)
 			return NULL;
 		m->around = m->parts->n;
 		return head;
@@ -53,6 +57,7 @@ static const struct block *emit_block(struct maker *m, const struct block *b)
 	struct trace *t = m->t;
 	uint64_t to;
 
+	m->strays += m->loops ? 0 : b->strays;
 	m->of[m->parts->n] = b;
 	m->parts->piece[m->parts->n++] =
 		(struct jit_piece){.gi = t->n, .site_extent = b->site_extent, .extents = b->extents};
@@ -71,7 +76,6 @@ static const struct block *emit_block(struct maker *m, const struct block *b)
 		way = ir_way(ctx.b, &to);
 		if (way == IR_WAY_COND && !(b->ways >> i & 1))
 			return NULL;
-		m->sure &= way != IR_WAY_COND || b->sure >> i & 1;
 		if (way == IR_WAY_ALWAYS || (way == IR_WAY_COND && b->taken >> i & 1)) {
 			next = next_block(m, to);
 			if (next)
@@ -110,7 +114,7 @@ bool trace_emit(struct cpu *cpu, const struct block *head, struct ir_block *ir, 
 	for (;;) {
 		t->n = parts->n = m.copies = m.around = 0;
 		m.loops = false;
-		m.sure = true;
+		m.strays = 0;
 		ir_begin(cpu->priv->builder, head->pc);
 		for (const struct block *b = head; b;)
 			b = emit_block(&m, b);
@@ -120,9 +124,9 @@ bool trace_emit(struct cpu *cpu, const struct block *head, struct ir_block *ir, 
 		if (m.most == t->n)
 			break;
 	}
-	if (!m.loops || parts->n == 1 || !stays_in_code(ir))
+	parts->loops = m.strays <= OFTEN;
+	if (!m.loops || (parts->n == 1 && !parts->loops) || !stays_in_code(ir))
 		return false;
-	parts->loops = m.sure;
 	*sp_mask |= mask;
 	return true;
 }

@@ -195,6 +195,7 @@ struct jit {
 	uint16_t owed;	     /* flags value that is dirty, 0: none */
 	bool fp_native;	     /* FPCR allows host floating point */
 	bool uses_fp;	     /* an op is host floating point */
+	bool has_mulhu;	     /* there is one */
 	struct val x[IR_MAX_VALUES];
 	struct vval v[IR_MAX_VALUES];
 	int16_t pin[32]; /* host register of a guest register in this unit, NO_REG */

@@ -177,8 +177,11 @@ void reg_begin(struct jit *j)
 	j->x[0].cst = true;
 	memset(j->regs, 0, sizeof(j->regs));
 	memset(j->home, 0, sizeof(j->home));
-	for (unsigned i = 0; i < blk->n_ops; i++)
+	j->has_mulhu = false;
+	for (unsigned i = 0; i < blk->n_ops; i++) {
 		j->x[blk->ops[i].dst].cst |= blk->ops[i].op == IR_const;
+		j->has_mulhu |= blk->ops[i].op == IR_mulhu;
+	}
 	for (unsigned i = blk->n_ops; i-- > 0;) {
 		const struct ir_insn *op = &blk->ops[i];
 		const struct ir_opinfo *info = &ir_opinfo[op->op];

@@ -88,24 +88,64 @@ static void multiply(struct jit *j, bool w)
 		as_rm(&j->as, X_IMUL | X_WIDTH(w), d, RBP, b.v);
 }
 
-/* The product of a and b: the low half, or the high one without a sign. MULX leaves EFLAGS alone, if they are wanted. */
-static bool multiply_x(struct jit *j, bool high)
+/* rdx = a, and b as an operand of MULX */
+static struct opnd mulx_opnds(struct jit *j)
 {
 	const struct ir_insn *op = cur(j);
-	struct opnd b;
-	int d;
+	struct opnd b = opnd_of(j, op->b, true);
 
-	if (!j->ef || j->x[j->ef].last < j->i || !j->has_bmi2)
-		return false;
-	b = opnd_of(j, op->b, true);
 	if (b.kind == IMM)
 		b = (struct opnd){.kind = REG, .reg = reg_use(j, op->b)};
 	reg_fetch(j, op->a, RDX);
-	d = reg_def_late(j, op->dst);
+	return b;
+}
+
+/* high:low = rdx * b */
+static void mulx(struct jit *j, int high, int low, struct opnd b)
+{
 	if (b.kind == REG)
-		v_vex(j, V_MULX, high ? d : RCX, high ? RCX : d, b.reg);
+		v_vex(j, V_MULX, high, low, b.reg);
 	else
-		v_vex_m(j, V_MULX, high ? d : RCX, high ? RCX : d, b.v);
+		v_vex_m(j, V_MULX, high, low, b.v);
+}
+
+/* The value of an op behind this one that is the other half of the same product, 0: there is none, or not near. */
+static uint16_t other_half(const struct jit *j)
+{
+	enum { NEAR = 64 };
+	const struct ir_insn *op = cur(j);
+
+	for (unsigned i = j->i + 1; i < j->blk->n_ops && i < j->i + NEAR; i++) {
+		const struct ir_insn *o = &j->blk->ops[i];
+
+		if (o->op == IR_mulhu && ((o->a == op->a && o->b == op->b) || (o->a == op->b && o->b == op->a)))
+			return j->x[o->dst].uses ? o->dst : 0;
+	}
+	return 0;
+}
+
+/*
+ * The product of a and b: the low half, or the high one without a sign. MULX leaves EFLAGS alone, if they are wanted, and makes both
+ * halves, which is worth a place in memory for the one that is wanted later.
+ */
+static bool multiply_x(struct jit *j, bool high)
+{
+	const struct ir_insn *op = cur(j);
+	uint16_t other = j->has_mulhu && !high ? other_half(j) : 0;
+	struct opnd b;
+	int d;
+
+	if (high && j->x[op->dst].slot)
+		return true; /* made with the other half */
+	if (!j->has_bmi2 || (!other && (!j->ef || j->x[j->ef].last < j->i)))
+		return false;
+	b = mulx_opnds(j);
+	d = reg_def_late(j, op->dst);
+	mulx(j, high ? d : RCX, high ? RCX : d, b);
+	if (other) {
+		as_rm(&j->as, X_MOV_ST | X_W, RCX, RBP, SLOT_X(other));
+		j->x[other].slot = true;
+	}
 	return true;
 }
 
@@ -502,9 +542,7 @@ static bool has_to_look(const struct jit *j)
 {
 	const struct ir_block *blk = j->blk;
 
-	if (!blk->pcs)
-		return false;
-	for (unsigned i = 0; i < blk->n_ops; i++) {
+	for (unsigned i = 0; j->unit->n_pieces && i < blk->n_ops; i++) {
 		if ((blk->ops[i].op == IR_br || blk->ops[i].op == IR_brcond) && blk->ops[i].imm == blk->pc)
 			return true;
 	}
