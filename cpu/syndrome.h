@@ -96,6 +96,7 @@ enum { ISS_WFX_WFI = 0, ISS_WFX_WFE = 1, ISS_WFX_WFIT = 2, ISS_WFX_WFET = 3 };
 
 /* SError (EC 0x2f): IDS and ISS, as VSESR_EL2 and DISR_EL1 have them, too */
 #define ISS_SERROR 0x1ffffffu
+#define ISS_SERROR_IDS (1u << 24) /* IMPLEMENTATION DEFINED syndrome */
 #define DISR_A (1u << 31)
 
 /* Software step (EC 0x32) */

@@ -267,7 +267,7 @@ int stats_vcpu_fd(struct vcpu *vcpu); /* under vcpu->mutex */
 void stats_wait(struct vcpu *vcpu, uint64_t ns);
 
 /* ---- dirty_ring.c */
-int dirty_ring_enable(struct vm *vm, uint64_t bytes); /* vm->lock held */
+int dirty_ring_enable(struct vm *vm, uint32_t bytes); /* vm->lock held */
 int dirty_ring_enable_bitmap(struct vm *vm);
 size_t dirty_ring_offset(void); /* in the vcpu's descriptor */
 size_t dirty_ring_file_size(const struct vm *vm);

@@ -28,7 +28,7 @@ struct dirty_ring {
 };
 
 /* KVM_CAP_DIRTY_LOG_RING_ACQ_REL; vm->lock held */
-int dirty_ring_enable(struct vm *vm, uint64_t bytes)
+int dirty_ring_enable(struct vm *vm, uint32_t bytes)
 {
 	if (!bytes || (bytes & (bytes - 1)) || bytes < host_page_size() ||
 	    bytes < RESERVED * sizeof(struct kvm_dirty_gfn))
@@ -37,7 +37,7 @@ int dirty_ring_enable(struct vm *vm, uint64_t bytes)
 		return -E2BIG;
 	if (vm->priv->dirty_ring_bytes || atomic_load(&vm->n_vcpus))
 		return -EINVAL;
-	vm->priv->dirty_ring_bytes = (uint32_t)bytes;
+	vm->priv->dirty_ring_bytes = bytes;
 	return 0;
 }
 

@@ -574,18 +574,25 @@ int irq_line_ioctl(struct vm *vm, const struct kvm_irq_level *args)
 	unsigned id = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & KVM_ARM_IRQ_VCPU_MASK) +
 		      (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & KVM_ARM_IRQ_VCPU2_MASK) * (KVM_ARM_IRQ_VCPU_MASK + 1);
 	struct vcpu *vcpu = vm_vcpu_by_id(vm, id);
+	int err;
 
 	switch (irq >> KVM_ARM_IRQ_TYPE_SHIFT & KVM_ARM_IRQ_TYPE_MASK) {
 	case KVM_ARM_IRQ_TYPE_CPU: return cpu_line(vm, vcpu, num, args->level);
 	case KVM_ARM_IRQ_TYPE_PPI:
 		if (!vm->vgic)
 			return -ENXIO;
+		err = vgic_lazy_init(vm);
+		if (err)
+			return err;
 		if (!vcpu || num < FIRST_PPI || num >= FIRST_SPI)
 			return -EINVAL;
 		return vgic_set_irq(vm, vcpu, num, args->level, NULL);
 	case KVM_ARM_IRQ_TYPE_SPI:
 		if (!vm->vgic)
 			return -ENXIO;
+		err = vgic_lazy_init(vm);
+		if (err)
+			return err;
 		if (num < FIRST_SPI)
 			return -EINVAL;
 		return vgic_set_irq(vm, NULL, num, args->level, NULL);

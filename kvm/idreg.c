@@ -326,10 +326,9 @@ int idreg_writable_masks(struct vm *vm, const struct reg_mask_range *range)
 	}
 	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 1, 0, 0, 1)] = (1ull << 47) - 1;
 	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 3, 0, 0, 1)] = CTR_WRITABLE;
-	if (vm->priv->writable_impl_ids) {
-		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 0)] = 0xffffffff;
-		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 6)] = UINT64_MAX;
-		masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 1, 0, 0, 7)] = UINT64_MAX;
-	}
+	/* If KVM_CAP_ARM_WRITABLE_IMP_ID_REGS is enabled; the masks do not depend on that. */
+	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 0)] = 0xffffffff;
+	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 0, 0, 0, 6)] = UINT64_MAX;
+	masks[KVM_ARM_FEATURE_ID_RANGE_IDX(3, 1, 0, 0, 7)] = UINT64_MAX;
 	return client_write(range->addr, masks, sizeof(masks));
 }

@@ -74,6 +74,7 @@ int inject_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 		return 0;
 	if (ev->exception.serror_has_esr && (ev->exception.serror_esr & ~0x1ffffffull))
 		return -EINVAL;
-	inject_serror(vcpu, ev->exception.serror_has_esr ? ev->exception.serror_esr : 0);
+	/* Without one the syndrome is of no format of the architecture's: IDS. */
+	inject_serror(vcpu, ev->exception.serror_has_esr ? ev->exception.serror_esr : ISS_SERROR_IDS);
 	return 0;
 }

@@ -18,7 +18,7 @@ enum {
 	COPROC_SVE = 0x15,
 	COPROC_FW_BMAP = 0x16
 };
-enum { N_CCSIDR = 14, VALUE_MAX = 256 /* bytes of the largest register */ };
+enum { N_CCSIDR = 14, VALUE_MAX = 512 /* bytes; larger ones than there are */ };
 
 /* Word index in struct kvm_regs */
 #define CORE(field) (offsetof(struct kvm_regs, field) / 4)
@@ -39,7 +39,7 @@ static int core_check(uint64_t id, unsigned *word)
 {
 	unsigned w = (unsigned)(id & 0xffff);
 
-	if (w >= sizeof(struct kvm_regs) / 4)
+	if (w + KVM_REG_SIZE(id) / 4 >= sizeof(struct kvm_regs) / 4)
 		return -ENOENT;
 	if (KVM_REG_SIZE(id) != core_size(w))
 		return -EINVAL;
@@ -186,7 +186,9 @@ static int set(struct vcpu *vcpu, uint64_t id, const void *val)
 
 static int check_id(uint64_t id)
 {
-	return (id & ~KVM_REG_SIZE_MASK) >> 32 != KVM_REG_ARM64 >> 32 || KVM_REG_SIZE(id) > VALUE_MAX ? -EINVAL : 0;
+	if ((id & ~KVM_REG_SIZE_MASK) >> 32 != KVM_REG_ARM64 >> 32)
+		return -EINVAL;
+	return KVM_REG_SIZE(id) > VALUE_MAX ? -ENOENT : 0;
 }
 
 int one_reg_get(struct vcpu *vcpu, const struct kvm_one_reg *reg)

@@ -313,6 +313,7 @@ static const struct {
 	{KVM_CAP_VCPU_ATTRIBUTES, 1},
 	{KVM_CAP_MAX_VCPU_ID, DYNAMIC},
 	{KVM_CAP_MSI_DEVID, DYNAMIC},
+	{KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED, DYNAMIC},
 	{KVM_CAP_IMMEDIATE_EXIT, 1},
 	{KVM_CAP_ARM_USER_IRQ, 1},
 	{KVM_CAP_ARM_INJECT_SERROR_ESR, 1},
@@ -366,6 +367,8 @@ static long dynamic_cap(struct vm *vm, unsigned long cap)
 	case KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE: return vm ? (long)vm->priv->split_chunk : 0;
 	case KVM_CAP_STEAL_TIME: return pvtime_supported();
 	case KVM_CAP_MSI_DEVID: return vm ? vm->has_its : -EINVAL;
+	case KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED:
+		return vm ? 0 : -EINVAL; /* no device memory of the host in slots */
 	default: return 0;
 	}
 }
@@ -405,7 +408,7 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_ARM_SYSTEM_SUSPEND: vm->system_suspend = true; return 0;
 	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
 		pthread_mutex_lock(&vm->lock);
-		err = dirty_ring_enable(vm, cap->args[0]);
+		err = dirty_ring_enable(vm, (uint32_t)cap->args[0]);
 		pthread_mutex_unlock(&vm->lock);
 		return err;
 	case KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE: return set_split_chunk(vm, cap->args[0]);

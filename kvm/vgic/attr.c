@@ -385,6 +385,25 @@ static int access_regs(struct vgic *vgic, const struct kvm_device_attr *attr, bo
 	return wide ? write_u64(attr, val) : write_u32(attr, (uint32_t)val);
 }
 
+/* KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ: kernels take it whether they have nested virtualisation or not. */
+static int set_maintenance_irq(struct vgic *vgic, const struct kvm_device_attr *attr)
+{
+	uint32_t intid;
+	int err = read_u32(attr, &intid);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&vgic->vm->lock);
+	if (atomic_load(&vgic->initialized))
+		err = -EBUSY;
+	else if (intid < VGIC_SGIS || intid >= VGIC_PRIVATE)
+		err = -EINVAL;
+	else
+		vgic->maintenance = intid;
+	pthread_mutex_unlock(&vgic->vm->lock);
+	return err;
+}
+
 /* ---- the three calls */
 
 int vgic_set_attr(struct vm *vm, const struct kvm_device_attr *attr)
@@ -395,6 +414,10 @@ int vgic_set_attr(struct vm *vm, const struct kvm_device_attr *attr)
 	case KVM_DEV_ARM_VGIC_GRP_ADDR: return access_addr(vgic, attr, true);
 	case KVM_DEV_ARM_VGIC_GRP_NR_IRQS: return set_nr_irqs(vgic, attr);
 	case KVM_DEV_ARM_VGIC_GRP_CTRL: return control(vgic, attr->attr);
+	case KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ:
+		if (vgic_is_v3(vgic))
+			return set_maintenance_irq(vgic, attr);
+		__attribute__((fallthrough));
 	default: return is_reg_group(vgic, attr->group) ? access_regs(vgic, attr, true) : -ENXIO;
 	}
 }
@@ -406,8 +429,24 @@ int vgic_get_attr(struct vm *vm, const struct kvm_device_attr *attr)
 	switch (attr->group) {
 	case KVM_DEV_ARM_VGIC_GRP_ADDR: return access_addr(vgic, attr, false);
 	case KVM_DEV_ARM_VGIC_GRP_NR_IRQS: return write_u32(attr, nr_irqs(vgic));
+	case KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ: return vgic_is_v3(vgic) ? write_u32(attr, vgic->maintenance) : -ENXIO;
 	default: return is_reg_group(vgic, attr->group) ? access_regs(vgic, attr, false) : -ENXIO;
 	}
+}
+
+enum { GICR_STATUSR = 0x10 };
+
+/* Of registers with fields per INTID, those that have INTIDs; 32 before NR_IRQS. A redistributor's STATUSR is left out, as the kernel does. */
+static bool has_reg(struct vgic *vgic, const struct kvm_device_attr *attr)
+{
+	const struct vgic_map *map = group_map(vgic, attr->group);
+	uint64_t off = reg_offset(attr);
+	const struct vgic_row *row = vgic_row_find(map, off, 4);
+	unsigned irqs = vgic->nr_irqs ? vgic->nr_irqs : vgic->wanted_irqs ? vgic->wanted_irqs : VGIC_PRIVATE;
+
+	if (!row || (map == &gicv3_redist_map && row->off == GICR_STATUSR))
+		return false;
+	return !row->bits || (off - row->off) * 8 / row->bits < irqs;
 }
 
 int vgic_has_attr(struct vm *vm, const struct kvm_device_attr *attr)
@@ -422,6 +461,7 @@ int vgic_has_attr(struct vm *vm, const struct kvm_device_attr *attr)
 		if (attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT)
 			return 0;
 		return attr->attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES && vgic_is_v3(vgic) ? 0 : -ENXIO;
+	case KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ: return vgic_is_v3(vgic) ? 0 : -ENXIO;
 	case KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO: return vgic_is_v3(vgic) && level_info_ok(attr) ? 0 : -ENXIO;
 	default: break;
 	}
@@ -434,5 +474,5 @@ int vgic_has_attr(struct vm *vm, const struct kvm_device_attr *attr)
 		return -EINVAL;
 	if (attr->group == KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS)
 		return cpuif_client_has(sysreg_enc(attr)) ? 0 : -ENXIO;
-	return vgic_row_find(group_map(vgic, attr->group), reg_offset(attr), 4) ? 0 : -ENXIO;
+	return has_reg(vgic, attr) ? 0 : -ENXIO;
 }

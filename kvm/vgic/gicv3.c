@@ -166,7 +166,7 @@ static const struct vgic_row dist_rows[] = {
 	{0x0800, 0x400, 8, 1 | 4, NULL, NULL, NULL, NULL}, /* ITARGETSR */
 	{0x0c00, 0x100, 2, 4, regs_read_config, regs_write_config, NULL, NULL},
 	{0x0d00, 0x080, 1, 4, NULL, NULL, NULL, NULL}, /* IGRPMODR */
-	{0x6000, 0x2000, 0, 4 | 8, read_irouter, write_irouter, NULL, NULL},
+	{0x6000, 0x2000, 64, 4 | 8, read_irouter, write_irouter, NULL, NULL},
 	{0xffd0, 0x030, 0, 4, read_id, NULL, NULL, NULL},
 };
 const struct vgic_map gicv3_dist_map = {dist_rows, sizeof(dist_rows) / sizeof(dist_rows[0])};
@@ -248,25 +248,22 @@ static uint64_t read_gicr_typer(struct vgic_access *a)
 	return a->off & 4 ? val >> 32 : val;
 }
 
-/* Memory attributes of the LPI tables: what no implementation here would use is replaced, as software must expect. */
-static uint64_t sanitise_table(uint64_t val)
+uint64_t vgic_sanitise_table(uint64_t val, unsigned inner_shift, unsigned outer_shift)
 {
-	enum {
-		INNER_SHIFT = 7,
-		SHARE_SHIFT = 10,
-		OUTER_SHIFT = 56,
-		OUTER_SHAREABLE = 2,
-		INNER_SHAREABLE = 1,
-		RAWB = 3
-	};
+	enum { SHARE_SHIFT = 10, OUTER_SHAREABLE = 2, INNER_SHAREABLE = 1, RAWB = 3 };
 
 	if ((val >> SHARE_SHIFT & 3) == OUTER_SHAREABLE)
 		val = (val & ~(3ull << SHARE_SHIFT)) | (uint64_t)INNER_SHAREABLE << SHARE_SHIFT;
-	if ((val >> INNER_SHIFT & 7) < 2) /* device or not cacheable */
-		val = (val & ~(7ull << INNER_SHIFT)) | (uint64_t)RAWB << INNER_SHIFT;
-	if ((val >> OUTER_SHIFT & 7) > 1) /* as inner */
-		val &= ~(7ull << OUTER_SHIFT);
+	if ((val >> inner_shift & 7) < 2) /* device or not cacheable */
+		val = (val & ~(7ull << inner_shift)) | (uint64_t)RAWB << inner_shift;
+	if ((val >> outer_shift & 7) > 1) /* as inner */
+		val &= ~(7ull << outer_shift);
 	return val;
+}
+
+static uint64_t sanitise_table(uint64_t val)
+{
+	return vgic_sanitise_table(val, 7, 56);
 }
 
 #define PROPBASER_RES0 (0x1full << 59 | 0xfull << 52 | 3ull << 5)

@@ -39,9 +39,10 @@ enum {
 #define BASER_TYPE(t) ((uint64_t)(t) << 56)
 #define BASER_FIXED(t) (BASER_TYPE(t) | (uint64_t)(ITS_ENTRY_SIZE - 1) << 48 | 2ull << 8 /* 64 KiB pages */)
 #define BASER_WRITABLE (ITS_VALID | ITS_BASER_INDIRECT | 7ull << 59 | 7ull << 53 | 0xffffffffffffull << 0)
-#define CBASER_RES0 (1ull << 62 | 7ull << 56 | 1ull << 52 | 3ull << 8)
+enum { INNER_SHIFT = 59, OUTER_SHIFT = 53 }; /* cacheability in GITS_BASER<n> and GITS_CBASER */
 
 static const uint64_t baser_fixed[2] = {BASER_FIXED(1), BASER_FIXED(4)};
+#define BASER_RESET (3ull << 59 | 1ull << 10) /* inner shareable, inner RaWb */
 
 /* ---- LPIs */
 
@@ -478,6 +479,7 @@ static void set_baser(struct its *its, unsigned table, uint64_t val)
 	val = (val & BASER_WRITABLE & ~(7ull << 56 | 0x1full << 48 | 3ull << 8)) | baser_fixed[table];
 	if (table == ITS_TABLE_COLLECTIONS)
 		val &= ~ITS_BASER_INDIRECT;
+	val = vgic_sanitise_table(val, INNER_SHIFT, OUTER_SHIFT);
 	its->baser[table] = val;
 	if (val & ITS_VALID)
 		return;
@@ -491,7 +493,8 @@ static void set_cbaser(struct its *its, uint64_t val)
 {
 	if (its->enabled)
 		return;
-	its->cbaser = val & ~CBASER_RES0;
+	/* On 64 KiB, as KVM's; bits that mean nothing are kept. */
+	its->cbaser = vgic_sanitise_table(val & ~(0xfull << 12), INNER_SHIFT, OUTER_SHIFT);
 	its->creadr = its->cwriter = 0;
 }
 
@@ -894,7 +897,7 @@ int its_create(struct vm *vm, struct its **out)
 	its->vgic = vgic;
 	pthread_mutex_init(&its->lock, NULL);
 	for (unsigned i = 0; i < 2; i++)
-		its->baser[i] = baser_fixed[i];
+		its->baser[i] = baser_fixed[i] | BASER_RESET;
 	its->next = vgic->its;
 	__atomic_store_n(&vgic->its, its, __ATOMIC_RELEASE);
 	vm->has_its = true;

@@ -113,6 +113,7 @@ struct vgic {
 	bool mapped;
 	ipa_t dist_base, cpu_base;
 	unsigned wanted_irqs; /* INTIDs as the client set them, 0 not yet */
+	uint32_t maintenance; /* the PPI of nested GICs, which nothing here raises */
 	struct vgic_region *region;
 	unsigned n_regions;
 	struct vgic_frame dist;
@@ -249,6 +250,8 @@ vgic_write_fn regs_write_group, regs_set_enable, regs_clear_enable, regs_set_pen
 	regs_set_active, regs_clear_active, regs_write_priority, regs_write_config;
 
 /* ---- gicv3.c, gicv2.c */
+/* Memory attributes of a table in guest memory: what no implementation here would use is replaced, as software must expect. */
+uint64_t vgic_sanitise_table(uint64_t val, unsigned inner_shift, unsigned outer_shift);
 extern const struct vgic_map gicv3_dist_map, gicv3_redist_map, gicv2_dist_map, gicv2_cpu_map, gicv2_cpu_client_map;
 uint32_t vgic_dist_iidr(const struct vgic *vgic);
 int vgic_dist_client_write_iidr(struct vgic_access *a, uint64_t val);

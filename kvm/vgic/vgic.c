@@ -143,6 +143,11 @@ static int lazy_init(struct vgic *vgic)
 	return err;
 }
 
+int vgic_lazy_init(struct vm *vm)
+{
+	return vm->vgic ? lazy_init(vm->vgic) : -EINVAL;
+}
+
 int vgic_set_irq(struct vm *vm, struct vcpu *vcpu, unsigned intid, bool level, const void *owner)
 {
 	struct vgic *vgic = vm->vgic;
@@ -233,7 +238,8 @@ static void irq_init(struct vgic *vgic, struct vgic_irq *irq, unsigned intid, st
 		.intid = (uint16_t)intid,
 		.group = vgic_is_v3(vgic),
 		.enabled = intid < VGIC_SGIS,
-		.level = intid >= VGIC_SGIS,
+		.level = intid >= VGIC_SGIS &&
+			 intid < VGIC_PRIVATE, /* SPIs are edges until ICFGR says otherwise, as KVM's */
 		.target = target,
 	};
 }

@@ -33,6 +33,7 @@ int vgic_map_resources(struct vm *vm);
  * 0; -EINVAL no such line; -EBUSY not initialised (GICv2 is, by this: takes vm->lock then, and only then). Kicks the target if that makes an interrupt deliverable.
  */
 int vgic_set_irq(struct vm *vm, struct vcpu *vcpu, unsigned intid, bool level, const void *owner);
+int vgic_lazy_init(struct vm *vm); /* what vgic_set_irq does first: 0, -EBUSY, -ENOMEM, -EINVAL no GIC */
 int vgic_claim(struct vm *vm, struct vcpu *vcpu, unsigned intid, const void *owner); /* -EEXIST claimed by another */
 /* fn is called, under no vgic lock, when the guest deactivates a level SPI: irqfd resample. NULL: nobody. */
 void vgic_set_eoi_notifier(struct vm *vm, void (*fn)(struct vm *vm, unsigned intid));

@@ -29,6 +29,7 @@ static struct fake *machine(void)
 	attr_set(f, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redist);
 	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
 	assert_int_equal(vgic_map_resources(&f->vm), 0);
+	all_levels(f);
 	bus_write(f, 0, DIST, 4, 2);
 	bus_write(f, 0, DIST + 0x104, 4, 3 << 8);
 	icc_write(f, 0, ICC_PMR, 0xf0);

@@ -248,6 +248,12 @@ void fake_free(struct fake *f)
 	free(f);
 }
 
+void all_levels(struct fake *f)
+{
+	for (unsigned off = 0xc08; off < 0xd00; off += 4)
+		bus_write(f, 0, DIST + off, 4, 0);
+}
+
 struct fake *fake_gicv3(unsigned vcpus)
 {
 	struct fake *f = fake_new(vcpus);
@@ -258,6 +264,7 @@ struct fake *fake_gicv3(unsigned vcpus)
 	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redist), 0);
 	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
 	assert_int_equal(vgic_map_resources(&f->vm), 0);
+	all_levels(f);
 	return f;
 }
 
@@ -270,6 +277,7 @@ struct fake *fake_gicv2(unsigned vcpus)
 	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_DIST, &dist), 0);
 	assert_int_equal(attr_set(f, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_CPU, &cpu), 0);
 	assert_int_equal(vgic_map_resources(&f->vm), 0);
+	all_levels(f);
 	return f;
 }
 

@@ -53,6 +53,7 @@ static inline struct fake *fake_of(struct vm *vm)
 /* A GICv3 or GICv2 with the addresses above, initialised and mapped. */
 struct fake *fake_gicv3(unsigned vcpus);
 struct fake *fake_gicv2(unsigned vcpus);
+void all_levels(struct fake *f); /* all SPIs level-sensitive, as operating systems begin; done in these two */
 
 /* Device attributes */
 int attr_set(struct fake *f, uint32_t group, uint64_t attr, const void *val);
