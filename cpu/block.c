@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Translated blocks of one PE: found by VA through the jump cache, else by physical address, made if there is none.
- * Instruction caches of the architecture are not coherent (CTR_EL0.DIC = 0), so stores to code need no notice: IC marks
- * the blocks of a page, and a marked block compares its source words before it runs again.
+ * A PE finds the block that is to run: by VA through its jump cache, else by physical address in the code cache of its VM
+ * (cache.c), where it makes the block if there is none. Instruction caches of the architecture are not coherent
+ * (CTR_EL0.DIC = 0), so stores to code need no notice: IC marks the blocks of a page, and a marked block compares its source
+ * words before it runs again.
  *
- * The cache is bounded: when it is full all of it goes, between two blocks.
+ * The cache is bounded: when it is full all of it goes, while no PE runs.
  */
 #include "internal.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-
-/* The most that block_make() takes from the arena */
-enum {
-	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + sizeof(struct code_view) +
-		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
-};
 
 static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 {
@@ -29,223 +21,24 @@ static unsigned block_bucket(uint64_t pc, ipa_t ipa, uint32_t key)
 	       (BLOCK_BUCKETS - 1);
 }
 
-static unsigned page_bucket(ipa_t page)
-{
-	return (uint32_t)((page >> 12) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_BUCKETS - 1);
-}
-
-/*
- * Code is translated where there is a translator and PAWL_ENGINE does not say interp. If it cannot be had, blocks are
- * interpreted, which is worth a word only to those who asked.
- */
-static void engine_init(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-	const char *engine = getenv("PAWL_ENGINE"), *why;
-
-	if (engine && strcmp(engine, "jit") != 0 && strcmp(engine, "interp") != 0)
-		fprintf(stderr, "pawl: PAWL_ENGINE=%s: no such engine (interp, jit)\n", engine);
-	if (engine && strcmp(engine, "interp") == 0)
-		return;
-	cpu->env.jump = p->jump;
-	p->jit = jit_new(&cpu->env, JUMP_BITS, &why);
-	if (!p->jit && engine && strcmp(engine, "jit") == 0)
-		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
-	if (p->jit)
-		unit_watch(p->jit);
-	if (p->jit && getenv("PAWL_COUNT_ACCESSES"))
-		jit_count_accesses(p->jit);
-	if (p->jit && p->code_limit < CODE_BYTES)
-		jit_set_limit(p->jit, p->code_limit);
-}
-
-/* PAWL_CODE_CACHE: bytes for the code of a PE, and as many for its blocks; with K or M. */
-static size_t code_limit(void)
-{
-	const char *text = getenv("PAWL_CODE_CACHE");
-	unsigned long long n;
-	char *end;
-
-	if (!text)
-		return CODE_BYTES;
-	n = strtoull(text, &end, 0);
-	if (*end == 'K' || *end == 'k')
-		n <<= 10, end++;
-	else if (*end == 'M' || *end == 'm')
-		n <<= 20, end++;
-	if (end == text || *end) {
-		fprintf(stderr, "pawl: PAWL_CODE_CACHE=%s: not a size such as 16M\n", text);
-		return CODE_BYTES;
-	}
-	return n < CODE_BYTES ? n > 2 * BLOCK_MOST ? n : 2 * BLOCK_MOST : CODE_BYTES;
-}
-
 int block_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
-	void *m = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (m == MAP_FAILED)
+	if (group_cache(cpu->group))
 		return -ENOMEM;
-	p->code = m;
-	p->code_limit = code_limit();
+	cpu->env.jump = p->jump;
 	tier_init(cpu);
 	p->builder = ir_builder_new();
-	if (!p->builder)
-		return -ENOMEM;
-	engine_init(cpu);
-	return 0;
+	return p->builder ? 0 : -ENOMEM;
 }
 
 void block_exit(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	jit_free(p->jit);
 	if (p->builder)
 		ir_builder_free(p->builder);
-	if (p->code)
-		munmap(p->code, CODE_BYTES);
-}
-
-/* ---- the arena */
-
-static size_t round_up(size_t n)
-{
-	return (n + 63) & ~(size_t)63; /* a cache line */
-}
-
-static void *code_alloc(struct cpu_priv *p, size_t bytes)
-{
-	void *m = p->code + p->code_used;
-
-	p->code_used += round_up(bytes);
-	return m;
-}
-
-void block_recycle(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-
-	cpu->stat[CPU_STAT_CODE_NOW] = cpu->stat[CPU_STAT_BLOCKS_NOW] = 0;
-	memset(p->blocks, 0, sizeof(p->blocks));
-	memset(p->pages, 0, sizeof(p->pages));
-	p->linked = p->known = NULL;
-	p->code_used = 0;
-	cpu->env.site = 0; /* it is gone, too */
-	cpu->env.hot = NULL;
-	memset(p->probed, 0, sizeof(p->probed));
-	if (p->jit)
-		jit_reset(p->jit);
-	tlb_code_forget_all(cpu);
-}
-
-/* ---- invalidation */
-
-/* Who knows the page's blocks by its views has to ask again. */
-static void page_renumber(struct cpu *cpu, struct code_page *c)
-{
-	for (struct code_view *v = c->views; v; v = v->next)
-		v->id = tlb_new_view(cpu);
-}
-
-static void page_know(struct cpu_priv *p, struct code_page *c)
-{
-	if (c->known)
-		return;
-	c->known = true;
-	c->next_known = p->known;
-	p->known = c;
-}
-
-void block_changed_all(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-
-	p->epoch++;
-	for (struct code_page *c = p->known; c; c = c->next_known) {
-		page_renumber(cpu, c);
-		c->known = false;
-	}
-	p->known = NULL;
-	block_unlink_all(cpu);
-}
-
-void cpu_code_changed(struct cpu *cpu)
-{
-	block_changed_all(cpu);
-}
-
-static void page_link(struct cpu_priv *p, struct code_page *c)
-{
-	c->linked = true;
-	if (c->listed)
-		return;
-	c->listed = true;
-	c->next_linked = p->linked;
-	p->linked = c;
-}
-
-/* Links within pages end; those to another page end with its view's number. */
-static void page_unlink(struct cpu_priv *p, struct code_page *c)
-{
-	if (!c->linked)
-		return;
-	c->linked = false;
-	for (struct block *b = c->blocks; b; b = b->page_next)
-		jit_unlink(p->jit, b->sites, b->n_sites);
-}
-
-void block_unlink_all(struct cpu *cpu)
-{
-	struct cpu_priv *p = cpu->priv;
-
-	for (struct code_page *c = p->linked; c; c = c->next_linked) {
-		page_unlink(p, c);
-		c->listed = false;
-	}
-	p->linked = NULL;
-	tlb_code_forget_all(cpu);
-}
-
-void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
-{
-	struct cpu_priv *p = cpu->priv;
-	struct jit_site s = jit_site(p->jit, site);
-	struct block *from = s.owner;
-
-	if (s.pc != cpu->env.pc || !to->code || to->key & KEY_ONE || cpu->env.attn)
-		return; /* something came between, or it has to be found each time */
-	if (s.same_page) {
-		if (from->page != to->page || (from->key & ~(uint32_t)KEY_BTYPE) != to->key)
-			return;
-		page_link(p, from->page);
-	}
-	stat_inc(cpu, CPU_STAT_LINKS);
-	page_know(p, to->page);
-	jit_link(p->jit, site, to->code, to->view->id);
-}
-
-static struct code_page *page_find(struct cpu_priv *p, ipa_t page)
-{
-	struct code_page *c = p->pages[page_bucket(page)];
-
-	while (c && c->ipa != page)
-		c = c->next;
-	return c;
-}
-
-void block_changed_page(struct cpu *cpu, ipa_t ipa)
-{
-	struct code_page *c = page_find(cpu->priv, ipa & IR_PAGE_MASK);
-
-	if (!c || !c->fresh)
-		return; /* nothing was translated from it, or nothing of it is trusted already */
-	c->fresh = false;
-	page_unlink(cpu->priv, c);
-	for (struct code_view *v = c->views; v; v = v->next)
-		tlb_code_forget(cpu, v->va);
-	page_renumber(cpu, c);
 }
 
 /* ---- SP alignment */
@@ -332,10 +125,11 @@ unsigned block_sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask)
 
 /* ---- making one */
 
-static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_block *ir, const struct trace_parts *parts)
+static bool translate(struct cpu *cpu, struct block *blk, const struct ir_block *ir, const struct trace_parts *parts)
 {
 	struct jit_unit u = {
 		.blk = ir,
+		.env = &cpu->env,
 		.sp_mask = blk->sp_mask,
 		.el1 = blk->key & KEY_EL1,
 		.chain = !(blk->key & KEY_ONE),
@@ -352,29 +146,14 @@ static bool translate(struct cpu_priv *p, struct block *blk, const struct ir_blo
 		.owner = blk,
 	};
 
-	if (!jit_compile(p->jit, &u))
+	if (!jit_compile(cpu->group->cache->jit, &u))
 		return false;
-	blk->code = u.code;
+	__atomic_store_n(&blk->code, u.code, __ATOMIC_RELEASE);
 	blk->sites = u.sites;
 	blk->n_sites = u.n_sites;
 	if (!parts)
 		blk->n_accesses = (uint8_t)(u.n_accesses < IR_PROBE_SITES ? u.n_accesses : IR_PROBE_SITES);
 	return true;
-}
-
-static struct code_view *view_of(struct cpu *cpu, struct code_page *page, uint64_t pc, uint32_t key)
-{
-	uint64_t va = pc & IR_PAGE_MASK;
-	struct code_view *v = page->views;
-
-	while (v && (v->va != va || v->key != key))
-		v = v->next;
-	if (v)
-		return v;
-	v = code_alloc(cpu->priv, sizeof(*v));
-	*v = (struct code_view){.next = page->views, .va = va, .key = key, .id = tlb_new_view(cpu)};
-	page->views = v;
-	return v;
 }
 
 struct isa_ctx block_context(struct cpu *cpu, uint32_t key)
@@ -425,77 +204,61 @@ const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct i
 	return scratch;
 }
 
-static struct block *block_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
-{
-	struct cpu_priv *p = cpu->priv;
-	uint64_t pc = cpu->env.pc;
-	unsigned left = (4096 - (pc & 4095)) / 4, n, keep;
-	uint32_t words[IR_MAX_INSNS], sp_mask;
-	struct code_page *page;
+/* What a block is to be made of: IR in the PE's builder, and the words that it comes from. */
+struct source {
 	struct ir_block ir;
-	struct block *blk;
-	struct block **bucket;
+	unsigned n;
+	uint32_t sp_mask, words[IR_MAX_INSNS];
+};
+
+static void read_source(struct cpu *cpu, uint32_t key, const uint8_t *host, struct source *s)
+{
+	uint64_t pc = cpu->env.pc;
+	unsigned left = (4096 - (pc & 4095)) / 4, keep;
 
 	if (left > IR_MAX_INSNS)
 		left = IR_MAX_INSNS;
 	if (key & KEY_ONE)
 		left = 1;
 	for (;;) {
-		n = emit(cpu, key, pc, host, words, left, &ir);
-		keep = block_sp_scan(&ir, n, &sp_mask);
-		if (keep == n)
+		s->n = emit(cpu, key, pc, host, s->words, left, &s->ir);
+		keep = block_sp_scan(&s->ir, s->n, &s->sp_mask);
+		if (keep == s->n)
 			break;
 		left = keep;
 	}
-	if (!p->jit)
-		ir_interp_prepare(p->builder, &ir);
+	if (!cpu->group->cache->jit)
+		ir_interp_prepare(cpu->priv->builder, &s->ir);
+}
 
-	page = page_find(p, ipa & IR_PAGE_MASK);
-	if (!page) {
-		page = code_alloc(p, sizeof(*page));
-		page->ipa = ipa & IR_PAGE_MASK;
-		page->linked = page->listed = page->known = page->fresh = false;
-		page->blocks = NULL;
-		page->views = NULL;
-		page->next = p->pages[page_bucket(page->ipa)];
-		p->pages[page_bucket(page->ipa)] = page;
-	}
-	blk = code_alloc(p, sizeof(*blk));
-	blk->ir = ir;
-	blk->words = code_alloc(p, sizeof(*words) * n);
-	memcpy(blk->words, words, sizeof(*words) * n);
-	blk->n_words = n;
-	blk->sp_mask = sp_mask;
-	blk->code = NULL;
-	blk->sites = blk->n_sites = 0;
-	blk->tier = JIT_COLD;
-	blk->probe = blk->probes = blk->n_accesses = 0;
-	blk->site_extent = 0;
-	blk->extents = 0;
-	blk->ways = blk->taken = 0;
-	blk->strays = 0;
-	blk->trace = NULL;
-	blk->pc = pc;
-	blk->ipa = ipa;
-	blk->key = key;
-	blk->page = page;
-	blk->view = view_of(cpu, page, pc, key);
-	blk->epoch = p->epoch;
-	blk->checked = blk->view->id;
-	page->fresh = true;
-	blk->page_next = page->blocks;
-	page->blocks = blk;
-	if (p->jit)
-		translate(p, blk, &ir, NULL);
+static struct block *make_locked(struct cpu *cpu, uint32_t key, ipa_t ipa, const struct source *s)
+{
+	struct code_cache *c = cpu->group->cache;
+	uint64_t pc = cpu->env.pc;
+	struct block *blk, **bucket;
+
+	blk = cache_alloc_locked(c, sizeof(*blk));
+	*blk = (struct block){
+		.n_words = s->n, .sp_mask = s->sp_mask, .tier = JIT_COLD, .pc = pc, .ipa = ipa, .key = key};
+	blk->words = cache_alloc_locked(c, sizeof(*s->words) * s->n);
+	memcpy(blk->words, s->words, sizeof(*s->words) * s->n);
+	blk->page = cache_page_locked(c, ipa & IR_PAGE_MASK);
+	blk->view = cache_view_locked(c, blk->page, pc & IR_PAGE_MASK, key);
+	blk->page_next = blk->page->blocks;
+	blk->page->blocks = blk;
+	blk->ir = s->ir;
+	if (c->jit)
+		translate(cpu, blk, &s->ir, NULL);
 	if (blk->code) {
 		blk->ir.ops = NULL;
 	} else {
-		blk->ir.ops = code_alloc(p, sizeof(*ir.ops) * ir.n_ops);
-		memcpy(blk->ir.ops, ir.ops, sizeof(*ir.ops) * ir.n_ops);
+		blk->ir.ops = cache_alloc_locked(c, sizeof(*s->ir.ops) * s->ir.n_ops);
+		memcpy(blk->ir.ops, s->ir.ops, sizeof(*s->ir.ops) * s->ir.n_ops);
 	}
-	bucket = &p->blocks[block_bucket(pc, ipa, key)];
+	cache_trust_locked(c, blk);
+	bucket = &c->blocks[block_bucket(pc, ipa, key)];
 	blk->next = *bucket;
-	*bucket = blk;
+	__atomic_store_n(bucket, blk, __ATOMIC_RELEASE);
 	return blk;
 }
 
@@ -508,7 +271,7 @@ static void stat_begin(const struct cpu *cpu, struct timespec *from)
 
 static void stat_end(struct cpu *cpu, const struct timespec *from, const struct block *b, size_t code)
 {
-	struct jit *j = cpu->priv->jit;
+	struct jit *j = cpu->group->cache->jit;
 	struct timespec to;
 
 	if (cpu->stat_time) {
@@ -518,36 +281,38 @@ static void stat_end(struct cpu *cpu, const struct timespec *from, const struct 
 		cpu->stat[CPU_STAT_TIMED_INSNS] += b->n_words;
 	}
 	if (j) {
-		cpu->stat[CPU_STAT_CODE_NOW] = jit_used(j);
+		cpu->stat[CPU_STAT_CODE_NOW] += jit_used(j) - code;
 		cpu->stat[CPU_STAT_UNIT_BYTES] += jit_used(j) - code;
 	}
 }
 
-/* Who entered the unit of `b` before gets to the one that is made now, of the tier that b says. */
+/* Who entered the unit of `b` before gets to the one that is made now, of the tier that b says. The cache is locked. */
 void block_make_again(struct cpu *cpu, struct block *b)
 {
-	struct cpu_priv *p = cpu->priv;
-	struct jit_jump *e = &p->jump[jit_jump_slot(b->pc, JUMP_BITS)];
-	size_t code = jit_used(p->jit);
+	struct jit_jump *e = &cpu->priv->jump[jit_jump_slot(b->pc, JUMP_BITS)];
+	struct code_cache *c = cpu->group->cache;
+	size_t code = jit_used(c->jit);
 	const void *was = b->code;
 	struct trace_parts parts = {.n = 0};
+	uint32_t sp_mask = b->sp_mask;
 	struct timespec from;
 	struct ir_block ir;
 	struct trace t;
 
 	stat_begin(cpu, &from);
 	b->trace = NULL;
-	if (b->tier == JIT_HOT && p->code_used + sizeof(t) + BLOCK_MOST <= p->code_limit &&
-	    trace_emit(cpu, b, &ir, &t, &parts, &b->sp_mask)) {
-		b->trace = code_alloc(p, sizeof(t));
+	if (b->tier == JIT_HOT && c->used + sizeof(t) + BLOCK_MOST <= c->limit &&
+	    trace_emit(cpu, b, &ir, &t, &parts, &sp_mask)) {
+		b->trace = cache_alloc_locked(c, sizeof(t));
 		*b->trace = t;
+		__atomic_store_n(&b->sp_mask, sp_mask, __ATOMIC_RELAXED); /* code looks, too */
 		stat_inc(cpu, CPU_STAT_TRACES);
 	} else {
 		emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
 	}
-	if (translate(p, b, &ir, b->trace ? &parts : NULL)) {
-		jit_replace(p->jit, was, b->code);
-		page_unlink(p, b->page); /* links go to the old code, and from there by a jump */
+	if (translate(cpu, b, &ir, b->trace ? &parts : NULL)) {
+		jit_replace(c->jit, was, b->code);
+		cache_unlink_locked(c, b->page); /* links go to the old code, and from there by a jump */
 		if (e->block == b)
 			e->code = b->code;
 		stat_inc(cpu, CPU_STAT_UNITS_AGAIN);
@@ -555,43 +320,18 @@ void block_make_again(struct cpu *cpu, struct block *b)
 	stat_end(cpu, &from, b, code);
 }
 
-static struct block *block_make_counted(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+static bool same_words(const uint32_t *words, unsigned n, const uint8_t *host)
 {
-	struct cpu_priv *p = cpu->priv;
-	size_t code = p->jit ? jit_used(p->jit) : 0;
-	struct timespec from;
-	struct block *b;
-
-	stat_begin(cpu, &from);
-	b = block_make(cpu, key, host, ipa);
-	stat_end(cpu, &from, b, code);
-	if (b->code) {
-		stat_inc(cpu, CPU_STAT_UNITS);
-		cpu->stat[CPU_STAT_UNIT_INSNS] += b->n_words;
-	} else {
-		stat_inc(cpu, CPU_STAT_BLOCKS);
-	}
-	cpu->stat[CPU_STAT_BLOCKS_NOW] = p->code_used;
-	return b;
-}
-
-struct block *block_known(struct cpu *cpu, uint64_t pc, ipa_t ipa, uint32_t key)
-{
-	struct cpu_priv *p = cpu->priv;
-	struct block *b = p->blocks[block_bucket(pc, ipa, key)];
-
-	while (b && (b->pc != pc || b->ipa != ipa || b->key != key))
-		b = b->next;
-	return b && b->epoch == p->epoch && b->checked == b->view->id ? b : NULL;
-}
-
-static bool same_words(const struct block *blk, const uint8_t *host)
-{
-	for (unsigned i = 0; i < blk->n_words; i++) {
-		if (blk->words[i] != __atomic_load_n((const uint32_t *)(const void *)(host + 4 * i), __ATOMIC_RELAXED))
+	for (unsigned i = 0; i < n; i++) {
+		if (words[i] != __atomic_load_n((const uint32_t *)(const void *)(host + 4 * i), __ATOMIC_RELAXED))
 			return false;
 	}
-	return !blk->trace || trace_is_good(blk, host);
+	return true;
+}
+
+static bool is_unchanged(const struct block *b, const uint8_t *host)
+{
+	return same_words(b->words, b->n_words, host) && (!b->trace || trace_is_good(b, host));
 }
 
 /* Or a page whose code changes again and again would have more and more to go through each time. */
@@ -604,36 +344,117 @@ static void page_remove(const struct block *b)
 	*at = b->page_next;
 }
 
-static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+struct block *block_known_locked(struct cpu *cpu, uint64_t pc, ipa_t ipa, uint32_t key)
 {
-	struct cpu_priv *p = cpu->priv;
+	struct block *b = cpu->group->cache->blocks[block_bucket(pc, ipa, key)];
+
+	while (b && (b->pc != pc || b->ipa != ipa || b->key != key))
+		b = b->next;
+	return b && block_is_good(b) ? b : NULL;
+}
+
+/* One that is there, and compared if need be; or none. */
+static struct block *get_locked(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	struct code_cache *c = cpu->group->cache;
 	uint64_t pc = cpu->env.pc;
 
-	for (struct block **at = &p->blocks[block_bucket(pc, ipa, key)]; *at; at = &(*at)->next) {
+	for (struct block **at = &c->blocks[block_bucket(pc, ipa, key)]; *at; at = &(*at)->next) {
 		struct block *b = *at;
 
 		if (b->pc != pc || b->ipa != ipa || b->key != key)
 			continue;
-		if (likely(b->epoch == p->epoch && b->checked == b->view->id))
+		if (block_is_good(b))
 			return b;
-		if (same_words(b, host)) {
-			b->epoch = p->epoch;
-			b->checked = b->view->id;
-			b->page->fresh = true;
+		if (is_unchanged(b, host)) {
+			cache_trust_locked(c, b);
 			return b;
 		}
 		stat_inc(cpu, CPU_STAT_CODE_STALE);
-		*at = b->next; /* its memory comes back when the cache is recycled */
+		__atomic_store_n(at, b->next, __ATOMIC_RELEASE); /* its memory comes back when all does */
 		page_remove(b);
-		break;
+		return NULL;
 	}
-	if (unlikely(p->code_used + BLOCK_MOST > p->code_limit || (p->jit && jit_is_full(p->jit)))) {
-		stat_inc(cpu, CPU_STAT_CODE_DROPS);
-		block_recycle(cpu);
-		tlb_select(cpu);
-		cpu->env.attn &= ~(uint32_t)ATTN_REGIME;
+	return NULL;
+}
+
+static struct block *make_counted_locked(struct cpu *cpu, uint32_t key, ipa_t ipa, const struct source *s,
+					 const struct timespec *from)
+{
+	struct code_cache *c = cpu->group->cache;
+	size_t code = c->jit ? jit_used(c->jit) : 0, used = c->used;
+	struct block *b = make_locked(cpu, key, ipa, s);
+
+	c->made++;
+	stat_end(cpu, from, b, code);
+	if (b->code) {
+		stat_inc(cpu, CPU_STAT_UNITS);
+		cpu->stat[CPU_STAT_UNIT_INSNS] += b->n_words;
+	} else {
+		stat_inc(cpu, CPU_STAT_BLOCKS);
 	}
-	return block_make_counted(cpu, key, host, ipa);
+	cpu->stat[CPU_STAT_BLOCKS_NOW] += c->used - used;
+	return b;
+}
+
+/*
+ * IR is made without the lock. If code has changed meanwhile, somewhere, and the words are
+ * not what they were, it is made once more, with the lock, so that nothing can come between again.
+ */
+static struct block *make_unlocked(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	struct code_cache *c = cpu->group->cache;
+	uint64_t changes = c->changes, made = c->made;
+	struct timespec from;
+	struct block *b;
+	struct source s;
+
+	cache_unlock(cpu);
+	stat_begin(cpu, &from);
+	read_source(cpu, key, host, &s);
+	cache_lock(cpu);
+	if (made != c->made) {
+		b = get_locked(cpu, key, host, ipa); /* another PE may have made it */
+		if (b)
+			return b;
+	}
+	if (changes != c->changes && !same_words(s.words, s.n, host))
+		read_source(cpu, key, host, &s);
+	return cache_is_full_locked(c) ? NULL : make_counted_locked(cpu, key, ipa, &s, &from);
+}
+
+static struct block *get_or_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa, uint32_t *view)
+{
+	struct block *b;
+
+	cache_lock(cpu);
+	b = get_locked(cpu, key, host, ipa);
+	if (!b && !cache_is_full_locked(cpu->group->cache))
+		b = make_unlocked(cpu, key, host, ipa);
+	if (b)
+		*view = b->view->id;
+	else
+		attend(cpu, ATTN_FULL);
+	cache_unlock(cpu);
+	return b;
+}
+
+/* view: the number under which it may run. NULL: there is no room. */
+static struct block *block_get(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa, uint32_t *view)
+{
+	struct code_cache *c = cpu->group->cache;
+	uint64_t pc = cpu->env.pc;
+	struct block *b = __atomic_load_n(&c->blocks[block_bucket(pc, ipa, key)], __ATOMIC_ACQUIRE);
+
+	while (b && (b->pc != pc || b->ipa != ipa || b->key != key))
+		b = __atomic_load_n(&b->next, __ATOMIC_ACQUIRE);
+	if (likely(b)) {
+		/* One look at each: it was compared under that number, whatever happens now. */
+		*view = __atomic_load_n(&b->view->id, __ATOMIC_ACQUIRE);
+		if (likely(__atomic_load_n(&b->checked, __ATOMIC_ACQUIRE) == *view))
+			return b;
+	}
+	return get_or_make(cpu, key, host, ipa, view);
 }
 
 /* ---- look-up that missed the jump cache */
@@ -665,7 +486,8 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	struct jit_jump *e;
 	const uint8_t *host;
 	struct block *b;
-	uint32_t key;
+	const void *code;
+	uint32_t key, view;
 	bool guarded, alone = false;
 	ipa_t ipa;
 
@@ -695,18 +517,20 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 		return NULL;
 	}
 	if (unlikely(alone))
-		return block_get(cpu, key | KEY_ONE, host, ipa);
-	b = block_get(cpu, key, host, ipa);
+		return block_get(cpu, key | KEY_ONE, host, ipa, &view);
+	b = block_get(cpu, key, host, ipa, &view);
+	if (unlikely(!b))
+		return NULL;
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 	if (e->pc != cpu->env.pc && e->view && e->view != UINT32_MAX)
 		p->jump[jit_second_slot(e->pc, JUMP_BITS)] = *e;
 	e->pc = cpu->env.pc;
-	e->view = b->view->id;
+	e->view = view;
 	e->at = 4 * jit_code_slot(cpu->env.pc);
-	page_know(p, b->page);
-	tlb_code_may_run(cpu, cpu->env.pc, e->view);
+	tlb_code_may_run(cpu, cpu->env.pc, view);
 	e->block = b;
-	e->code = p->jit && !b->code ? jit_leave(p->jit) : b->code;
+	code = block_code(b);
+	e->code = cpu->group->cache->jit && !code ? jit_leave(cpu->group->cache->jit) : code;
 	return b;
 }
 

@@ -125,7 +125,7 @@ void debug_enter(struct cpu *cpu)
 			p->break_seen[i].wcr = c;
 		}
 		if (!same)
-			block_unlink_all(cpu);
+			tlb_code_forget_all(cpu); /* pages with breakpoints do not come back to the maps */
 	}
 	if (unlikely(watches | p->watch_mask)) {
 		bool same = watches == p->watch_mask;

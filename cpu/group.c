@@ -5,11 +5,12 @@
  * Synchronization Barrier"), the stop of all PEs, and the system counter.
  *
  * A broadcast operation takes effect on the other PEs only by the DSB that completes it, which the architecture
- * allows; so one round trip serves a whole batch. Each TLB and code cache is written by its own PE alone.
+ * allows; so one round trip serves a whole batch. Each TLB, and what says which code may run, is written by its own PE alone.
  */
 #include "internal.h"
 #include "order.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -41,12 +42,35 @@ void cpu_group_free(struct cpu_group *g)
 {
 	if (!g)
 		return;
+	cache_free(g->cache);
 	pthread_cond_destroy(&g->cond);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
 
+int group_cache(struct cpu_group *g)
+{
+	int err;
+
+	pthread_mutex_lock(&g->lock);
+	if (!g->cache)
+		g->cache = cache_new();
+	err = g->cache ? 0 : -ENOMEM;
+	pthread_mutex_unlock(&g->lock);
+	return err;
+}
+
 /* ---- joining: cpu_new and cpu_free */
+
+static void drop_code(struct cpu_group *g, void *unused)
+{
+	struct code_cache *c = g->cache;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->used)
+		cache_reset_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
 
 int group_join(struct cpu *cpu)
 {
@@ -65,6 +89,8 @@ int group_join(struct cpu *cpu)
 		s->queue.overflow = false;
 		atomic_fetch_or(&s->req, REQ_INVAL); /* the first entry is a slow one: a stop may be under way */
 		cpu->priv->slot = s;
+		cpu->priv->generation = g->cache->generation;
+		cpu->priv->numbering = g->cache->numbering;
 		second = i == 1 && atomic_load(&g->n_slots) == 1;
 		if (i >= atomic_load(&g->n_slots))
 			atomic_store(&g->n_slots, i + 1);
@@ -72,8 +98,8 @@ int group_join(struct cpu *cpu)
 		break;
 	}
 	pthread_mutex_unlock(&g->lock);
-	if (second) /* the first may be in code for a PE that is alone */
-		cpu_group_flush_tlbs(g);
+	if (second) /* the first may be in code for a PE that is alone, which nobody wants any more */
+		cpu_group_stopped(g, drop_code, NULL);
 	return err;
 }
 
@@ -123,11 +149,12 @@ static bool inval_empty(const struct inval_list *l)
 	return !l->n && !l->overflow;
 }
 
+/* Code has been marked already, by who has sent that. */
 void inval_apply(struct cpu *cpu, const struct inval_list *l)
 {
 	if (l->overflow) {
 		tlb_flush_all(cpu);
-		block_changed_all(cpu);
+		tlb_code_forget_all(cpu);
 		return;
 	}
 	for (unsigned i = 0; i < l->n; i++) {
@@ -137,8 +164,8 @@ void inval_apply(struct cpu *cpu, const struct inval_list *l)
 		case INVAL_TLB_ALL: tlb_flush_all(cpu); break;
 		case INVAL_TLB_ASID: tlb_flush_asid(cpu, arg); break;
 		case INVAL_TLB_VA: tlb_flush_va(cpu, arg); break;
-		case INVAL_CODE_ALL: block_changed_all(cpu); break;
-		case INVAL_CODE_PAGE: block_changed_page(cpu, arg); break;
+		case INVAL_CODE_ALL: tlb_code_forget_all(cpu); break;
+		case INVAL_CODE_PAGE: block_forget_page(cpu, arg); break;
 		}
 	}
 }
@@ -201,6 +228,7 @@ static void enter_slow(struct cpu *cpu)
 		wait_locked(g);
 		atomic_fetch_sub(&g->waiters, 1);
 	}
+	cache_see_reset(cpu);
 	/* Requests are posted under the lock, so none can come between the last look and this store. */
 	atomic_store(&s->running, 1);
 	pthread_mutex_unlock(&g->lock);
@@ -311,11 +339,11 @@ void group_sync(struct cpu *cpu)
 
 /* ---- the stop: any thread that is not a PE inside cpu_run */
 
-static void stop_and(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg)
+/* Who runs again comes by enter_slow(), and with flush, everything that it knows of memory is gone. */
+static void stop_locked(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg, bool flush)
 {
 	unsigned n;
 
-	pthread_mutex_lock(&g->lock);
 	wait_begin_locked(g);
 	while (g->stopped)
 		wait_locked(g);
@@ -329,11 +357,16 @@ static void stop_and(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *
 	}
 	if (fn)
 		fn(g, arg);
+	if (flush && g->cache) {
+		pthread_mutex_lock(&g->cache->lock);
+		cache_mark_all_locked(g->cache);
+		pthread_mutex_unlock(&g->cache->lock);
+	}
 	n = atomic_load(&g->n_slots);
 	for (unsigned i = 0; i < n; i++) {
 		struct pe_slot *s = &g->slot[i];
 
-		s->queue.overflow = true;
+		s->queue.overflow |= flush;
 		s->posted++;
 		atomic_fetch_or(&s->req, REQ_INVAL);
 		atomic_fetch_and(&s->req, ~(uint32_t)REQ_STOP);
@@ -341,6 +374,12 @@ static void stop_and(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *
 	g->stopped = false;
 	atomic_fetch_sub(&g->waiters, 1);
 	pthread_cond_broadcast(&g->cond);
+}
+
+static void stop_and(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg)
+{
+	pthread_mutex_lock(&g->lock);
+	stop_locked(g, fn, arg, true);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -362,6 +401,34 @@ void cpu_group_flush_tlbs(struct cpu_group *g)
 void cpu_group_stopped(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg)
 {
 	stop_and(g, fn, arg);
+}
+
+/* ---- the stop by a PE that runs, for room in the code cache */
+
+static void drop_full_code(struct cpu_group *g, void *arg)
+{
+	struct code_cache *c = g->cache;
+	struct cpu *cpu = arg;
+
+	pthread_mutex_lock(&c->lock);
+	if (cache_is_full_locked(c)) { /* no other PE has done it meanwhile */
+		stat_inc(cpu, CPU_STAT_CODE_DROPS);
+		cache_reset_locked(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* It does not run while it stops the others, so two that do this at the same time do it one after the other. */
+void group_drop_code(struct cpu *cpu)
+{
+	struct cpu_group *g = cpu->group;
+
+	pthread_mutex_lock(&g->lock);
+	atomic_store(&cpu->priv->slot->running, 0);
+	wake_locked(g);
+	stop_locked(g, drop_full_code, cpu, false);
+	pthread_mutex_unlock(&g->lock);
+	enter_slow(cpu);
 }
 
 /* ---- the system counter */

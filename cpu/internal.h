@@ -28,7 +28,7 @@ enum {
 	BLOCK_BUCKETS = 1 << BLOCK_BITS,
 	PAGE_BITS = 12,
 	PAGE_BUCKETS = 1 << PAGE_BITS,
-	CODE_BYTES = 64 << 20, /* code cache of a PE: address space, touched only as far as used */
+	CODE_BYTES = 64 << 20, /* code cache of a VM: address space, touched only as far as used */
 	INVAL_MAX = 32,
 	FILLED_MAX = 1024,
 	SHARED_SPACES = 4,
@@ -257,7 +257,7 @@ struct tlb_bank {
 	struct shared_space *shared; /* NULL: EL0's */
 };
 
-/* ---- translated code: block.c */
+/* ---- translated code: cache.c, block.c */
 
 enum {
 	KEY_EL1 = 1,
@@ -268,21 +268,26 @@ enum {
 	KEY_BTYPE_SHIFT = 4,
 	KEY_BTYPE = 3 << KEY_BTYPE_SHIFT, /* PSTATE.BTYPE */
 	KEY_GUARDED = 1 << 6,
-	KEY_FZ = 1 << 7,    /* FPCR.FZ: translated code has no host floating point */
-	KEY_COUNT = 1 << 8, /* env.insn_count is kept */
-	KEY_SP0 = 1 << 9,   /* PSTATE.SP is 0 at EL1 */
-	KEY_ALONE = 1 << 10 /* no other PE in the group: atomics need no lock */
+	KEY_FZ = 1 << 7,     /* FPCR.FZ: translated code has no host floating point */
+	KEY_COUNT = 1 << 8,  /* env.insn_count is kept */
+	KEY_SP0 = 1 << 9,    /* PSTATE.SP is 0 at EL1 */
+	KEY_ALONE = 1 << 10, /* no other PE in the group: atomics need no lock */
+	/* Of what a translation depends on and a PE has for life, features: cache_classify(). */
+	KEY_CLASS_SHIFT = 11,
+	KEY_CLASSES = 1 << 10
 };
 #define PSR_BTYPE_SHIFT 10
+
+/* All that follows is of the VM, and is changed under cache->lock. What is read without is said to be. */
 
 struct code_page { /* a guest page that code was translated from */
 	struct code_page *next;
 	ipa_t ipa;
-	bool fresh;  /* some block was found good since the last change */
-	bool linked; /* its blocks may have links to each other */
-	bool listed; /* in cpu_priv.linked, as it is or was linked */
-	bool known;  /* in cpu_priv.known: the number of a view of it may be in a map, the jump cache or code */
-	struct code_page *next_linked, *next_known;
+	uint32_t marks; /* times that it may have changed */
+	bool fresh;	/* some block was found good since the last change */
+	bool listed;	/* in code_cache.fresh, as it is or was fresh */
+	bool linked;	/* its blocks may have links to each other */
+	struct code_page *next_fresh;
 	struct block *blocks;
 	struct code_view *views;
 };
@@ -291,7 +296,8 @@ struct code_page { /* a guest page that code was translated from */
 struct code_view {
 	struct code_view *next;
 	uint64_t va;
-	uint32_t key, id; /* another id when the page changes */
+	uint32_t key;
+	uint32_t id; /* another one when the page may have changed; read without the lock */
 };
 
 /* The words of a trace, all of one page. */
@@ -302,16 +308,18 @@ struct trace {
 };
 
 struct block {
-	/* what a look-up reads, in one cache line */
+	/* What a look-up reads without the lock, in one cache line. pc to view stay as they are. */
 	struct block *next;
 	uint64_t pc;
 	ipa_t ipa;
-	uint32_t epoch, checked; /* of cpu_priv, and the view's number, when the words were last compared */
-	struct code_view *view;
-	const void *code; /* NULL: interpreted */
 	uint32_t key;
-	uint32_t sp_mask; /* 15 if it has an access with base SP: see block.c, "SP alignment" */
+	uint32_t checked; /* the view's number when the words were last compared */
+	struct code_view *view;
+	const void *code; /* NULL: interpreted; block_code() */
+	uint32_t sp_mask; /* 15 if its code has an access with base SP: see block.c, "SP alignment" */
 
+	unsigned n_words;
+	uint32_t *words;	 /* source */
 	struct ir_block ir;	 /* ops is NULL if there is code: block_ir() */
 	uint32_t sites, n_sites; /* exits of the code */
 	uint8_t tier, probe;	 /* as in struct jit_unit */
@@ -325,8 +333,47 @@ struct block {
 	struct trace *trace; /* what its code is made of, if that is more than it; NULL */
 	struct code_page *page;
 	struct block *page_next;
-	unsigned n_words;
-	uint32_t *words; /* source */
+};
+
+static inline const void *block_code(const struct block *b)
+{
+	return __atomic_load_n(&b->code, __ATOMIC_ACQUIRE);
+}
+
+/* Of the words that it was made from, none has changed that has been announced. The cache is locked. */
+static inline bool block_is_good(const struct block *b)
+{
+	return b->checked == b->view->id;
+}
+
+struct code_cache {
+	pthread_mutex_t lock;
+	struct jit *jit; /* NULL: blocks are interpreted; constant */
+	uint8_t *arena;	 /* CODE_BYTES */
+	size_t limit;	 /* bytes of it, and of code, that are used; constant */
+	size_t used;	 /* bytes */
+	uint32_t view_next;
+	uint64_t changes;	 /* how often somebody has said that code may have changed */
+	uint64_t made;		 /* blocks */
+	struct code_page *fresh; /* all that are, so that a change of all costs no more than there are */
+	uint64_t features[KEY_CLASSES];
+	unsigned n_classes;
+	struct block *probed[IR_PROBES]; /* whose code counts in env.probe; who comes takes the next */
+	unsigned probe_next;
+	unsigned site_next[2]; /* of env.site_extent; never goes down, at most IR_SITES. Read without the lock */
+	unsigned site_turn[2]; /* ... and then again from the first */
+	struct code_page *pages[PAGE_BUCKETS];
+	struct block *blocks[BLOCK_BUCKETS]; /* read without the lock */
+
+	/* Change while no PE runs; a PE that enters looks, under the group's lock. */
+	uint32_t generation; /* counts resets */
+	uint32_t numbering;  /* ... after which numbers of views come again */
+};
+
+/* The most that a block takes of the arena */
+enum {
+	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + sizeof(struct code_view) +
+		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
 };
 
 /* ---- invalidations and the stop: group.c */
@@ -368,6 +415,7 @@ struct cpu_group {
 	_Atomic uint32_t waiters; /* threads waiting on cond, changed under lock; read by guest_leave */
 	bool stopped;		  /* under lock */
 	_Atomic(const struct stage2 *) s2;
+	struct code_cache *cache; /* there is one with the first PE */
 	_Atomic uint64_t offset[CPU_TIMER_COUNT];
 	_Atomic unsigned n_slots;    /* slots ever used */
 	uint8_t sysreg_row[1 << 16]; /* sysreg.c: encoding -> row + 1, constant after creation */
@@ -380,13 +428,14 @@ struct cpu_group {
 /* Why a callback made the interpreter come back with IR_RET_TRAP. */
 enum outcome { OUTCOME_EXCEPTION, OUTCOME_RETIRED /* the instruction is complete, PC has moved: look around */ };
 
-enum {			/* reasons for the run loop to leave its fast path */
-       ATTN_REGIME = 1, /* recompute TLB bank and block key */
-       ATTN_IRQ = 2,	/* look at irq_in */
-       ATTN_EXIT = 4,	/* an exit to EL2 is recorded */
-       ATTN_STEP = 8,	/* MDSCR_EL1.SS: the step state machine decides at every instruction */
-       ATTN_COUNT = 16, /* instructions are counted, one by one */
-       ATTN_WINDOW = 32 /* window.c: an instruction is executed again and again */
+enum {			 /* reasons for the run loop to leave its fast path */
+       ATTN_REGIME = 1,	 /* recompute TLB bank and block key */
+       ATTN_IRQ = 2,	 /* look at irq_in */
+       ATTN_EXIT = 4,	 /* an exit to EL2 is recorded */
+       ATTN_STEP = 8,	 /* MDSCR_EL1.SS: the step state machine decides at every instruction */
+       ATTN_COUNT = 16,	 /* instructions are counted, one by one */
+       ATTN_WINDOW = 32, /* window.c: an instruction is executed again and again */
+       ATTN_FULL = 64	 /* the code cache has no room */
 };
 
 /* window.c. An access in up to two parts, which are on different pages; where: those that are outside of memory. */
@@ -423,16 +472,11 @@ struct cpu_priv {
 	struct heat {
 		int units[2]; /* [EL] */
 		int probe, fails;
-	} heat;				 /* jit.h, enum jit_tier */
-	struct block *probed[IR_PROBES]; /* that count in env.probe; whoever comes takes the next */
-	unsigned probe_next;
-	unsigned site_next[2]; /* of env.site_extent; never goes down, at most IR_SITES */
-	unsigned site_turn[2]; /* ... and then again from the first */
+	} heat;				  /* jit.h, enum jit_tier */
+	struct block *probing[IR_PROBES]; /* what this PE's env.probe counts of */
 
 	struct tlb_bank *bank;			  /* current */
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
-	uint32_t view_next;			  /* never 0 */
-	bool views_wrapped;
 	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
 	uint8_t bank_has[TLB_BANKS]; /* bits of halves of the address space of which a bank may have something */
@@ -454,15 +498,11 @@ struct cpu_priv {
 	bool step_isv;	  /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
-	struct jit *jit;   /* NULL: blocks are interpreted */
-	uint8_t *code;	   /* CODE_BYTES */
-	size_t code_limit; /* bytes of it, and of translated code, that are used */
-	size_t code_used;  /* bytes */
-	uint32_t epoch;	   /* of all code */
-	struct block *blocks[BLOCK_BUCKETS];
-	struct code_page *pages[PAGE_BUCKETS];
-	struct code_page *linked; /* all that are, so that an end of all links costs no more than there are */
-	struct code_page *known;
+	uint32_t generation, numbering;	 /* of the code cache that the PE has seen */
+	uint32_t class_key;		 /* KEY_CLASSES */
+	bool cache_locked;		 /* by this PE, between cache_lock() and cache_unlock() */
+	const struct code_page *changed; /* the last of which it has forgotten all that might have run */
+	uint32_t changed_marks;		 /* ... of the page at that time */
 
 	struct inval_list deferred; /* broadcasts that the next DSB completes */
 	struct window window;
@@ -508,7 +548,9 @@ static inline int completed(struct cpu *cpu, int trapped)
 }
 
 /* group.c */
-int group_join(struct cpu *cpu); /* 0, or -1: too many PEs */
+int group_cache(struct cpu_group *g);  /* there is one: 0 or -ENOMEM */
+void group_drop_code(struct cpu *cpu); /* the code cache is full; between blocks */
+int group_join(struct cpu *cpu);       /* 0, or -1: too many PEs */
 void group_part(struct cpu *cpu);
 void guest_enter(struct cpu *cpu);
 void guest_leave(struct cpu *cpu);
@@ -561,14 +603,14 @@ bool tlb_take_shared(struct cpu *cpu, struct tlb_bank *b, uint64_t va, bool writ
 void tlb_extents_drop(struct cpu *cpu);
 void tlb_unpriv_changed(struct cpu *cpu); /* PSTATE.UAO */
 void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site);
-uint32_t tlb_new_view(struct cpu *cpu); /* a number that no view has had */
 void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view);
 void tlb_code_forget(struct cpu *cpu, uint64_t va); /* that page, in all address spaces */
 void tlb_btype_changed(struct cpu *cpu);
 void tlb_flush_all(struct cpu *cpu);
 void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
 void tlb_flush_va(struct cpu *cpu, uint64_t va);
-void tlb_code_forget_all(struct cpu *cpu);	 /* every jump cache entry is dead, and every link to another page */
+void tlb_code_forget_all(struct cpu *cpu); /* every jump cache entry is dead, and every link to another page */
+void tlb_jump_clear(struct cpu *cpu);
 void tlb_address_space_changed(struct cpu *cpu); /* TTBRn written */
 
 /* That page of a kernel, as data or as code; what else its leaf maps stays. */
@@ -588,6 +630,28 @@ int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, co
 /* Host address of the instruction at env.pc, its IPA, and whether BTI guards its page. NULL: abort taken. */
 const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded);
 
+/* cache.c */
+struct code_cache *cache_new(void);
+void cache_free(struct code_cache *c);
+void cache_reset_locked(struct code_cache *c); /* all code is gone; no PE runs */
+void cache_see_reset(struct cpu *cpu);	       /* before the PE runs again */
+void cache_lock(struct cpu *cpu);
+void cache_unlock(struct cpu *cpu);
+void cache_mark_all_locked(
+	struct code_cache *c);	      /* all code may have changed; who has it in a map forgets it by itself */
+void cache_classify(struct cpu *cpu); /* features have changed; not while the PE runs */
+bool cache_is_full_locked(const struct code_cache *c);
+void *cache_alloc_locked(struct code_cache *c, size_t bytes);
+struct code_page *cache_page_locked(struct code_cache *c, ipa_t ipa);
+struct code_view *cache_view_locked(struct code_cache *c, struct code_page *page, uint64_t va, uint32_t key);
+void cache_unlink_locked(struct code_cache *c, struct code_page *page); /* links within it end */
+void cache_trust_locked(struct code_cache *c, struct block *b);		/* its words are what is there */
+void block_changed_all(struct cpu *cpu);
+void block_changed_page(struct cpu *cpu, ipa_t ipa);
+void block_forget_page(struct cpu *cpu, ipa_t ipa); /* that another PE has said has changed */
+/* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
+void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
+
 /* block.c */
 int block_init(struct cpu *cpu);
 void block_exit(struct cpu *cpu);
@@ -603,21 +667,15 @@ static inline struct block *block_cached(struct cpu *cpu)
 	return e->pc == pc && e->view == cpu->env.code_map[pc >> 63 ? 0 : 1][jit_code_slot(pc)] ? e->block : NULL;
 }
 const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch);
-void block_changed_all(struct cpu *cpu);
-void block_changed_page(struct cpu *cpu, ipa_t ipa);
-void block_recycle(struct cpu *cpu);
-void block_unlink_all(struct cpu *cpu); /* every transition between blocks is looked up again */
-/* The code's exit `site` led to block `to`, which was found just now: it may go there by itself from now on. */
-void block_link(struct cpu *cpu, uint32_t site, const struct block *to);
-void block_make_again(struct cpu *cpu, struct block *b);
+void block_make_again(struct cpu *cpu, struct block *b); /* the cache is locked */
 /* A block whose words were found good since they may have changed; NULL: there is none. */
-struct block *block_known(struct cpu *cpu, uint64_t pc, ipa_t ipa, uint32_t key);
+struct block *block_known_locked(struct cpu *cpu, uint64_t pc, ipa_t ipa, uint32_t key);
 struct isa_ctx block_context(struct cpu *cpu, uint32_t key);
 unsigned block_sp_scan(const struct ir_block *ir, unsigned n, uint32_t *mask); /* "SP alignment" */
 
 /* tier.c */
 void tier_init(struct cpu *cpu);
-void tier_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again, or not */
+void tier_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again, or not. The cache is locked */
 
 /* trace.c */
 struct trace_parts {

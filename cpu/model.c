@@ -320,6 +320,7 @@ void model_init(struct cpu *cpu)
 	cpu->sys[CPU_DCZID_EL0] = m->dczid;
 	memcpy(cpu->id, m->id, sizeof(cpu->id));
 	cpu->features = features_of(cpu->id);
+	cache_classify(cpu);
 }
 
 void cpu_id_changed(struct cpu *cpu)
@@ -329,6 +330,6 @@ void cpu_id_changed(struct cpu *cpu)
 	if (now == cpu->features)
 		return;
 	cpu->features = now;
-	block_recycle(cpu); /* the words are the same, what they mean is not */
+	cache_classify(cpu); /* the words are the same, what they mean is not */
 	cpu_sys_changed(cpu);
 }

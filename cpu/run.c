@@ -136,6 +136,11 @@ static enum attention attention(struct cpu *cpu)
 				continue;
 			}
 		}
+		if (unlikely(cpu->env.attn & ATTN_FULL)) {
+			cpu->env.attn &= ~(uint32_t)ATTN_FULL;
+			group_drop_code(cpu);
+			continue;
+		}
 		if (cpu->env.attn & ATTN_REGIME) {
 			cpu->env.attn &= ~(uint32_t)ATTN_REGIME;
 			tlb_select(cpu);
@@ -169,6 +174,11 @@ static struct ir_tlbe *no_tlb(struct cpu_priv *p)
 	return p->no_tlb;
 }
 
+static bool is_misaligned(const struct ir_env *env, const struct block *b)
+{
+	return env->x[31] & __atomic_load_n(&b->sp_mask, __ATOMIC_RELAXED);
+}
+
 /*
  * A block without code, and those that follow it for as long as nothing is to be attended to: while attn is 0 nobody asks what came
  * of each, so there is nothing to do between them but to find the next.
@@ -183,7 +193,7 @@ static enum ir_ret interp_run(struct cpu *cpu, const struct block *b)
 		if (ret != IR_RET_BR || unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | env->attn))
 			return ret;
 		b = block_cached(cpu);
-		if (!b || b->code || unlikely(env->x[31] & b->sp_mask))
+		if (!b || block_code(b) || unlikely(is_misaligned(env, b)))
 			return ret; /* the run loop finds it, or makes it */
 	}
 }
@@ -193,20 +203,24 @@ static inline enum ir_ret run_block(struct cpu *cpu, const struct block *b)
 {
 	struct cpu_priv *p = cpu->priv;
 	struct ir_env *env = &cpu->env;
+	const void *code = block_code(b);
 	struct ir_block scratch;
 
-	if (unlikely(env->x[31] & b->sp_mask)) { /* block.c, "SP alignment" */
+	if (unlikely(is_misaligned(env, b))) { /* block.c, "SP alignment" */
 		env->tlb = no_tlb(p);
 		attend(cpu, ATTN_REGIME); /* puts it back */
 		env->site = 0;
 		return ir_interp(env, block_ir(cpu, b, &scratch));
 	}
-	if (b->code) {
-		enum ir_ret ret = jit_run(p->jit, env, b->code);
+	if (code) {
+		enum ir_ret ret = jit_run(cpu->group->cache->jit, env, code);
 
 		count_leaving(cpu, ret);
-		if (unlikely(env->hot))
+		if (unlikely(env->hot)) {
+			cache_lock(cpu);
 			tier_hot(cpu);
+			cache_unlock(cpu);
+		}
 		return ret;
 	}
 	env->site = 0;

@@ -23,6 +23,8 @@ void tier_init(struct cpu *cpu)
 		fprintf(stderr, "pawl: PAWL_HEAT=%s: not a number from 1 to %d\n", text, HEAT_MOST);
 	for (unsigned i = 0; i < IR_HEAT_SLOTS; i++)
 		cpu->env.heat[i] = h->units[i >= IR_HEAT_SLOTS / 2];
+	for (unsigned i = 0; i < IR_PROBES; i++)
+		cpu->env.probe[i].left = h->probe;
 }
 
 /* What the unit counts down from now on: entries while it is cold, then misses, of which each probe makes more bearable. */
@@ -34,25 +36,30 @@ static int heat_left(const struct cpu *cpu, const struct block *b)
 	return b->tier == JIT_COLD ? h->units[!!(b->key & KEY_EL1)] : h->fails << more;
 }
 
+/* This PE counts what the unit does from now on. */
+static void count_probe(struct cpu *cpu, struct block *b)
+{
+	cpu->env.probe[b->probe] = (struct ir_probe){.left = cpu->priv->heat.probe};
+	cpu->priv->probing[b->probe] = b;
+}
+
 static void begin_probe(struct cpu *cpu, struct block *b)
 {
-	struct cpu_priv *p = cpu->priv;
-	unsigned i = p->probe_next++ % IR_PROBES;
-	bool el1 = b->key & KEY_EL1;
-	unsigned *most = &p->site_next[el1], *turn = &p->site_turn[el1];
+	struct code_cache *c = cpu->group->cache;
+	unsigned i = c->probe_next++ % IR_PROBES, set = !!(b->key & KEY_EL1), turn = c->site_turn[set];
 
-	cpu->env.probe[i] = (struct ir_probe){.left = p->heat.probe};
-	p->probed[i] = b;
 	if (b->tier == JIT_COLD) {
-		b->site_extent = (uint16_t)*turn;
-		*turn += b->n_accesses;
-		if (*most < *turn)
-			*most = *turn < IR_SITES ? *turn : IR_SITES;
-		*turn %= IR_SITES;
+		b->site_extent = (uint16_t)turn;
+		turn += b->n_accesses;
+		if (c->site_next[set] < turn)
+			__atomic_store_n(&c->site_next[set], turn < IR_SITES ? turn : IR_SITES, __ATOMIC_RELAXED);
+		c->site_turn[set] = turn % IR_SITES;
 	}
+	c->probed[i] = b;
 	b->tier = JIT_PROBE;
 	b->probe = (uint8_t)i;
 	b->probes += b->probes < UINT8_MAX;
+	count_probe(cpu, b);
 }
 
 /* Which way the branches of a probed unit usually go. Those that few came to say nothing. */
@@ -73,24 +80,33 @@ static void note_ways(struct block *b, const struct ir_probe *p, int entries)
 	b->strays = (uint16_t)(256 * strays / entries);
 }
 
-/* What a unit says in env.hot, when the code that said so has come back. */
+/*
+ * What a unit says in env.hot, when the code that said so has come back. PEs run the same units, and each counts for itself: the first that
+ * has counted enough decides.
+ */
 void tier_hot(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
+	struct code_cache *c = cpu->group->cache;
 	struct block *b = cpu->env.hot;
+	bool probed = b->tier == JIT_PROBE && c->probed[b->probe] == b;
 
 	cpu->env.hot = NULL;
 	cpu->env.heat[jit_heat_slot(b->pc, b->key & KEY_EL1)] = heat_left(cpu, b);
-	if (b->tier == JIT_PROBE && p->probed[b->probe] == b)
+	if (probed)
 		cpu->env.probe[b->probe].left = p->heat.probe;
 	/* What is resolved at translation time depends on the state that the key stands for. */
 	if ((b->key ^ p->key) & ~(uint32_t)(KEY_GUARDED | KEY_BTYPE) || cpu->env.attn & ATTN_REGIME ||
-	    jit_is_full(p->jit))
+	    jit_is_full(c->jit) || !block_is_good(b))
 		return;
-	if (b->tier == JIT_PROBE && p->probed[b->probe] == b) {
+	if (probed && p->probing[b->probe] != b) {
+		count_probe(cpu, b);
+		return;
+	}
+	if (probed) {
 		b->extents = jit_probed(&cpu->env.probe[b->probe]);
 		note_ways(b, &cpu->env.probe[b->probe], p->heat.probe);
-		p->probed[b->probe] = NULL;
+		c->probed[b->probe] = NULL;
 		b->tier = JIT_HOT;
 	} else {
 		begin_probe(cpu, b);

@@ -114,17 +114,10 @@ static void jump_init(struct cpu_priv *p)
 	p->jump[jit_jump_slot(0, JUMP_BITS)].view = p->jump[jit_second_slot(0, JUMP_BITS)].view = NO_VIEW;
 }
 
-uint32_t tlb_new_view(struct cpu *cpu)
+void tlb_jump_clear(struct cpu *cpu)
 {
-	struct cpu_priv *p = cpu->priv;
-	uint32_t view = p->view_next++;
-
-	if (unlikely(p->view_next == NO_VIEW)) {
-		p->view_next = 1;
-		p->views_wrapped = true; /* tlb_select() sees to it before code runs again */
-		*p->attn |= ATTN_REGIME;
-	}
-	return view;
+	memset(cpu->priv->jump, 0, sizeof(cpu->priv->jump));
+	jump_init(cpu->priv);
 }
 
 static bool is_current(struct cpu_priv *p, const struct code_space *c)
@@ -305,7 +298,6 @@ void tlb_init(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	p->view_next = 1;
 	jump_init(p);
 	for (unsigned i = 0; i < TLB_BANKS; i++) { /* cleared when it is taken for the first time */
 		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
@@ -468,7 +460,9 @@ static void extents_empty(struct cpu *cpu, unsigned set)
 
 	env->zva_extent[set].len = 0;
 	if (unlikely(env->n_site_filled[set] == UINT8_MAX)) {
-		memset(env->site_extent[set], 0, cpu->priv->site_next[set] * sizeof(struct ir_extent));
+		unsigned n = __atomic_load_n(&cpu->group->cache->site_next[set], __ATOMIC_RELAXED);
+
+		memset(env->site_extent[set], 0, n * sizeof(struct ir_extent));
 	} else {
 		for (unsigned i = 0; i < env->n_site_filled[set]; i++) {
 			for (unsigned k = 0; k < 4; k++)
@@ -532,7 +526,7 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 /* Of the blocks to run: all that a translation depends on but the code itself. */
 static inline uint32_t key_of(const struct cpu *cpu)
 {
-	uint32_t key = cpu_is_el0(cpu) ? 0 : KEY_EL1;
+	uint32_t key = cpu->priv->class_key | (cpu_is_el0(cpu) ? 0 : KEY_EL1);
 
 	if (fp_traps(cpu))
 		key |= KEY_FP_TRAPS;
@@ -566,12 +560,6 @@ void tlb_select(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 
 	p->bank = tlb_bank(cpu, tlb_regime(cpu));
-	if (unlikely(p->views_wrapped)) { /* numbers come again: nothing may be left from the first time */
-		p->views_wrapped = false;
-		memset(p->jump, 0, sizeof(p->jump));
-		jump_init(p);
-		block_recycle(cpu);
-	}
 	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
 	cpu->env.tlb = p->bank->fast;
 	tlb_unpriv_changed(cpu);

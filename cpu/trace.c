@@ -42,7 +42,7 @@ static const struct block *next_block(struct maker *m, uint64_t pc)
 		m->around = m->parts->n;
 		return head;
 	}
-	b = block_known(m->cpu, pc, (head->ipa & IR_PAGE_MASK) | (pc & ~IR_PAGE_MASK), head->key);
+	b = block_known_locked(m->cpu, pc, (head->ipa & IR_PAGE_MASK) | (pc & ~IR_PAGE_MASK), head->key);
 	for (unsigned i = m->around; i < m->parts->n; i++) {
 		if (m->of[i] == b)
 			return NULL; /* a loop inside */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A back end that turns finished IR blocks into host code, for one PE. The PE finds blocks and decides when code is
- * stale; this side only makes code, holds it, and goes from block to block by links that the PE has approved and by the
- * PE's jump cache. Everything it knows of the PE is ir/env.h.
+ * A back end that turns finished IR blocks into host code, for the PEs of a VM. The PEs find blocks and decide when code is
+ * stale; this side only makes code, holds it, and goes from block to block by links that a PE has approved and by the
+ * PE's jump cache. Everything it knows of a PE is ir/env.h.
+ *
+ * PEs run code at any time. All other calls are one at a time, which is for the caller to see to, but for jit_run, jit_leave and
+ * jit_see_reset; what they change in code that may run, it sees before or after a change and never in between.
  */
 #ifndef PAWL_JIT_H
 #define PAWL_JIT_H
@@ -46,7 +49,7 @@ static inline unsigned jit_second_slot(uint64_t pc, unsigned jump_bits)
 }
 
 /*
- * env is the only one that the code will run on. jump_bits: log2 of the entries of half of env->jump, or 0: come back after each
+ * env: of who runs the code of units that do not say it themselves, may be NULL. jump_bits: log2 of the entries of half of env->jump, or 0: come back after each
  * block. NULL: *why says why not.
  */
 struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why);
@@ -82,11 +85,12 @@ enum {
 
 struct jit_unit {
 	const struct ir_block *blk; /* as ir_finish made it; not used any more when jit_compile has returned */
+	struct ir_env *env;	    /* of a PE that is in the state that the unit is made for; NULL: jit_new's */
 	uint32_t sp_mask;	    /* code begins by coming back, with env->pc at the block, if env->x[31] & sp_mask */
 	bool el1;		    /* runs at EL1: which extents it uses */
 	bool chain;		    /* may go on to other blocks by itself */
 	bool counts;		    /* keeps env->insn_count */
-	bool alone;		    /* no other PE sees memory between two instructions of the host */
+	bool alone;		    /* there is one PE: nobody else sees memory or runs code meanwhile */
 	bool flushes;		    /* FPCR.FZ */
 	enum jit_tier tier;
 	unsigned probe;	      /* JIT_PROBE: index of env->probe */
@@ -112,7 +116,7 @@ struct jit_unit {
 };
 
 bool jit_compile(struct jit *j, struct jit_unit *u); /* false: it cannot be made. Interpret it then. */
-/* Who enters the unit whose code is `from` gets to `to`. Not while code runs. */
+/* Who enters the unit whose code is `from` gets to `to`, sooner or later. */
 void jit_replace(struct jit *j, const void *from, const void *to);
 /* Of a unit that was under probe: what to say in extents. */
 uint32_t jit_probed(const struct ir_probe *p);
@@ -123,7 +127,8 @@ static inline unsigned jit_heat_slot(uint64_t pc, bool el1)
 }
 const void *jit_leave(const struct jit *j);
 bool jit_is_full(const struct jit *j);		 /* jit_compile may fail for lack of room */
-void jit_reset(struct jit *j);			 /* all code is gone; not from inside jit_run */
+void jit_reset(struct jit *j);			 /* all code is gone; while no PE is in jit_run */
+void jit_see_reset(void);			 /* after that, by the thread of each PE, before jit_run */
 void jit_count_accesses(struct jit *j);		 /* env->extent_hits, from the next block on; it costs */
 void jit_set_limit(struct jit *j, size_t bytes); /* of code; not less than a unit needs. All code is gone */
 size_t jit_used(const struct jit *j);		 /* bytes of code since the last reset */
@@ -142,8 +147,10 @@ struct jit_site {
 	bool same_page;
 };
 struct jit_site jit_site(const struct jit *j, uint32_t site);
-void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view); /* view: if not same_page */
-void jit_unlink(struct jit *j, uint32_t first, uint32_t n);
+bool jit_link(struct jit *j, uint32_t site, const void *code,
+	      uint32_t view); /* view: if not same_page. False: not now */
+void jit_unlink(struct jit *j, uint32_t first,
+		uint32_t n); /* those that are same_page; the others end with their view */
 
 /*
  * Who wants to name code from outside: called for each unit that is made from now on, with the address it runs at.

@@ -36,6 +36,8 @@ bool jit_is_full(const struct jit *j)
 
 void jit_reset(struct jit *j) {}
 
+void jit_see_reset(void) {}
+
 size_t jit_used(const struct jit *j)
 {
 	return 0;
@@ -57,7 +59,10 @@ struct jit_site jit_site(const struct jit *j, uint32_t site)
 	return (struct jit_site){0};
 }
 
-void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view) {}
+bool jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view)
+{
+	return false;
+}
 
 void jit_unlink(struct jit *j, uint32_t first, uint32_t n) {}
 

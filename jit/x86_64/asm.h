@@ -313,6 +313,49 @@ static inline void as_land(struct as *a, uint32_t label)
 	as_link(a, label, as_here(a));
 }
 
+/*
+ * Code that others execute meanwhile: one store within 8 aligned bytes is seen as a whole. May what is in front of a label be changed
+ * by that?
+ */
+static inline bool as_is_atomic(uint32_t label)
+{
+	return ((label - 4) & 7) <= 4;
+}
+
+/* The 4 bytes in front of a label, of code that may run. */
+static inline void as_patch(uint8_t *begin, uint32_t label, uint32_t v)
+{
+	uint32_t at = label - 4;
+	uint64_t *word = (uint64_t *)(void *)(begin + (at & ~7u)), was;
+
+	if (!as_is_atomic(label)) {
+		memcpy(begin + at, &v, 4);
+		return;
+	}
+	was = *word;
+	memcpy((uint8_t *)&was + (at & 7), &v, 4);
+	__atomic_store_n(word, was, __ATOMIC_RELEASE);
+}
+
+/* An instruction of n bytes, up to 8, that does nothing. */
+static inline void as_nop(struct as *a, unsigned n)
+{
+	static const uint8_t nop[9][8] = {
+		{0},
+		{0x90},
+		{0x66, 0x90},
+		{0x0f, 0x1f, 0x00},
+		{0x0f, 0x1f, 0x40, 0x00},
+		{0x0f, 0x1f, 0x44, 0x00, 0x00},
+		{0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
+		{0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
+		{0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+	};
+
+	for (unsigned i = 0; i < n; i++)
+		as_8(a, nop[n][i]);
+}
+
 static inline void as_call(struct as *a, const void *fn)
 {
 	as_mov_ri(a, RAX, (uint64_t)(uintptr_t)fn);

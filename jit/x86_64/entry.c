@@ -3,7 +3,7 @@
  * The edges of generated code: creation and end, the trampolines between C (System V AMD64 ABI) and code, and
  * jit_compile. What an op becomes is select.c's business.
  */
-#include "gen.h"
+#include "select.h"
 #include "vec.h"
 
 #include <cpuid.h>
@@ -363,7 +363,11 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	uint8_t *at = j->as.at;
 	uint32_t n_kept;
 
+	if (!u->alone) /* for jit_replace() */
+		at = j->as.at += -(uintptr_t)at & 7;
 	unit.chain = u->chain && j->jump_bits;
+	if (u->env)
+		j->env = u->env;
 	j->unit = &unit;
 	j->blk = u->blk;
 	j->fp_native = !u->flushes;
@@ -388,13 +392,24 @@ bool jit_compile(struct jit *j, struct jit_unit *u)
 	return true;
 }
 
+/*
+ * The first instruction of a unit has five bytes or more, and of one that others may be about to execute, it is aligned to eight: they
+ * find the one or the other.
+ */
 void jit_replace(struct jit *j, const void *from, const void *to)
 {
-	uint8_t *at = j->mem.rw + ((const uint8_t *)from - j->mem.rx);
+	uint8_t *at = j->mem.rw + ((const uint8_t *)from - j->mem.rx), jump[8];
 	int32_t distance = (int32_t)((const uint8_t *)to - ((const uint8_t *)from + 5));
+	uint64_t word;
 
-	at[0] = 0xe9; /* jmp rel32 */
-	memcpy(at + 1, &distance, 4);
+	memcpy(jump, at, sizeof(jump));
+	jump[0] = 0xe9; /* jmp rel32 */
+	memcpy(jump + 1, &distance, 4);
+	memcpy(&word, jump, sizeof(word));
+	if ((uintptr_t)at & 7)
+		memcpy(at, jump, 5);
+	else
+		__atomic_store_n((uint64_t *)(void *)at, word, __ATOMIC_RELEASE);
 }
 
 uint32_t jit_probed(const struct ir_probe *p)
@@ -414,7 +429,7 @@ void jit_watch(struct jit *j, jit_watch_fn *fn, void *opaque)
 	j->watch_opaque = opaque;
 }
 
-/* ---- links. The PE's own thread, and not while it is in code. */
+/* ---- links */
 
 struct jit_site jit_site(const struct jit *j, uint32_t site)
 {
@@ -423,19 +438,66 @@ struct jit_site jit_site(const struct jit *j, uint32_t site)
 	return (struct jit_site){.pc = s->pc, .owner = s->owner, .same_page = !s->view};
 }
 
-void jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view)
+static uint32_t offset_of(const struct jit *j, const void *code)
 {
-	const struct site *s = &j->sites[site];
+	return (uint32_t)((const uint8_t *)code - j->mem.rx);
+}
 
+/* What is not for the site's link looks into the jump cache. */
+static bool link_by_cache(struct jit *j, struct site *s)
+{
+	struct as *a = &j->as;
+	uint8_t *at = a->at, *end = a->end;
+	uint32_t here;
+
+	if (j->mem.rw + j->limit - j->cold < 64)
+		return false;
+	a->at = j->cold;
+	a->end = j->mem.rw + j->limit;
+	here = as_here(a);
+	as_mov_ri(a, RAX, s->pc);
+	leave_jmp(j, j->by_cache);
+	j->cold = a->at;
+	a->at = at;
+	a->end = end;
+	as_patch(j->mem.rw, s->stale, here - s->stale);
+	s->by_cache = true;
+	return true;
+}
+
+/*
+ * To another page, a site has a view and a target. Who executes it may see the one as it was before a change and the other as it is after,
+ * so with several PEs there is one change only: from a view that no map has.
+ */
+bool jit_link(struct jit *j, uint32_t site, const void *code, uint32_t view)
+{
+	struct site *s = &j->sites[site];
+
+	if (s->view && s->stale && s->linked)
+		return s->linked != view && !s->by_cache && link_by_cache(j, s);
+	as_patch(j->mem.rw, s->jump, offset_of(j, code) - s->jump);
 	if (s->view)
-		memcpy(j->mem.rw + s->view - 4, &view, 4);
-	as_link(&j->as, s->jump, (uint32_t)((const uint8_t *)code - j->mem.rx));
+		as_patch(j->mem.rw, s->view, view);
+	s->linked = view;
+	return true;
 }
 
 void jit_unlink(struct jit *j, uint32_t first, uint32_t n)
 {
-	for (uint32_t i = first; i < first + n; i++)
-		as_link(&j->as, j->sites[i].jump, j->sites[i].stub);
+	for (uint32_t i = first; i < first + n; i++) {
+		const struct site *s = &j->sites[i];
+
+		if (!s->view)
+			as_patch(j->mem.rw, s->jump, s->stub - s->jump);
+	}
+}
+
+void jit_see_reset(void)
+{
+	unsigned a, b, c, d;
+
+	__cpuid(0, a, b, c, d); /* serializes: nothing of the old code is about to be executed */
+	(void)(a + b + c + d);
 }
 
 enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
@@ -453,6 +515,6 @@ enum ir_ret jit_run(struct jit *j, struct ir_env *env, const void *code)
 	env->nzcv_raw = false;
 	env->nzcv = ir_raw_to_nzcv(env->nzcv);
 	if (env->site)
-		env->pc = j->sites[env->site].pc;
+		env->pc = __atomic_load_n(&j->sites[env->site].pc, __ATOMIC_RELAXED);
 	return ret;
 }

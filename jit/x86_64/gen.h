@@ -136,14 +136,16 @@ struct exit { /* a conditional branch that is taken, or a kick, to go on with be
 	struct debt debt;
 };
 
-/* An exit to a known pc, as code. Offsets into code memory. */
+/* An exit to a known pc, as code. Offsets into code memory. pc is read while other sites are made. */
 struct site {
 	uint64_t pc;
 	void *owner;
-	uint32_t jump; /* behind the displacement of the jump to the target */
-	uint32_t stub; /* where the jump goes while there is no link */
-	uint32_t view; /* behind the immediate that the view is compared with; 0: same page */
-	uint32_t unused;
+	uint32_t jump;	 /* behind the displacement of the jump to the target */
+	uint32_t stub;	 /* where the jump goes while there is no link */
+	uint32_t view;	 /* behind the immediate that the view is compared with; 0: same page */
+	uint32_t stale;	 /* behind the displacement of the jump if it is another one; 0: the unit is alone */
+	uint32_t linked; /* the view, 0: none yet */
+	bool by_cache;	 /* the jump at stale goes by the jump cache */
 };
 /* The numbers that are not 0, as bits: the registers that hold a value. */
 static inline unsigned reg_held(const uint16_t regs[16])
@@ -165,7 +167,7 @@ struct jit {
 	uint32_t middle; /* from here on is what units do seldom */
 	struct ir_env *env;
 	unsigned jump_bits;
-	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx;
+	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx, *by_cache;
 	uint32_t link_thunk, op_thunk, op_thunk_attn;
 	uint32_t extent_thunk[2][2];	  /* [unprivileged][write] */
 	uint32_t tlb_thunk[2][6];	  /* [write][log2 of bytes] */

@@ -42,7 +42,12 @@ static void count(struct jit *j, const struct ir_insn *op)
 
 static uint32_t new_site(struct jit *j, uint64_t pc)
 {
-	j->sites[j->n_sites] = (struct site){.pc = pc, .owner = j->unit->owner};
+	struct site *s = &j->sites[j->n_sites];
+
+	__atomic_store_n(&s->pc, pc, __ATOMIC_RELAXED);
+	s->owner = j->unit->owner;
+	s->jump = s->stub = s->view = s->stale = s->linked = 0;
+	s->by_cache = false;
 	return j->n_sites++;
 }
 
@@ -70,6 +75,53 @@ static bool same_page(const struct jit *j, uint64_t pc)
 	return !((pc ^ j->blk->pc) & IR_PAGE_MASK);
 }
 
+/* What is changed while others execute it has to lie so that they see all or nothing of a change. */
+static bool may_patch(const struct jit *j, uint32_t label)
+{
+	return j->unit->alone || as_is_atomic(label);
+}
+
+/* Is the target's view the one that was linked? The site's view and stale. No link: one that no map has. */
+static void test_view(struct jit *j, struct site *s)
+{
+	struct as *a = &j->as;
+	uint8_t *at = a->at;
+	uint64_t pc = s->pc;
+
+	for (unsigned pad = 0; pad < 8; pad++) {
+		a->at = at;
+		as_nop(a, pad);
+		as_rm(a, X_MOV | X_W, RCX, RBP, ENV(code_map) + (pc >> 63 ? 0 : 8));
+		as_rm(a, 0x81u, ALU_CMP, RCX, 4 * (int32_t)jit_code_slot(pc));
+		as_32(a, UINT32_MAX);
+		s->view = as_here(a);
+		s->stale = as_jcc(a, CC_NE);
+		if (may_patch(j, s->view) && may_patch(j, s->stale))
+			break;
+	}
+}
+
+static uint32_t jump_unless_kicked(struct jit *j, bool look)
+{
+	struct as *a = &j->as;
+	uint8_t *at = a->at;
+	uint32_t jump = 0;
+
+	for (unsigned pad = 0; pad < 8; pad++) {
+		a->at = at;
+		as_nop(a, pad);
+		if (look) {
+			as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
+			jump = as_jcc(a, CC_E);
+		} else {
+			jump = as_jmp(a);
+		}
+		if (may_patch(j, jump))
+			break;
+	}
+	return jump;
+}
+
 /*
  * On to a pc known now. Backward branches look whether somebody wants the PE: no loop is without one, or without an indirect
  * branch. In one page a link needs no test: whatever maps this unit's page there maps the target's. To another page it
@@ -79,8 +131,8 @@ void leave_to(struct jit *j, const struct ir_insn *op)
 {
 	struct as *a = &j->as;
 	uint64_t pc = op->imm;
-	uint32_t site, stale = 0, jump;
-	bool back = is_backward(j, op);
+	struct site *s;
+	uint32_t site;
 
 	count(j, op);
 	if (closes(j, op)) {
@@ -94,23 +146,15 @@ void leave_to(struct jit *j, const struct ir_insn *op)
 		return;
 	}
 	site = new_site(j, pc);
-	if (!same_page(j, pc)) {
-		as_rm(a, X_MOV | X_W, RCX, RBP, ENV(code_map) + (pc >> 63 ? 0 : 8));
-		as_rm(a, 0x81u, ALU_CMP, RCX, 4 * (int32_t)jit_code_slot(pc));
-		as_32(a, 0); /* no view */
-		j->sites[site].view = as_here(a);
-		stale = as_jcc(a, CC_NE);
-	}
-	if (back) {
-		as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
-		jump = as_jcc(a, CC_E);
-	} else {
-		jump = as_jmp(a);
-	}
-	j->sites[site].jump = jump;
-	as_land(a, jump);
-	if (stale)
-		as_land(a, stale);
+	s = &j->sites[site];
+	if (!same_page(j, pc))
+		test_view(j, s);
+	s->jump = jump_unless_kicked(j, is_backward(j, op));
+	as_land(a, s->jump);
+	if (s->stale)
+		as_land(a, s->stale);
+	if (j->unit->alone)
+		s->stale = 0;
 	site_stub(j, site);
 }
 
@@ -172,6 +216,8 @@ void leave_shared(struct jit *j)
 	as_rm(a, X_MOV | X_W, RAX, RDX, JUMP(pc));
 	j->leave_rax = j->mem.rx + as_here(a);
 	jump_by_cache(j, JIT_SECOND_SHIFT, (int32_t)(sizeof(struct jit_jump) << j->jump_bits), back_rax, back_rdx);
+	j->by_cache = j->mem.rx + as_here(a);
+	jump_by_cache(j, j->jump_bits, 0, j->leave_rax, j->leave_rdx);
 }
 
 /* Under probe, the counter of a conditional branch that is taken. */
@@ -214,7 +260,7 @@ void leave_if(struct jit *j)
 	e = &j->exits[j->n_exits++];
 	*e = (struct exit){.from = as_jcc(a, cc), .op = (uint16_t)j->i, .taken = taken, .debt = debt};
 	if (j->unit->chain && same_page(j, op->imm) && !is_backward(j, op) && !j->unit->counts && !debt.any && !taken &&
-	    !j->n_swaps) {
+	    !j->n_swaps && may_patch(j, e->from)) {
 		e->site = new_site(j, op->imm);
 		j->sites[e->site].jump = e->from;
 	}

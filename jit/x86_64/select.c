@@ -580,6 +580,8 @@ bool select_block(struct jit *j)
 	j->ef = j->flags_done = j->owed = 0;
 	j->ef_add = false;
 	hot = count_entry(j);
+	if (!hot && j->unit->chain && !j->unit->alone)
+		as_nop(a, 5); /* jit_replace() */
 	vec_fp_prologue(j);
 	swap_begin(j);
 	j->loop = as_here(a);

@@ -32,7 +32,7 @@ enum {
 	HOLE = 0x0a000000
 };
 
-#define MAX_PES 2
+#define MAX_PES 4
 
 struct machine {
 	struct cpu_group *group;
@@ -42,6 +42,7 @@ struct machine {
 	struct stage2 *s2;
 	unsigned long dirty[RAM_SIZE / 4096 / 64];
 	uint64_t next_table;
+	bool over; /* for threads that go on until it is set */
 };
 
 #define A(...) ((const uint32_t[])__VA_ARGS__)

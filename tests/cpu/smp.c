@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two PEs on two threads: broadcast maintenance is complete when the issuer's DSB is, in both directions at once and
- * against a stop of the group; kicks; exclusives. Nothing here depends on timing: a hang is the failure.
+ * Several PEs on a thread each: broadcast maintenance is complete when the issuer's DSB is, in both directions at once and
+ * against a stop of the group; kicks; exclusives; what PEs have translated together. Nothing here depends on timing: a hang is the
+ * failure.
  */
 #include "machine.h"
 
@@ -331,6 +332,284 @@ static void atomics_count_right_when_a_second_pe_comes(void **state)
 	machine_free(&m);
 }
 
+/* ---- translations belong to the group */
+
+static bool translates(void)
+{
+	const char *engine = getenv("PAWL_ENGINE");
+
+	return engine && !strcmp(engine, "jit");
+}
+
+static void what_one_pe_has_translated_another_runs(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 2);
+	load_counter(&m, CODE);
+	for (unsigned i = 0; i < 2; i++) {
+		m.pe[i]->env.x[0] = 10;
+		m.pe[i]->env.x[3] = 1;
+		m.pe[i]->env.x[10] = DATA;
+		m.pe[i]->env.x[11] = DATA + 64;
+		expect_hvc(m.pe[i], END);
+	}
+	assert_int_equal(machine_read(&m, DATA), 20);
+	assert_true(m.pe[0]->stat[CPU_STAT_UNITS] + m.pe[0]->stat[CPU_STAT_BLOCKS] > 0);
+	assert_int_equal(m.pe[1]->stat[CPU_STAT_UNITS] + m.pe[1]->stat[CPU_STAT_BLOCKS], 0);
+	machine_free(&m);
+}
+
+/* One has links to all of the loop when the other, which stops in the middle of it, comes. */
+static void a_breakpoint_is_for_one_pe(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 2);
+	LOAD(&m, CODE,
+	     {
+		     0x91000421, /* 1: add x1, x1, #1 */
+		     0x14000002, /* b 2f */
+		     0xd503201f, /* nop */
+		     0x91000842, /* 2: add x2, x2, #2 */
+		     0xf1000400, /* subs x0, x0, #1 */
+		     0x54ffff61, /* b.ne 1b */
+		     0xd4000002, /* hvc #0 */
+	     });
+	for (unsigned i = 0; i < 2; i++) {
+		m.pe[i]->env.x[0] = 100;
+		m.pe[i]->el2.tde = true;
+	}
+	expect_hvc(m.pe[0], END);
+	m.pe[1]->el2.mdscr = 1 << 15 | 1 << 13; /* MDE, KDE */
+	m.pe[1]->dbg.bvr[0] = CODE + 12;
+	m.pe[1]->dbg.bcr[0] = 0x1e7;
+	for (unsigned round = 1; round <= 3; round++) {
+		expect_trap(m.pe[1], 0xc2000022, CODE + 12);
+		assert_int_equal(m.pe[1]->env.x[1], round);
+		m.pe[0]->env.pc = CODE;
+		m.pe[0]->env.x[0] = 100;
+		expect_hvc(m.pe[0], END);
+		m.pe[1]->dbg.bcr[0] = 0; /* over it: another one, a round later */
+		m.pe[1]->dbg.bvr[1] = CODE;
+		m.pe[1]->dbg.bcr[1] = 0x1e7;
+		expect_trap(m.pe[1], 0xc2000022, CODE);
+		m.pe[1]->dbg.bcr[1] = 0;
+		m.pe[1]->dbg.bcr[0] = 0x1e7;
+	}
+	m.pe[1]->dbg.bcr[0] = 0;
+	expect_hvc(m.pe[1], END);
+	assert_int_equal(m.pe[1]->env.x[2], 200);
+	assert_int_equal(m.pe[0]->env.x[2], 800);
+	machine_free(&m);
+}
+
+/* The same words at the same place: LDADD for one, for the other, which has no FEAT_LSE, undefined. */
+static void pes_with_other_features_run_other_code(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 3);
+	LOAD(&m, CODE,
+	     {
+		     0xf8230144, /* ldadd x3, x4, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	m.pe[1]->id[CPU_ID(6, 0)] &= ~(15ull << 20); /* ID_AA64ISAR0_EL1.Atomic */
+	cpu_id_changed(m.pe[1]);
+	for (unsigned round = 1; round <= 3; round++) {
+		for (unsigned i = 0; i < 3; i++) {
+			m.pe[i]->env.pc = CODE;
+			m.pe[i]->env.x[3] = 1;
+			m.pe[i]->env.x[10] = DATA;
+		}
+		expect_hvc(m.pe[0], END);
+		expect_el1(m.pe[1], VEC_CUR_SYNC, ESR_MAKE(EC_UNKNOWN, 0), CODE);
+		expect_hvc(m.pe[2], END);
+		assert_int_equal(machine_read(&m, DATA), 2 * round);
+	}
+	machine_free(&m);
+}
+
+/* Both run the same page, from which each gets to a page of its own, by itself. */
+static void a_link_to_another_page_is_for_who_has_that_page_there(void **state)
+{
+	struct machine m;
+	uint64_t left[2];
+
+	machine_new(&m, 2);
+	LOAD(&m, CODE,
+	     {
+		     0x94100000, /* 1: bl PAGE */
+		     0xf1000400, /* subs x0, x0, #1 */
+		     0x54ffffc1, /* b.ne 1b */
+		     0xd4000002, /* hvc #0 */
+	     });
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t code[] = {0x91000421 + (i << 10), /* add x1, x1, #1 or #2 */
+				   0xd65f03c0 /* ret */};
+		uint64_t page = RAM + 0xa000 + 0x1000 * i;
+
+		machine_load(&m, page, code, sizeof(code));
+		machine_map(&m, machine_mmu(&m, m.pe[i]), PAGE, page, PTE_AF);
+	}
+	for (unsigned round = 1; round <= 3; round++) {
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t *stat = m.pe[i]->stat;
+
+			m.pe[i]->env.pc = CODE;
+			m.pe[i]->env.x[0] = 100;
+			left[i] = stat[CPU_STAT_LEFT_LINK] + stat[CPU_STAT_LEFT_LOOKUP];
+			expect_hvc(m.pe[i], END);
+			assert_int_equal(m.pe[i]->env.x[1], 100 * round * (i + 1));
+			assert_in_range(stat[CPU_STAT_LEFT_LINK] + stat[CPU_STAT_LEFT_LOOKUP] - left[i], 0, 10);
+		}
+	}
+	machine_free(&m);
+}
+
+enum {
+	FUNCTIONS = RAM + 0x20000, /* a page for each PE, and behind them another one with its end */
+	FILLER = RAM + 0x30000,	   /* many blocks */
+	CELLS = DATA,
+	FILL = 400,
+};
+
+/* Meanwhile a third party stops them all, makes PEs and unmakes them. */
+static void *disturb(void *arg)
+{
+	struct machine *m = arg;
+
+	for (unsigned i = 0; !__atomic_load_n(&m->over, __ATOMIC_RELAXED); i++) {
+		struct cpu *cpu;
+
+		cpu_group_flush_tlbs(m->group);
+		cpu_kick(m->pe[i % MAX_PES]);
+		cpu = machine_pe(m);
+		cpu->env.pc = FUNCTIONS;
+		cpu->env.x[30] = FILLER + 4 * FILL + 4;
+		assert_int_equal(cpu_run(cpu), CPU_EXIT_TRAP);
+		cpu_free(cpu);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/*
+ * Each PE writes a number into three instructions of its own function: in the second and third of three blocks, which are linked, and
+ * in a fourth in another page; IC, DSB; and then it tells the number. Then it calls everybody's function: it must not find a number that
+ * is older than what it was told before, nor newer than what is told behind it. x0: how often it did.
+ * x14, x21: own function, x19: rounds, x20: told numbers, x22: own number's place, x23: number, x24: the first instruction with 0,
+ * x26: what else to call, x27: how many PEs, x28: the first function
+ */
+static void patch_and_run(unsigned rounds, bool fill)
+{
+	struct machine m;
+	pthread_t t[MAX_PES], other;
+
+	machine_new(&m, MAX_PES);
+	LOAD(&m, CODE,
+	     {
+		     0x910006f7, /* 1: add x23, x23, #1 */
+		     0x531b6ae2, /* lsl w2, w23, #5 */
+		     0x0b180043, /* add w3, w2, w24 */
+		     0xb9000aa3, /* str w3, [x21, #8] */
+		     0x11000463, /* add w3, w3, #1 */
+		     0xb90016a3, /* str w3, [x21, #20] */
+		     0x11000463, /* add w3, w3, #1 */
+		     0xb90001c3, /* str w3, [x14] */
+		     0xd50b7b35, /* dc cvau, x21 */
+		     0xd50b7b2e, /* dc cvau, x14 */
+		     0xd5033b9f, /* dsb ish */
+		     0xd50b7535, /* ic ivau, x21 */
+		     0xd50b752e, /* ic ivau, x14 */
+		     0xd5033b9f, /* dsb ish */
+		     0xd5033fdf, /* isb */
+		     0xc89ffed7, /* stlr x23, [x22] */
+		     0xaa1403e9, /* mov x9, x20 */
+		     0xaa1c03ea, /* mov x10, x28 */
+		     0xaa1b03eb, /* mov x11, x27 */
+		     0xc8dffd2c, /* 2: ldar x12, [x9] */
+		     0xd5033fdf, /* isb */
+		     0xd63f0140, /* blr x10 */
+		     0xc8dffd2d, /* ldar x13, [x9] */
+		     0x910005ad, /* add x13, x13, #1 */
+		     0xeb0c009f, /* cmp x4, x12 */
+		     0xfa4c20a0, /* ccmp x5, x12, #0, hs */
+		     0xfa4c20c0, /* ccmp x6, x12, #0, hs */
+		     0x9a802400, /* cinc x0, x0, lo */
+		     0xeb0d009f, /* cmp x4, x13 */
+		     0xfa4d90a2, /* ccmp x5, x13, #2, ls */
+		     0xfa4d90c2, /* ccmp x6, x13, #2, ls */
+		     0x9a809400, /* cinc x0, x0, hi */
+		     0x91010129, /* add x9, x9, #64 */
+		     0x9140054a, /* add x10, x10, #0x1000 */
+		     0xf100056b, /* subs x11, x11, #1 */
+		     0x54fffe01, /* b.ne 2b */
+		     0xd63f0340, /* blr x26 */
+		     0xf1000673, /* subs x19, x19, #1 */
+		     0x54fffb41, /* b.ne 1b */
+		     0xd4000002, /* hvc #0 */
+	     });
+	for (unsigned i = 0; i < MAX_PES; i++) {
+		struct ir_env *env = &m.pe[i]->env;
+
+		LOAD(&m, FUNCTIONS + 0x1000 * i,
+		     {
+			     0x14000002, /* b 1f */
+			     0xd503201f, /* nop */
+			     0xd2800004, /* 1: mov x4, #0 */
+			     0x14000002, /* b 2f */
+			     0xd503201f, /* nop */
+			     0xd2800005, /* 2: mov x5, #0 */
+			     0x14001000, /* b .+0x4000 */
+		     });
+		LOAD(&m, FUNCTIONS + 0x4018 + 0x1000 * i,
+		     {
+			     0xd2800006, /* mov x6, #0 */
+			     0xd65f03c0, /* ret */
+		     });
+		env->x[14] = FUNCTIONS + 0x4018 + 0x1000 * i;
+		env->x[19] = rounds;
+		env->x[20] = CELLS;
+		env->x[21] = FUNCTIONS + 0x1000 * i;
+		env->x[22] = CELLS + 64 * i;
+		env->x[24] = 0xd2800004; /* mov x4, #imm16 */
+		env->x[26] = fill ? FILLER + 4 * i : FILLER + 4 * FILL;
+		env->x[27] = MAX_PES;
+		env->x[28] = FUNCTIONS;
+	}
+	for (unsigned i = 0; i < FILL; i++)
+		LOAD(&m, FILLER + 4 * i, {0x14000001 /* b .+4 */});
+	LOAD(&m, FILLER + 4 * FILL, {0xd65f03c0 /* ret */, 0xd4000002 /* hvc #0 */});
+	assert_int_equal(pthread_create(&other, NULL, disturb, &m), 0);
+	for (unsigned i = 0; i < MAX_PES; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, run_to_hvc, m.pe[i]), 0);
+	for (unsigned i = 0; i < MAX_PES; i++)
+		pthread_join(t[i], NULL);
+	__atomic_store_n(&m.over, true, __ATOMIC_RELAXED);
+	pthread_join(other, NULL);
+	for (unsigned i = 0; i < MAX_PES; i++) {
+		assert_int_equal(m.pe[i]->el2.esr, ESR_MAKE(EC_HVC64, END));
+		assert_int_equal(m.pe[i]->env.x[0], 0);
+		assert_int_equal(machine_read(&m, CELLS + 64 * i), rounds);
+		assert_true(!fill || m.pe[i]->stat[CPU_STAT_CODE_DROPS] > 0 || !translates());
+	}
+	machine_free(&m);
+}
+
+static void pes_that_patch_what_the_others_run_see_every_change_that_was_completed(void **state)
+{
+	patch_and_run(2000, false);
+}
+
+static void the_same_while_the_code_cache_is_full_again_and_again(void **state)
+{
+	setenv("PAWL_CODE_CACHE", "1", 1); /* as small as it can be */
+	patch_and_run(400, true);
+	unsetenv("PAWL_CODE_CACHE");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +620,12 @@ int main(void)
 		cmocka_unit_test(a_kick_from_another_thread_ends_a_loop),
 		cmocka_unit_test(exclusives_and_atomics_count_right),
 		cmocka_unit_test(atomics_count_right_when_a_second_pe_comes),
+		cmocka_unit_test(what_one_pe_has_translated_another_runs),
+		cmocka_unit_test(a_breakpoint_is_for_one_pe),
+		cmocka_unit_test(a_link_to_another_page_is_for_who_has_that_page_there),
+		cmocka_unit_test(pes_with_other_features_run_other_code),
+		cmocka_unit_test(pes_that_patch_what_the_others_run_see_every_change_that_was_completed),
+		cmocka_unit_test(the_same_while_the_code_cache_is_full_again_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
