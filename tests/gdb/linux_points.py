@@ -14,7 +14,8 @@ check("vCont has all actions", packet("vCont?") == "vCont;c;C;s;S;t;r")
 
 # ---- conditions
 SYSCALL_NUMBER = "*(unsigned long *)($x0 + 64)"  # pt_regs.regs[8]
-run("hbreak do_el0_svc if %s == 64" % SYSCALL_NUMBER)
+SOON_BACK = "hbreak do_el0_svc if %s == 64" % SYSCALL_NUMBER  # write: others may sleep, or never come back
+run(SOON_BACK)
 run("continue")
 check("a condition on memory stops where it is true", hit() and value(SYSCALL_NUMBER) == 64)
 run("delete")
@@ -46,7 +47,7 @@ for name in known:
 run("continue")
 check("%d software breakpoints: one is hit" % len(known), len(known) == 100 and hit(), (len(known), common.last_stop))
 run("delete")
-run("hbreak do_el0_svc")
+run(SOON_BACK)
 run("continue")
 run("delete")
 sp = reg("sp")
@@ -56,14 +57,14 @@ run("continue")
 check("12 watchpoints: a store to one of them stops", hit() and common.last_stop.breakpoints[0].type == gdb.BP_HARDWARE_WATCHPOINT,
       common.last_stop)
 run("delete")
-run("hbreak do_el0_svc")
+run(SOON_BACK)
 run("continue")
 run("delete")
 run("rwatch *(long *)%#x" % (reg("sp") - 16))  # where the function saves its frame record
 run("continue")
 check("a read watchpoint stops at a load", hit() and memory(reg("pc") - 4, 4)[3] & 0xFF == 0xA8, run("x/2i $pc - 4"))
 run("delete")
-run("hbreak do_el0_svc")
+run(SOON_BACK)
 run("continue")
 run("delete")
 run("awatch *(long *)%#x" % (reg("sp") - 16))
@@ -72,7 +73,7 @@ check("an access watchpoint stops at the store before it", hit() and memory(reg(
 run("delete")
 
 # ---- steps
-run("hbreak do_el0_svc")
+run(SOON_BACK)
 run("continue")
 run("delete")
 run("step")  # no line numbers: a range step until the function's end
