@@ -105,19 +105,19 @@ static uint8_t *device_page(struct cpu *cpu, const struct access *a, uint64_t va
 static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va, uint32_t *flags)
 {
 	struct tlb_bank *b = a->bank;
-	unsigned i = va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
+	unsigned i = ir_tlb_index(va);
 	uint64_t page = va & IR_PAGE_MASK;
 	const struct tlb_slow *s = &b->slow[tlb_slow_index(va)];
-	const struct ir_tlbe *e = &b->fast[i];
+	const struct ir_tlb *e = &b->fast;
 	const struct stage2_range *range;
 	struct xlate x;
 	struct fault f;
 	uint8_t *host;
 
-	if (!(a->kinds & ACC_WRITE) ? e->r == page : e->w == page) {
+	if (!(a->kinds & ACC_WRITE) ? e->r[i] == page : e->w[i] == page) {
 		*flags = 0;
 		stat_inc(cpu, CPU_STAT_TLB_HIT_C);
-		return (uint8_t *)(uintptr_t)(va + e->delta);
+		return (uint8_t *)(uintptr_t)(va + e->delta[i]);
 	}
 	if ((!(a->kinds & ACC_WRITE) ? s->r == page : s->w == page) && !(a->misaligned && (s->flags & SLOW_DEVICE))) {
 		*flags = s->flags;
@@ -125,11 +125,11 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 		return (uint8_t *)(uintptr_t)(va + s->delta);
 	}
 	if (!a->misaligned && tlb_take_shared(cpu, b, va, a->kinds & ACC_WRITE)) {
-		bool fast = e->r == page || e->w == page;
+		bool fast = e->r[i] == page || e->w[i] == page;
 
 		*flags = fast ? 0 : s->flags;
 		stat_inc(cpu, CPU_STAT_TLB_SHARED);
-		return (uint8_t *)(uintptr_t)(va + (fast ? e->delta : s->delta));
+		return (uint8_t *)(uintptr_t)(va + (fast ? e->delta[i] : s->delta));
 	}
 	stat_inc(cpu, CPU_STAT_TLB_WALK);
 	if (!stage1_translate(cpu, va, a->kinds | (a->misaligned ? ACC_MISALIGNED : 0), b->regime, &x, &f))
@@ -137,7 +137,7 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 	host = stage2_access(cpu, x.ipa, a->kinds & ACC_WRITE, &range, &f);
 	if (!host) {
 		/* A store to a read-only range that was not read before finds no stage 2 entry at all. */
-		if (f.fsc == (FSC_PERMISSION | 3) && e->r != page && s->r != page)
+		if (f.fsc == (FSC_PERMISSION | 3) && e->r[i] != page && s->r != page)
 			f.fsc = FSC_TRANSLATION | stage2_untouched_level(cpu, x.ipa);
 		goto abort;
 	}

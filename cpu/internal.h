@@ -133,7 +133,7 @@ struct fault {
 /* Entries whose pages want a look at every access; `flags` says which. */
 enum { SLOW_DEVICE = 1 /* alignment is checked */, SLOW_WATCH = 2, SLOW_WINDOW = 4 /* never in a TLB: window.c */ };
 struct tlb_slow {
-	uint64_t r, w; /* as in struct ir_tlbe */
+	uint64_t r, w; /* as in struct ir_tlb */
 	uint64_t delta;
 	uint32_t flags;
 	uint32_t leaf; /* log2 of what the leaf maps */
@@ -184,7 +184,7 @@ struct shared_entry {
 	uint64_t delta;
 	uint32_t version; /* dead unless it is the space's */
 	uint8_t flags, leaf;
-	uint8_t extent; /* log2, of what struct ir_tlbe calls more */
+	uint8_t extent; /* log2, of what struct ir_tlb calls more */
 	bool r, w;
 	bool own; /* not in a shared space */
 };
@@ -231,13 +231,13 @@ struct shared_space {
 };
 
 /*
- * Translations of one regime in one address space. fast[] is what the interpreter sees; a page is there, or in slow[]. One of EL1
+ * Translations of one regime in one address space. fast is what the interpreter sees; a page is there, or in slow[]. One of EL1
  * stays when the address space changes behind one TTBR1_EL1: then it loses what is its address space's own, which is all that the
  * shared space does not have.
  */
 struct tlb_bank {
-	struct ir_tlbe fast[IR_TLB_SIZE];
-	uint8_t leaf[IR_TLB_SIZE]; /* log2 of what the leaf of an entry of fast[] maps */
+	struct ir_tlb fast;
+	uint8_t leaf[IR_TLB_SIZE]; /* log2 of what the leaf of an entry of fast maps */
 	struct tlb_slow slow[SLOW_SIZE];
 	bool any_slow;
 	struct tlb_fetch fetch[FETCH_SIZE];
@@ -245,7 +245,7 @@ struct tlb_bank {
 	 */
 	unsigned n_filled, n_fetched;
 	uint16_t filled[FILLED_MAX], fetched[FILLED_MAX];
-	uint64_t own[IR_TLB_SIZE / 64]; /* entries of fast[]; of EL1's banks */
+	uint64_t own[IR_TLB_SIZE / 64]; /* entries of fast; of EL1's banks */
 	bool any_own;			/* there, in slow[], in fetch[] or code[] */
 	uint64_t ttbr[2];
 	uint64_t used;				   /* LRU stamp */
@@ -493,7 +493,7 @@ struct cpu_priv {
 	} watch_seen[16], break_seen[16]; /* what the TLBs were filled, and blocks linked, under */
 	uint16_t watch_seen_mask;
 	/* Never hits, so that all accesses of a block go through access.c. Filled by no_tlb(). */
-	struct ir_tlbe no_tlb[IR_TLB_SIZE];
+	struct ir_tlb no_tlb;
 	bool step_active; /* debug exceptions were enabled when the instruction began */
 	bool step_isv;	  /* the PE executed the instruction that a step exception would report */
 

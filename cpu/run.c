@@ -167,11 +167,11 @@ static void count_leaving(struct cpu *cpu, enum ir_ret ret)
 }
 
 /* A soft TLB that has nothing. */
-static struct ir_tlbe *no_tlb(struct cpu_priv *p)
+static struct ir_tlb *no_tlb(struct cpu_priv *p)
 {
-	for (unsigned i = 0; i < IR_TLB_SIZE && p->no_tlb[0].r != IR_TLB_NONE; i++)
-		p->no_tlb[IR_TLB_SIZE - 1 - i].r = p->no_tlb[IR_TLB_SIZE - 1 - i].w = IR_TLB_NONE;
-	return p->no_tlb;
+	for (unsigned i = 0; i < IR_TLB_SIZE && p->no_tlb.r[0] != IR_TLB_NONE; i++)
+		p->no_tlb.r[IR_TLB_SIZE - 1 - i] = p->no_tlb.w[IR_TLB_SIZE - 1 - i] = IR_TLB_NONE;
+	return &p->no_tlb;
 }
 
 static bool is_misaligned(const struct ir_env *env, const struct block *b)

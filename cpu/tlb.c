@@ -227,7 +227,7 @@ static void code_key(struct cpu_priv *p, struct code_space *c)
 
 static void clear_entry(struct tlb_bank *b, unsigned i)
 {
-	b->fast[i].r = b->fast[i].w = IR_TLB_NONE;
+	b->fast.r[i] = b->fast.w[i] = IR_TLB_NONE;
 }
 
 static void clear_slow(struct tlb_slow *s)
@@ -446,7 +446,7 @@ static void unpriv_empty(struct ir_env *env)
 void tlb_unpriv_changed(struct cpu *cpu)
 {
 	struct tlb_bank *b = cpu->priv->banks_now[REGIME_EL0];
-	struct ir_tlbe *tlb = b && (cpu_is_el0(cpu) || !(cpu->pstate & PSR_UAO)) ? b->fast : NULL;
+	struct ir_tlb *tlb = b && (cpu_is_el0(cpu) || !(cpu->pstate & PSR_UAO)) ? &b->fast : NULL;
 
 	if (cpu->env.unpriv_tlb == tlb)
 		return;
@@ -493,7 +493,8 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 	struct cpu *cpu = (struct cpu *)env;
 	bool unpriv = m & IR_MEM_UNPRIV && !cpu_is_el0(cpu), write = m & IR_MEM_WNR;
 	unsigned base = IR_MEM_BASE(m), set = !cpu_is_el0(cpu) && !unpriv;
-	const struct ir_tlbe *e;
+	unsigned i = tlb_index(va);
+	const struct ir_tlb *e;
 	struct tlb_bank *b;
 	uint64_t page = va & IR_PAGE_MASK;
 	struct ir_extent *x;
@@ -501,8 +502,8 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 	if (!site && !(m & IR_MEM_UNPRIV) && base != IR_MEM_BASE_ZVA)
 		return;
 	b = unpriv ? tlb_bank(cpu, REGIME_EL0) : cpu->priv->bank;
-	e = &b->fast[tlb_index(va)];
-	if ((write ? e->w : e->r) != page || (m & IR_MEM_UNPRIV && env->unpriv_tlb != b->fast))
+	e = &b->fast;
+	if ((write ? e->w : e->r)[i] != page || (m & IR_MEM_UNPRIV && env->unpriv_tlb != e))
 		return;
 	if (!(m & IR_MEM_UNPRIV))
 		extents_from(cpu, set, b);
@@ -516,11 +517,11 @@ void tlb_extent(struct ir_env *env, uint64_t va, uint32_t m, uint32_t site)
 		x = &env->unpriv_extent[write][base % IR_EXTENT_BASES];
 		env->unpriv_filled = true;
 	}
-	page &= ~e->more;
+	page &= ~e->more[i];
 	*x = (struct ir_extent){.neg = -page,
-				.len = e->more + (1u << IR_PAGE_SHIFT) + 1 -
+				.len = e->more[i] + (1u << IR_PAGE_SHIFT) + 1 -
 				       (m & IR_MEM_UNPRIV ? IR_UNPRIV_MOST : IR_EXTENT_MOST),
-				.delta = e->delta};
+				.delta = e->delta[i]};
 }
 
 /* Of the blocks to run: all that a translation depends on but the code itself. */
@@ -551,7 +552,7 @@ bool tlb_is_selected(const struct cpu *cpu)
 {
 	const struct cpu_priv *p = cpu->priv;
 
-	return p->bank && p->bank == p->banks_now[tlb_regime(cpu)] && cpu->env.tlb == p->bank->fast &&
+	return p->bank && p->bank == p->banks_now[tlb_regime(cpu)] && cpu->env.tlb == &p->bank->fast &&
 	       p->key == key_of(cpu);
 }
 
@@ -561,7 +562,7 @@ void tlb_select(struct cpu *cpu)
 
 	p->bank = tlb_bank(cpu, tlb_regime(cpu));
 	*p->attn &= ~(uint32_t)ATTN_REGIME; /* a bank that is new has set it */
-	cpu->env.tlb = p->bank->fast;
+	cpu->env.tlb = &p->bank->fast;
 	tlb_unpriv_changed(cpu);
 	extents_from(cpu, !cpu_is_el0(cpu), p->bank);
 	p->key = key_of(cpu);
@@ -594,7 +595,7 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 	large_note(&b->large[half], untag(va), e->leaf, GROUP_SHIFT);
 	group_note(&b->groups, va, e->leaf);
 	if (unlikely(e->flags || cpu->sys[CPU_SCTLR_EL1] & SCTLR_A)) {
-		if (b->fast[i].r == page || b->fast[i].w == page)
+		if (b->fast.r[i] == page || b->fast.w[i] == page)
 			clear_entry(b, i);
 		*slow = (struct tlb_slow){.r = r, .w = w, .delta = e->delta, .flags = e->flags, .leaf = e->leaf};
 		b->any_slow = b->any_own = true;
@@ -610,10 +611,10 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 		b->own[i / 64] |= 1ull << i % 64;
 		b->any_own = true;
 	}
-	b->fast[i].r = r;
-	b->fast[i].w = w;
-	b->fast[i].delta = e->delta;
-	b->fast[i].more = (1ull << e->extent) - (1ull << IR_PAGE_SHIFT);
+	b->fast.r[i] = r;
+	b->fast.w[i] = w;
+	b->fast.delta[i] = e->delta;
+	b->fast.more[i] = (1ull << e->extent) - (1ull << IR_PAGE_SHIFT);
 	b->leaf[i] = e->leaf;
 }
 
@@ -749,7 +750,7 @@ static bool covers(uint64_t r, uint64_t w, uint64_t va, unsigned leaf)
 static void bank_flush_leaf(struct tlb_bank *b, uint64_t va, unsigned first, unsigned n)
 {
 	for (unsigned i = first; i < first + n; i++) {
-		if (covers(b->fast[i].r, b->fast[i].w, va, b->leaf[i]))
+		if (covers(b->fast.r[i], b->fast.w[i], va, b->leaf[i]))
 			clear_entry(b, i);
 	}
 }
@@ -832,14 +833,13 @@ void tlb_forget_kernel(struct cpu *cpu, struct shared_space *s, bool code, uint6
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
 		struct tlb_bank *b = &p->banks[i];
 		struct tlb_slow *slow = &b->slow[tlb_slow_index(page)];
-		struct ir_tlbe *fast = &b->fast[tlb_index(page)];
 		struct tlb_fetch *fetch = &b->fetch[page >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
 
 		if (!b->valid || b->shared != s)
 			continue;
 		if (code && fetch->va == page)
 			fetch->va = IR_TLB_NONE;
-		if (!code && (fast->r == page || fast->w == page))
+		if (!code && (b->fast.r[tlb_index(page)] == page || b->fast.w[tlb_index(page)] == page))
 			clear_entry(b, tlb_index(page));
 		if (!code && (slow->r == page || slow->w == page))
 			clear_slow(slow);

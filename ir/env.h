@@ -14,16 +14,21 @@ enum { IR_TLB_BITS = 12, IR_TLB_SIZE = 1 << IR_TLB_BITS, IR_PAGE_SHIFT = 12 };
 #define IR_TLB_NONE ((uint64_t)1 << (IR_PAGE_SHIFT - 1))
 
 /*
- * Soft TLB entry, 4 KiB granular, direct mapped by VA bits 19:12. r and w are the page's VA if loads or stores may
+ * Soft TLB, 4 KiB granular, direct mapped by VA bits 23:12 (ir_tlb_index). r and w are the page's VA if loads or stores may
  * go straight to host memory, else IR_TLB_NONE. Host address = va + delta. Pages that need a look at every access
- * (device memory, watchpoints, SCTLR.A alignment checks, not yet dirty) have IR_TLB_NONE.
+ * (device memory, watchpoints, SCTLR.A alignment checks, not yet dirty) have IR_TLB_NONE. Arrays, so that a load finds what it
+ * needs in half the cache lines, by an index that needs no scaling; a line's distance more than pages apart, or all that belongs to
+ * a page would compete for the same places in the host's first cache.
  */
-struct ir_tlbe {
-	uint64_t r, w;
-	uint64_t delta;
-	uint64_t
-		more; /* bits of an address, above those in a page, over which r, w and delta hold as well: size - 4096 */
+struct ir_tlb {
+	uint64_t r[IR_TLB_SIZE + 8], w[IR_TLB_SIZE + 8], delta[IR_TLB_SIZE + 8];
+	uint64_t more
+		[IR_TLB_SIZE]; /* bits of an address, above those in a page, over which the others hold as well: size - 4096 */
 };
+static inline unsigned ir_tlb_index(uint64_t va)
+{
+	return va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1);
+}
 
 /*
  * Where an access of translated code was the last time: the extent that it looks into first. An access of up to 32 bytes at va may
@@ -115,7 +120,7 @@ struct ir_env {
 	uint32_t fpcr, fpsr;
 	uint32_t kick; /* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
 	union ir_v128 v[32] __attribute__((aligned(16)));
-	struct ir_tlbe *tlb; /* the current bank; changed by the PE on EL, ASID and PAN changes */
+	struct ir_tlb *tlb; /* the current bank; changed by the PE on EL, ASID and PAN changes */
 	const struct ir_env_ops *ops;
 	struct ir_excl excl;
 	uint64_t exit_imm; /* IR_RET_EXIT */
@@ -140,8 +145,8 @@ struct ir_env {
 	uint32_t host_fp_mode[2]; /* the guest's, and what is to come back afterwards */
 	/* Of unprivileged accesses, [write][base register], and of DC ZVA, [EL]: filled by ops->extent, emptied by the PE. */
 	struct ir_extent unpriv_extent[2][IR_EXTENT_BASES];
-	bool unpriv_filled;	    /* not all of them are empty */
-	struct ir_tlbe *unpriv_tlb; /* the bank of unprivileged accesses as they are now; NULL: none is known */
+	bool unpriv_filled;	   /* not all of them are empty */
+	struct ir_tlb *unpriv_tlb; /* the bank of unprivileged accesses as they are now; NULL: none is known */
 	struct ir_extent zva_extent[2];
 
 	/*

@@ -27,9 +27,9 @@
 /* The host address of an aligned access that the soft TLB lets through; one compare checks page and alignment. */
 #define FAST(va, size, rw) \
 	__extension__({ \
-		const struct ir_tlbe *tlbe_ = ir_tlb_entry(env, (va)); \
-		__builtin_expect(((va) & (IR_PAGE_MASK | ((size)-1))) == tlbe_->rw, 1) \
-			? (void *)(uintptr_t)((va) + tlbe_->delta) \
+		unsigned i_ = ir_tlb_index(va); \
+		__builtin_expect(((va) & (IR_PAGE_MASK | ((size)-1))) == env->tlb->rw[i_], 1) \
+			? (void *)(uintptr_t)((va) + env->tlb->delta[i_]) \
 			: NULL; \
 	})
 

@@ -18,11 +18,12 @@
 /* Host address if all size bytes from va are in a page that loads (stores) may go straight to, else NULL. */
 static void *tlb_host(const struct ir_env *env, uint64_t va, uint64_t size, bool write)
 {
-	const struct ir_tlbe *e = ir_tlb_entry(env, va);
+	const struct ir_tlb *tlb = env->tlb;
+	unsigned i = ir_tlb_index(va);
 
-	if ((write ? e->w : e->r) != (va & IR_PAGE_MASK) || (va & ~IR_PAGE_MASK) + size > ~IR_PAGE_MASK + 1)
+	if ((write ? tlb->w : tlb->r)[i] != (va & IR_PAGE_MASK) || (va & ~IR_PAGE_MASK) + size > ~IR_PAGE_MASK + 1)
 		return NULL;
-	return (void *)(uintptr_t)(va + e->delta); /* NOLINT(performance-no-int-to-ptr) */
+	return (void *)(uintptr_t)(va + tlb->delta[i]); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /*

@@ -103,9 +103,4 @@ static inline void ir_store_16(void *p, const union ir_v128 *v)
 #endif
 }
 
-static inline const struct ir_tlbe *ir_tlb_entry(const struct ir_env *env, uint64_t va)
-{
-	return &env->tlb[va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1)];
-}
-
 #endif

@@ -35,6 +35,7 @@ static void host_features(struct jit *j)
 	j->has_clmul = __builtin_cpu_supports("pclmul");
 	j->has_sse42 = __builtin_cpu_supports("sse4.2");
 	j->has_sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+	j->has_bmi1 = __builtin_cpu_supports("bmi");
 	j->has_bmi2 = __builtin_cpu_supports("bmi2");
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !j->has_sse42 ||
 	    !(__get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C))
@@ -144,32 +145,32 @@ static uint32_t op_thunk(struct jit *j, bool look)
  */
 static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 {
-	_Static_assert(sizeof(struct ir_tlbe) == 32 && IR_PAGE_SHIFT == 12, "shift and mask of the index");
-	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
+	enum {
+		W = offsetof(struct ir_tlb, w),
+		DELTA = offsetof(struct ir_tlb, delta),
+		MORE = offsetof(struct ir_tlb, more)
+	};
 	int32_t rest = (1 << IR_PAGE_SHIFT) - (unpriv ? IR_UNPRIV_MOST : IR_EXTENT_MOST) + 1;
 	struct as *a = &j->as;
 	uint32_t at = as_here(a), near, miss, none = 0;
 
-	as_rr(a, X_MOV, RDX, RCX);
-	as_shift_ri(a, false, SH_SHR, RDX, SHIFT);
-	as_alu_ri(a, false, ALU_AND, RDX, MASK);
 	as_rm(a, X_MOV | X_W, RAX, RBP, unpriv ? ENV(unpriv_tlb) : ENV(tlb));
 	if (unpriv) {
 		as_rr(a, X_TEST | X_W, RAX, RAX);
 		none = as_jcc(a, CC_E);
 	}
-	as_rr(a, X_ADD | X_W, RDX, RAX);
+	tlb_index_to(j, RDX, RCX);
+	as_rx8(a, X_LEA | X_W, RDX, RAX, RDX, 0); /* of r */
 	as_rr(a, X_MOV, RAX, RCX);
 	as_alu_ri(a, false, ALU_AND, RAX, 0xfff);
 	as_alu_ri(a, false, ALU_CMP, RAX, rest);
 	near = as_jcc(a, CC_AE);
 	as_mov_rr(a, RAX, RCX);
 	as_alu_ri(a, true, ALU_AND, RAX, -4096);
-	as_rm(a, X_CMP | X_W, RAX, RDX,
-	      write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
+	as_rm(a, X_CMP | X_W, RAX, RDX, write ? W : 0);
 	miss = as_jcc(a, CC_NE);
-	as_rm(a, X_MOV | X_W, RCX, RDX, (int32_t)offsetof(struct ir_tlbe, more));
-	as_rm(a, X_MOV | X_W, RDX, RDX, (int32_t)offsetof(struct ir_tlbe, delta));
+	as_rm(a, X_MOV | X_W, RCX, RDX, MORE);
+	as_rm(a, X_MOV | X_W, RDX, RDX, DELTA);
 	as_rr(a, X_OR | X_W, RAX, RCX);
 	as_rr(a, X_XOR | X_W, RAX, RCX); /* the first VA */
 	as_f7(a, true, 3, RAX);		 /* neg */
@@ -189,20 +190,16 @@ static uint32_t extent_thunk(struct jit *j, bool unpriv, bool write)
 /* The soft TLB's entry for so many bytes at the VA in rax: ZF is 1 and rax is delta. May change rax, rcx, rdx. */
 static uint32_t tlb_thunk(struct jit *j, bool write, unsigned bytes)
 {
-	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
 	struct as *a = &j->as;
 	uint32_t at = as_here(a), miss;
 
-	as_rr(a, X_MOV, RCX, RAX);
-	as_shift_ri(a, false, SH_SHR, RCX, SHIFT);
-	as_alu_ri(a, false, ALU_AND, RCX, MASK);
-	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
-	as_rm(a, X_LEA | X_W, RDX, RAX, (int32_t)bytes - 1);
-	as_alu_ri(a, true, ALU_AND, RDX, -4096);
-	as_rm(a, X_CMP | X_W, RDX, RCX,
-	      write ? (int32_t)offsetof(struct ir_tlbe, w) : (int32_t)offsetof(struct ir_tlbe, r));
+	tlb_index_to(j, RDX, RAX);
+	as_rm(a, X_LEA | X_W, RCX, RAX, (int32_t)bytes - 1);
+	as_alu_ri(a, true, ALU_AND, RCX, -4096);
+	as_rm(a, X_MOV | X_W, RAX, RBP, ENV(tlb));
+	as_rx8(a, X_CMP | X_W, RCX, RAX, RDX, write ? TLB(w) : TLB(r));
 	miss = as_jcc(a, CC_NE);
-	as_rm(a, X_MOV | X_W, RAX, RCX, (int32_t)offsetof(struct ir_tlbe, delta));
+	as_rx8(a, X_MOV | X_W, RAX, RAX, RDX, TLB(delta));
 	as_rm(a, 0xffu | X_W, 0, RBP, ENV(tlb_hits)); /* inc */
 	as_rr(a, X_CMP, RAX, RAX);
 	as_land(a, miss);
@@ -314,7 +311,7 @@ void jit_set_level(struct jit *j, enum jit_level level)
 	if (level < j->level)
 		j->level = level;
 	if (level == JIT_SSE41)
-		j->has_aes = j->has_clmul = j->has_sha = j->has_sse42 = j->has_bmi2 = false;
+		j->has_aes = j->has_clmul = j->has_sha = j->has_sse42 = j->has_bmi1 = j->has_bmi2 = false;
 	trampolines(j);
 	jit_reset(j);
 }

@@ -182,7 +182,7 @@ struct jit {
 	unsigned n_marks;
 	uint32_t consts, vop_thunk, fp_thunk; /* vec.c */
 	enum jit_level level;
-	bool has_aes, has_clmul, has_sha, has_sse42, has_bmi2;
+	bool has_aes, has_clmul, has_sha, has_sse42, has_bmi1, has_bmi2;
 
 	/* the compilation at hand */
 	struct as as;
@@ -273,6 +273,12 @@ static inline bool reg_dies(const struct jit *j, uint16_t n)
 }
 
 void vreg_load_pinned(struct jit *j); /* vregalloc.c */
+
+/* ---- memory.c */
+
+#define TLB(field) ((int32_t)offsetof(struct ir_tlb, field))
+
+void tlb_index_to(struct jit *j, int d, int va); /* d = ir_tlb_index(va), another register. Clobbers EFLAGS */
 
 /* ---- select.c */
 

@@ -63,20 +63,18 @@ static int32_t extent_now(struct jit *j, const struct ir_insn *op, bool write)
 	       (int32_t)((u->el1 * (unsigned)IR_SITES + (part.site_extent + n) % IR_SITES) * sizeof(struct ir_extent));
 }
 
-#define TLBE(field) ((int32_t)offsetof(struct ir_tlbe, field))
-
 #define COVER(k) (ENV(cover) + 8 * ((int32_t)(k)-1))
 
-/* rax = base + disp */
-static void address_to_rax(struct jit *j, int base, int64_t disp)
+/* d = base + disp */
+static void address_to(struct jit *j, int d, int base, int64_t disp)
 {
 	if (!is_s32(disp)) {
-		as_mov_ri(&j->as, RAX, (uint64_t)disp);
-		as_rr(&j->as, X_ADD | X_W, RAX, base);
+		as_mov_ri(&j->as, d, (uint64_t)disp);
+		as_rr(&j->as, X_ADD | X_W, d, base);
 	} else if (disp) {
-		as_rm(&j->as, X_LEA | X_W, RAX, base, (int32_t)disp);
+		as_rm(&j->as, X_LEA | X_W, d, base, (int32_t)disp);
 	} else {
-		as_mov_rr(&j->as, RAX, base);
+		as_mov_rr(&j->as, d, base);
 	}
 }
 
@@ -92,34 +90,50 @@ static bool is_near(int64_t disp)
 	return is_s32(disp - 2 * 4096) && is_s32(disp + 2 * 4096);
 }
 
+void tlb_index_to(struct jit *j, int d, int va)
+{
+	struct as *a = &j->as;
+
+	if (j->has_bmi1) {
+		as_mov_ri(a, d, IR_TLB_BITS << 8 | IR_PAGE_SHIFT);
+		v_vex(j, V_BEXTR, d, d, va);
+	} else {
+		as_rr(a, X_MOV, d, va);
+		as_shift_ri(a, false, SH_SHR, d, IR_PAGE_SHIFT);
+		as_alu_ri(a, false, ALU_AND, d, IR_TLB_SIZE - 1);
+	}
+}
+
 /* The soft TLB: delta to rax if it has the page. For a lead, if it has all that those reach who follow. */
 static void by_soft_tlb(struct jit *j, struct stub *s, bool aligned, int base)
 {
-	enum { SHIFT = 7, MASK = (IR_TLB_SIZE - 1) * 32 };
 	int64_t disp = (int64_t)cur(j)->imm;
 	struct as *a = &j->as;
 	struct cover c = {.lo = 0, .hi = s->bytes};
+	int at = base;
 
 	if (s->cover)
 		c = j->covers[s->cover];
-	address_to_rax(j, base, disp + c.lo);
+	if (disp + c.lo || (aligned && s->bytes > 1)) {
+		address_to(j, RCX, base, disp + c.lo);
+		at = RCX;
+	}
 	if (aligned && s->bytes > 1) {
-		as_8(a, 0xa8); /* test al, imm8 */
+		as_8(a, 0xf6); /* test cl, imm8 */
+		as_8(a, 0xc0u | RCX);
 		as_8(a, s->bytes - 1u);
 		s->unaligned = as_jcc(a, CC_NE);
 	}
-	as_rr(a, X_MOV, RCX, disp + c.lo ? RAX : base);
-	as_shift_ri(a, false, SH_SHR, RCX, SHIFT);
-	as_alu_ri(a, false, ALU_AND, RCX, MASK);
-	as_rm(a, X_ADD | X_W, RCX, RBP, ENV(tlb));
+	tlb_index_to(j, RAX, at);
 	/* The last byte's page: that of the first, or none that this entry could hold. */
 	if (is_near(disp))
 		page_to_rdx(j, base, (int32_t)disp + c.hi - 1);
 	else
-		page_to_rdx(j, RAX, c.hi - c.lo - 1);
-	as_rm(a, X_CMP | X_W, RDX, RCX, s->write ? TLBE(w) : TLBE(r));
+		page_to_rdx(j, RCX, c.hi - c.lo - 1);
+	as_rm(a, X_MOV | X_W, RCX, RBP, ENV(tlb));
+	as_rx8(a, X_CMP | X_W, RDX, RCX, RAX, s->write ? TLB(w) : TLB(r));
 	s->from = as_jcc(a, CC_NE);
-	as_rm(a, X_MOV | X_W, RAX, RCX, TLBE(delta));
+	as_rx8(a, X_MOV | X_W, RAX, RCX, RAX, TLB(delta));
 	if (s->cover)
 		as_rm(a, X_MOV_ST | X_W, RAX, RBP, COVER(s->cover));
 }
@@ -164,7 +178,7 @@ static void by_extent(struct jit *j, struct stub *s, bool aligned, int base)
 		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
 		as_rx1(a, X_LEA | X_W, RCX, base, RCX, (int32_t)disp);
 	} else {
-		address_to_rax(j, base, disp);
+		address_to(j, RAX, base, disp);
 		as_rr(a, X_ADD | X_W, RCX, RAX);
 		as_rm(a, X_MOV | X_W, RAX, RBP, s->extent + EXTENT(delta));
 	}
@@ -382,7 +396,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	if (s->access && !(op->aux & IR_MEM_UNPRIV)) { /* this access alone */
 		uint32_t miss;
 
-		address_to_rax(j, s->base, (int64_t)op->imm);
+		address_to(j, RAX, s->base, (int64_t)op->imm);
 		leave_call(j, j->tlb_thunk[s->write][__builtin_ctz(s->bytes)]);
 		miss = as_jcc(a, CC_NE);
 		if (s->cover)

@@ -20,7 +20,7 @@ bool engine_fp_traps, engine_ended;
 static struct ir_builder *builder;
 static struct jit *jit;
 static struct ir_env env;
-static struct ir_tlbe tlb[IR_TLB_SIZE];
+static struct ir_tlb tlb;
 
 static void *flat(uint64_t va, unsigned len)
 {
@@ -175,12 +175,12 @@ static void fill_tlb(bool fast)
 		return;
 	filled = fast;
 	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
-		tlb[i] = (struct ir_tlbe){.r = IR_TLB_NONE, .w = IR_TLB_NONE};
+		tlb.r[i] = tlb.w[i] = IR_TLB_NONE;
 	for (uint64_t va = DATA; fast && va < DATA + DATA_SIZE; va += 1u << IR_PAGE_SHIFT) {
-		struct ir_tlbe *t = &tlb[va >> IR_PAGE_SHIFT & (IR_TLB_SIZE - 1)];
+		unsigned i = ir_tlb_index(va);
 
-		t->r = t->w = va;
-		t->delta = (uint64_t)engine_data - DATA;
+		tlb.r[i] = tlb.w[i] = va;
+		tlb.delta[i] = (uint64_t)engine_data - DATA;
 	}
 }
 
@@ -204,7 +204,7 @@ struct result engine_run(const struct state *s, const uint32_t *insns, unsigned 
 	env.nzcv = s->nzcv;
 	env.fpcr = s->fpcr;
 	env.fpsr = s->fpsr;
-	env.tlb = tlb;
+	env.tlb = &tlb;
 	env.ops = &flat_ops;
 	engine_accesses = engine_calls = 0;
 	fill_tlb(fast);

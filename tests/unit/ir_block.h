@@ -24,7 +24,7 @@ enum {
 
 struct pe {
 	struct ir_env env;
-	struct ir_tlbe tlb[IR_TLB_SIZE];
+	struct ir_tlb tlb;
 	_Alignas(4096) uint8_t mem[3 * 4096]; /* RAM, SLOW */
 	unsigned slow_loads, slow_stores, slow_atomics, fences, faults;
 	uint64_t fault_pc;
@@ -151,15 +151,15 @@ static const struct ir_env_ops pe_ops = {.load = pe_load,
 static inline void pe_init(struct pe *pe)
 {
 	memset(pe, 0, sizeof(*pe));
-	pe->env.tlb = pe->tlb;
+	pe->env.tlb = &pe->tlb;
 	pe->env.ops = &pe_ops;
 	for (unsigned i = 0; i < IR_TLB_SIZE; i++)
-		pe->tlb[i].r = pe->tlb[i].w = IR_TLB_NONE;
+		pe->tlb.r[i] = pe->tlb.w[i] = IR_TLB_NONE;
 	for (uint64_t va = RAM; va < SLOW; va += 4096) {
-		struct ir_tlbe *e = &pe->tlb[va >> 12 & (IR_TLB_SIZE - 1)];
+		unsigned i = ir_tlb_index(va);
 
-		e->r = e->w = va;
-		e->delta = (uint64_t)(uintptr_t)pe->mem - RAM;
+		pe->tlb.r[i] = pe->tlb.w[i] = va;
+		pe->tlb.delta[i] = (uint64_t)(uintptr_t)pe->mem - RAM;
 	}
 }
 

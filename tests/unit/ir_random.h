@@ -204,7 +204,7 @@ static void random_state(struct pe *pe, uint64_t seed)
 	pe->env.nzcv = (uint32_t)rnd(&seed) & 0xf0000000;
 	pe->sys = rnd(&seed);
 	if (rnd(&seed) & 1) /* the second page of RAM: loads go straight to it, stores do not */
-		pe->tlb[(RAM >> 12) + 1].w = IR_TLB_NONE;
+		pe->tlb.w[(RAM >> 12) + 1] = IR_TLB_NONE;
 	for (unsigned i = 0; i < sizeof(pe->mem); i += 8)
 		memcpy(pe->mem + i, &(uint64_t){rnd(&seed)}, 8);
 }
