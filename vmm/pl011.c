@@ -2,8 +2,8 @@
 /*
  * PrimeCell UART PL011: Arm DDI 0183 (r1p5), chapter 3 "Programmers Model". Line speed does not exist here: a
  * byte that is written has been sent, and bytes that arrive are followed by silence, so the receive timeout is
- * immediate. DMA requests go nowhere. Bytes are sent also while UARTEN or TXE is 0, because early consoles rely on
- * firmware to have set them, and here there may have been none.
+ * immediate. DMA requests go nowhere. Bytes are sent also while UARTEN or TXE is 0, and received by a guest that polls while UARTEN is
+ * 0, because early consoles and kernel debuggers rely on firmware to have set them, and here there may have been none.
  */
 #include "pl011.h"
 
@@ -106,8 +106,8 @@ static void modem_changed(struct pl011 *u)
 /* Somebody in the guest will see a byte that arrives: by interrupt, or by polling. Else it waits in the host. */
 static bool listening(const struct pl011 *u)
 {
-	return (u->cr & (CR_UARTEN | CR_RXE)) == (CR_UARTEN | CR_RXE) &&
-	       (u->imsc & (INT_RX | INT_RT) || u->idle_polls >= POLLS_THAT_LISTEN);
+	return u->cr & CR_RXE &&
+	       ((u->cr & CR_UARTEN && u->imsc & (INT_RX | INT_RT)) || u->idle_polls >= POLLS_THAT_LISTEN);
 }
 
 static unsigned room(const struct pl011 *u)

@@ -262,6 +262,24 @@ static void a_driver_that_polls_for_input_listens_too_and_one_that_prints_does_n
 	assert_int_equal(pl011_room(&uart), 1);
 }
 
+/* A kernel debugger on a line that nobody has opened, where firmware would have enabled the UART. */
+static void one_that_polls_listens_before_the_UART_is_enabled_unless_the_receiver_is_off(void **state)
+{
+	assert_int_equal(rd(CR), 0x300);
+	wr(IMSC, INT_RX | INT_RT);
+	assert_int_equal(pl011_room(&uart), 0);
+	for (unsigned i = 0; i < 100; i++)
+		rd(FR);
+	assert_int_equal(n_wanted, 1);
+	assert_int_equal(pl011_room(&uart), 1);
+	receive("a");
+	assert_int_equal(rd(DR), 'a');
+	wr(CR, 0x101);
+	for (unsigned i = 0; i < 100; i++)
+		rd(FR);
+	assert_int_equal(pl011_room(&uart), 0);
+}
+
 static void the_host_is_called_when_a_full_FIFO_has_room_again(void **state)
 {
 	listen();
@@ -337,6 +355,8 @@ int main(void)
 		cmocka_unit_test_setup(an_overrun_keeps_what_was_there_and_is_flagged, reset),
 		cmocka_unit_test_setup(input_waits_until_somebody_listens, reset),
 		cmocka_unit_test_setup(a_driver_that_polls_for_input_listens_too_and_one_that_prints_does_not, reset),
+		cmocka_unit_test_setup(one_that_polls_listens_before_the_UART_is_enabled_unless_the_receiver_is_off,
+				       reset),
 		cmocka_unit_test_setup(the_host_is_called_when_a_full_FIFO_has_room_again, reset),
 		cmocka_unit_test_setup(switching_the_FIFO_empties_it, reset),
 		cmocka_unit_test_setup(loopback_sends_to_the_receiver_and_connects_the_modem_lines, reset),
