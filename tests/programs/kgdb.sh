@@ -11,10 +11,15 @@
 #   hw_breakpoint  KUnit: the two cases that arm64 has; those of a task's kernel addresses are refused by arm64's kernels
 #   ftrace         the tracers' tests at start
 #
+# Then gdb-multiarch at the guest's serial line (kgdboc): a kernel that waits for it (kgdbwait) and is stopped by SysRq, software
+# breakpoints, single steps, registers and memory read and written; and hardware breakpoints and watchpoints on the kernel's
+# addresses, set by the guest through perf: arm64's kgdb has none. kgdb_init.c, kgdb_line.py, kgdb_gdb.py.
+#
 # The first time it fetches the source and builds it (some 140 MB, minutes; kept in the user's cache).
 set -euo pipefail
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
 # shellcheck source=../../scripts/arm64-apt.sh
 . "$top/scripts/arm64-apt.sh"
 # shellcheck source=../../scripts/packages.sh
@@ -25,7 +30,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--pawl) pawl=$2; shift ;;
 	--engine) engines+=("$2"); shift ;;
-	*) sed -n '3,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+	*) sed -n '3,19s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 	esac
 	shift
 done
@@ -64,13 +69,17 @@ wanted=('Testing tracer function: PASSED' 'Testing dynamic ftrace: PASSED' 'Test
 	'kgdbts:RUN sw breakpoint test' 'kgdbts:RUN bad memory access test' 'kgdbts:RUN singlestep \[900/1000\]'
 	'kgdbts:RUN kernel_clone for 100 breakpoints' 'KGDB: Unregistered I/O driver kgdbts, debugger disabled' ' ok 1 test_one_cpu'
 	' ok 2 test_many_cpus' ' kprobes_test: pass:6 fail:0')
+need_packages gdb-multiarch cpio gcc-aarch64-linux-gnu
+said=('init: breakpoint as often as 5' 'init: watchpoint for stores as often as 3' 'init: watchpoint for loads as often as 3' 'init: parent 4321' 'init: end')
+mkdir -p "$dir/root"
+${cross}gcc -O2 -static -o "$dir/root/init" "$here/kgdb_init.c"
+(cd "$dir/root" && echo init | cpio -o -H newc -R 0:0 --quiet) >"$dir/initrd.cpio"
+
 failed=0
-for engine in "${engines[@]}"; do
-	log=$dir/$engine.log
-	# It ends in a panic, since there is nothing to run.
-	"$pawl" run --engine "$engine" -m 256M --smp 2 -k "$image" -a "console=ttyAMA0 panic=-1" --no-reboot </dev/null |
-		tr -d '\r' >"$log" || true
-	for line in "${wanted[@]}"; do
+missing() { # LOG ENGINE LINE...
+	local log=$1 engine=$2 line
+	shift 2
+	for line; do
 		if grep -aq -- "$line" "$log"; then
 			echo "ok      $engine: $line"
 		else
@@ -78,9 +87,20 @@ for engine in "${engines[@]}"; do
 			failed=1
 		fi
 	done
+}
+for engine in "${engines[@]}"; do
+	log=$dir/$engine.log
+	# It ends in a panic, since there is nothing to run.
+	"$pawl" run --engine "$engine" -m 256M --smp 2 -k "$image" -a "console=ttyAMA0 panic=-1" --no-reboot </dev/null |
+		tr -d '\r' >"$log" || true
+	missing "$log" "$engine" "${wanted[@]}"
 	if grep -aE 'kgdbts: |WARNING:|BUG:' "$log"; then # its errors; what it does has no blank
 		echo "FAILED  $engine"
 		failed=1
 	fi
+	log=$dir/$engine-gdb.log
+	KGDB_VMLINUX=$dir/vmlinux python3 "$here/kgdb_line.py" "$dir" "$log" "$pawl" run --engine "$engine" -m 256M --smp 2 -k "$image" \
+		-i "$dir/initrd.cpio" -a "console=ttyAMA0 quiet panic=-1 kgdbts= kgdboc=ttyAMA0 kgdbwait nokaslr" --no-reboot || failed=1
+	missing "$log" "$engine" "${said[@]}"
 done
 exit $failed
