@@ -3,23 +3,15 @@
 # devices_test.sh PAWL: Debian's kernel and its virtio drivers on the devices of `pawl run`. $PAWL_TEST_GUEST has Image and
 # initrd.cpio.gz (scripts/fetch-guest.sh); skipped (77) without them or mke2fs.
 set -u
-pawl=$1 guest=${PAWL_TEST_GUEST:-/nonexistent}
+# shellcheck source=tests/vmm/begin.sh
+. "$(dirname "$0")/begin.sh"
+need_guest
 PATH=$PATH:/usr/sbin:/sbin
-[ -e "$guest/Image" ] || { echo "no guest: set PAWL_TEST_GUEST to what scripts/fetch-guest.sh made"; exit 77; }
 command -v mke2fs >/dev/null || { echo "no mke2fs"; exit 77; }
-[ -z "${MESON_EXE_WRAPPER:-}" ] || { echo "a guest under two emulators takes too long"; exit 77; }
-here=$(cd "$(dirname "$0")" && pwd)
-dir=$(mktemp -d) || exit 1
 server= sockets=
 machine=
 trap 'kill $server $sockets $machine 2>/dev/null; rm -rf "$dir"' EXIT
-failed=0
 
-expect() { # WHAT COMMAND...
-	local what=$1
-	shift
-	if "$@"; then echo "ok: $what"; else echo "not ok: $what"; failed=1; fi
-}
 quietly() { "$@" >/dev/null 2>&1; }
 said() { grep -qF -- "$1" "$dir/console"; }
 

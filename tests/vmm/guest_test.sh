@@ -3,18 +3,10 @@
 # guest_test.sh PAWL: small guests (guest.S) from kernel file to exit status, in each form that a kernel may have. Skipped (77)
 # without a cross compiler.
 set -u
-pawl=$1
-here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/vmm/begin.sh
+. "$(dirname "$0")/begin.sh"
 cross=${CROSS_COMPILE:-aarch64-linux-gnu-}
 command -v "${cross}gcc" >/dev/null || exit 77
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-if [ -n "${MESON_EXE_WRAPPER:-}" ]; then # a cross build's emulator
-	printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$MESON_EXE_WRAPPER" "$(realpath "$pawl")" >"$dir/.pawl"
-	chmod +x "$dir/.pawl"
-	pawl=$dir/.pawl
-fi
-failed=0
 
 elf() { # NAME: $dir/NAME, an ELF
 	"${cross}gcc" -nostdlib -static -Wl,-Ttext=0x40100000,--build-id=none "-DGUEST_$1" -o "$dir/$1" "$here/guest.S" || exit 1

@@ -3,18 +3,10 @@
 # models_test.sh PAWL: Debian's kernel comes up with each CPU model and finds the features that the model has. $PAWL_TEST_GUEST
 # has Image and initrd.cpio.gz (scripts/fetch-guest.sh); skipped (77) without them.
 set -u
-pawl=$1 guest=${PAWL_TEST_GUEST:-/nonexistent}
-[ -e "$guest/Image" ] || { echo "no guest: set PAWL_TEST_GUEST to what scripts/fetch-guest.sh made"; exit 77; }
-[ -z "${MESON_EXE_WRAPPER:-}" ] || { echo "a guest under two emulators takes too long"; exit 77; }
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
+# shellcheck source=tests/vmm/begin.sh
+. "$(dirname "$0")/begin.sh"
+need_guest
 
-expect() { # WHAT COMMAND...
-	local what=$1
-	shift
-	if "$@"; then echo "ok: $what"; else echo "not ok: $what"; failed=1; fi
-}
 has() { grep -qE "^Features.* $1( |$)" "$dir/console"; }
 has_not() { ! has "$1"; }
 

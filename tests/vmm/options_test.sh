@@ -3,15 +3,8 @@
 # options_test.sh PAWL: what `pawl run` says to wrong command lines and files, with which status, and that it leaves
 # nothing behind. No guest runs.
 set -u
-pawl=$1
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-if [ -n "${MESON_EXE_WRAPPER:-}" ]; then # a cross build's emulator
-	printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$MESON_EXE_WRAPPER" "$(realpath "$pawl")" >"$dir/.pawl"
-	chmod +x "$dir/.pawl"
-	pawl=$dir/.pawl
-fi
-failed=0
+# shellcheck source=tests/vmm/begin.sh
+. "$(dirname "$0")/begin.sh"
 n=0
 
 # refused STATUS "WORDS" ARGUMENT...: exactly one line, which has the words
