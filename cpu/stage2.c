@@ -7,8 +7,13 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* The first range that ends behind ipa; count: there is none. */
 static unsigned find(const struct stage2 *s2, ipa_t ipa)
@@ -93,15 +98,27 @@ static bool host_can_read(const uint8_t *page)
 	return ok;
 }
 
-static bool host_can_write(void *p)
+static bool add_nothing(void *p)
 {
 	uint32_t nobody_waits = 0;
-	int err = errno;
-	bool ok;
 
-	ok = syscall(SYS_futex, &nobody_waits, FUTEX_WAKE_OP_PRIVATE, 0, 0, p,
-		     FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_LT, 0)) >= 0 ||
-	     errno != EFAULT;
+	return syscall(SYS_futex, &nobody_waits, FUTEX_WAKE_OP_PRIVATE, 0, 0, p,
+		       FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_LT, 0)) >= 0 ||
+	       errno != EFAULT;
+}
+
+/*
+ * A futex does not wait for a userfaultfd, whose page is there when somebody has brought it: a read does, and, for pages that are
+ * write-protected by one, MADV_POPULATE_WRITE (Linux 5.14).
+ */
+static bool host_can_write(uint8_t *p)
+{
+	int err = errno;
+	bool ok = add_nothing(p) || (host_can_read(p) && add_nothing(p));
+
+	if (!ok &&
+	    syscall(SYS_madvise, (uintptr_t)p & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1), 1, MADV_POPULATE_WRITE) == 0)
+		ok = add_nothing(p);
 	errno = err;
 	return ok;
 }

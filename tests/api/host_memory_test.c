@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory of a slot that the client takes away and gives back: EFAULT from KVM_RUN, never a signal (pawl_change_memory). */
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -214,4 +219,81 @@ TEST(a_handler_that_interrupts_a_vcpu_may_change_memory)
 	kick_every(0);
 	expect_eq(moved == host, 1);
 	munmap(host, PAGES * 4096ul);
+}
+
+/* ---- userfaultfd: pages that come when they are asked for */
+
+struct pager {
+	int fd;
+	bool protects; /* pages are there, and write-protected */
+	_Atomic int faults;
+};
+
+static void *bring_pages(void *arg)
+{
+	static uint8_t page[4096];
+	struct pager *p = arg;
+	struct uffd_msg msg;
+
+	memset(page, 0x11, sizeof(page));
+	while (read(p->fd, &msg, sizeof(msg)) == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT) {
+		uint64_t at = msg.arg.pagefault.address & ~4095ull;
+		struct uffdio_copy copy = {.dst = at, .src = (uintptr_t)page, .len = 4096};
+		struct uffdio_writeprotect open = {.range = {at, 4096}};
+
+		atomic_fetch_add(&p->faults, 1);
+		if (ioctl(p->fd, p->protects ? UFFDIO_WRITEPROTECT : UFFDIO_COPY,
+			  p->protects ? (void *)&open : &copy) != 0)
+			break;
+		if (at == (uintptr_t)host + 3 * 4096ul) /* the last one */
+			break;
+	}
+	return NULL;
+}
+
+/* The guest's first access to a page is the instruction; then one to the last page ends the pager. */
+static void paged(uint32_t insn, bool protects)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = protects ? UFFD_FEATURE_PAGEFAULT_FLAG_WP : 0};
+	struct uffdio_register range = {.mode = protects ? UFFDIO_REGISTER_MODE_WP : UFFDIO_REGISTER_MODE_MISSING};
+	struct pager pager = {.fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC), .protects = protects};
+	pthread_t thread;
+
+	if (pager.fd < 0)
+		skip("no userfaultfd here");
+	memory_guest(insn, 0x91400e94 /* add x20, x20, #3 << 12 */, STR_X1_X20, STR_X3_DEV);
+	range.range = (struct uffdio_range){(uintptr_t)host, PAGES * 4096ul};
+	if (protects)
+		memset(host, 0x11, PAGES * 4096ul);
+	if (ioctl(pager.fd, UFFDIO_API, &api) != 0 || ioctl(pager.fd, UFFDIO_REGISTER, &range) != 0)
+		skip("userfaultfd cannot do this here");
+	if (protects) {
+		struct uffdio_writeprotect wp = {.range = range.range, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+
+		expect_eq(ioctl(pager.fd, UFFDIO_WRITEPROTECT, &wp), 0);
+	}
+	set_reg(X(1), 0x77);
+	expect_eq(pthread_create(&thread, NULL, bring_pages, &pager), 0);
+	expect_exit(KVM_EXIT_MMIO);
+	pthread_join(thread, NULL);
+	expect_eq(pager.faults > 0, 1);
+	close(pager.fd);
+}
+
+TEST(a_page_that_a_userfaultfd_brings_is_waited_for_by_loads)
+{
+	paged(LDR_X0_X20, false);
+	expect_reg(X(0), 0x1111111111111111);
+}
+
+TEST(a_page_that_a_userfaultfd_brings_is_waited_for_by_stores)
+{
+	paged(STR_X1_X20, false);
+	expect_eq(host[0] | host[8] << 8, 0x1177);
+}
+
+TEST(a_page_that_a_userfaultfd_protects_is_waited_for_by_stores)
+{
+	paged(STR_X1_X20, true);
+	expect_eq(host[0] | host[8] << 8, 0x1177);
 }
