@@ -21,6 +21,7 @@
 
 #include "machine.h"
 #include "stats.h"
+#include "unix_listen.h"
 #include "virtio_board.h"
 
 enum { MAX_CLIENTS = 8, LINE_MAX_BYTES = 4096 };
@@ -54,8 +55,7 @@ struct control {
 	struct vmcore_job job;
 	int done_fd; /* eventfd: the job is done */
 	int listen_fd;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	bool bound; /* path is ours to remove */
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* to be removed; "": none */
 	struct client clients[MAX_CLIENTS];
 };
 
@@ -422,51 +422,10 @@ static void client_arrives(void *arg)
 
 /* ---- life */
 
-/* A socket file that nobody listens at any more: left by a process that was killed. */
-static bool stale(const struct sockaddr_un *addr)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-	bool yes;
-
-	if (fd < 0)
-		return false;
-	yes = !lstat(addr->sun_path, &st) && S_ISSOCK(st.st_mode) &&
-	      connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) && errno == ECONNREFUSED;
-	close(fd);
-	return yes;
-}
-
-static int listen_at(struct control *c, struct vmm_error *err)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	struct stat st;
-	mode_t mask;
-	int rc;
-
-	memcpy(addr.sun_path, c->path, sizeof(c->path));
-	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listen_fd < 0)
-		return vmm_fail(err, "--control: %s", strerror(errno));
-	mask = umask(077); /* whoever may connect rules the machine */
-	rc = bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr));
-	if (rc && errno == EADDRINUSE && stale(&addr) && !unlink(c->path))
-		rc = bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr));
-	umask(mask); /* leaves errno */
-	if (!rc) {
-		c->bound = true;
-		rc = listen(c->listen_fd, 8);
-	}
-	if (!rc)
-		return 0;
-	if (errno == EADDRINUSE && !lstat(c->path, &st) && !S_ISSOCK(st.st_mode))
-		return vmm_fail(err, "--control: %s: there already, and no socket", c->path);
-	return vmm_fail(err, "--control: %s: %s", c->path, strerror(errno));
-}
-
 struct control *control_start(struct machine *m, const char *path, struct vmm_error *err)
 {
 	struct control *c = calloc(1, sizeof(*c));
+	mode_t mask;
 
 	if (!c) {
 		vmm_fail(err, "no memory for the control socket");
@@ -479,14 +438,12 @@ struct control *control_start(struct machine *m, const char *path, struct vmm_er
 		c->clients[i].control = c;
 		c->clients[i].fd = c->clients[i].passed = -1;
 	}
-	if (strlen(path) >= sizeof(c->path)) {
-		vmm_fail(err, "--control: '%.40s...' is longer than the %zu bytes that a socket's path may have", path,
-			 sizeof(c->path) - 1);
+	mask = umask(077); /* whoever may connect rules the machine */
+	c->listen_fd = unix_listen("control", path, 8, err);
+	umask(mask);
+	if (c->listen_fd < 0)
 		goto fail;
-	}
-	strcpy(c->path, path);
-	if (listen_at(c, err))
-		goto fail;
+	strcpy(c->path, path); /* which has the length of one */
 	if (c->done_fd < 0 || !loop_add(m->loop, c->done_fd, vmcore_done, c) ||
 	    !loop_add(m->loop, c->listen_fd, client_arrives, c)) {
 		vmm_fail(err, "--control: too many descriptors");
@@ -525,7 +482,7 @@ void control_stop(struct control *c)
 		loop_remove(c->m->loop, c->done_fd);
 		close(c->done_fd);
 	}
-	if (c->bound)
+	if (c->path[0])
 		unlink(c->path);
 	free(c);
 }

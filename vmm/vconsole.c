@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "devices.h"
+#include "unix_listen.h"
 
 enum { QUEUE_RX = 0, QUEUE_TX = 1, OUT_MAX = 64 << 10 };
 enum { F_EMERG_WRITE = 2, CONFIG_EMERG_WR = 8, CONFIG_SIZE = 12 };
@@ -230,19 +230,12 @@ static int open_pty(struct vconsole *v, struct vmm_error *err)
 
 static int open_unix(struct vconsole *v, const char *path, struct vmm_error *err)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return vmm_fail(err, "--console: %.100s: too long for a socket's path", path);
-	strcpy(sa.sun_path, path);
-	v->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (v->listener < 0 || bind(v->listener, (struct sockaddr *)&sa, sizeof(sa)))
-		return vmm_fail(err, "--console: %.300s: %s", path, strerror(errno));
+	v->listener = unix_listen("console", path, 1, err);
+	if (v->listener < 0)
+		return -1;
 	v->path = strdup(path);
 	if (v->vd.host->sandbox && v->path)
 		v->vd.host->sandbox->sockets[v->vd.host->sandbox->n_sockets++] = v->path;
-	if (listen(v->listener, 1))
-		return vmm_fail(err, "--console: %.300s: %s", path, strerror(errno));
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "devices.h"
+#include "unix_listen.h"
 
 enum { QUEUE_RX = 0, QUEUE_TX = 1 };
 enum { HEADER = 44, BUFFER = 128 << 10, PACKET_MAX = 64 << 10, CONNECTIONS_MAX = 128, RESETS_MAX = 64 };
@@ -571,11 +572,9 @@ int vsock_check(const char *arg, struct vmm_error *err)
 
 struct virtio *vsock_create(const struct virtio_host *host, const char *arg, struct vmm_error *err)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct vsock *v;
 	uint64_t cid;
 	char *path;
-	int fd;
 
 	if (parse(arg, &path, &cid, err))
 		return NULL;
@@ -588,19 +587,13 @@ struct virtio *vsock_create(const struct virtio_host *host, const char *arg, str
 	}
 	v->path = path;
 	v->cid = cid;
-	v->listener = -1;
 	memcpy(v->vd.config, &cid, 8);
 	v->vd.config_size = 8;
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 16)) {
-		vmm_fail(err, "--vsock: %.300s: %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
+	v->listener = unix_listen("vsock", path, 16, err);
+	if (v->listener < 0) {
 		vsock_free(&v->vd);
 		return NULL;
 	}
-	v->listener = fd;
 	if (host->sandbox)
 		host->sandbox->sockets[host->sandbox->n_sockets++] = v->path;
 	return &v->vd;

@@ -298,17 +298,19 @@ def main():
         ended("quit", p, 5)
         check("nothing is left", sorted(os.listdir(directory)), ["guest"])
 
-        p = start(directory)
-        second = subprocess.run(WRAPPER + [PAWL, "run", "--kernel", os.path.join(directory, "guest"), "--control",
-                                           os.path.join(directory, "control")], stdin=subprocess.DEVNULL, capture_output=True,
-                                timeout=PATIENCE, check=False)
-        check("a socket in use", (second.returncode, b"Address already in use" in second.stderr), (1, True))
+        others = ["--vsock", os.path.join(directory, "vsock"), "--console", "unix:" + os.path.join(directory, "console")]
+        p = start(directory, *others)
+        for option, path in (("--control", os.path.join(directory, "control")), others[:2], others[2:]):
+            second = subprocess.run(WRAPPER + [PAWL, "run", "--kernel", os.path.join(directory, "guest"), option, path],
+                                    stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+            check("a socket in use: " + option, (second.returncode, b"Address already in use" in second.stderr), (1, True))
         p.send_signal(signal.SIGKILL)
         ended("killed", p, -signal.SIGKILL)
         os.unlink(os.path.join(directory, "pid"))
-        p = start(directory)  # takes the place of a socket that nobody listens at
+        p = start(directory, *others)  # takes the place of sockets that nobody listens at
         check("a socket that was left behind", Control(os.path.join(directory, "control")).ask(command="quit"), {"ok": True})
         ended("quit", p, 5)
+        check("and nothing is left", sorted(os.listdir(directory)), ["guest"])
         if not WRAPPER:  # an emulator has no seccomp
             sandbox(directory)
     if not FAILED:
