@@ -50,6 +50,8 @@ void swap_choose(struct jit *j)
 				most = uses[r];
 				in = r;
 			}
+			if (r == 31 && j->unit->sp_mask)
+				continue; /* the unit looks at SP where it begins */
 			if (j->pin[r] != NO_REG && reg_pin[r] != NO_REG && (out == 32 || uses[r] < uses[out]))
 				out = r;
 		}
