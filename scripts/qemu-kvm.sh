@@ -36,6 +36,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cat >"$tmp/init" <<'END'
 #!/bin/busybox sh
+/bin/busybox mkdir -p /proc
 /bin/busybox mount -t proc proc /proc
 /bin/busybox echo "up: $(/bin/busybox grep -c ^processor /proc/cpuinfo) processors"
 /bin/busybox poweroff -f
