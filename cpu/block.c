@@ -211,13 +211,13 @@ struct source {
 	uint32_t sp_mask, words[IR_MAX_INSNS];
 };
 
-static void read_source(struct cpu *cpu, uint32_t key, const uint8_t *host, struct source *s)
+static void read_source(struct cpu *cpu, uint32_t key, const uint8_t *host, unsigned most, struct source *s)
 {
 	uint64_t pc = cpu->env.pc;
 	unsigned left = (4096 - (pc & 4095)) / 4, keep;
 
-	if (left > IR_MAX_INSNS)
-		left = IR_MAX_INSNS;
+	if (left > most)
+		left = most;
 	if (key & KEY_ONE)
 		left = 1;
 	for (;;) {
@@ -411,7 +411,7 @@ static struct block *make_unlocked(struct cpu *cpu, uint32_t key, const uint8_t 
 
 	cache_unlock(cpu);
 	stat_begin(cpu, &from);
-	read_source(cpu, key, host, &s);
+	read_source(cpu, key, host, IR_MAX_INSNS, &s);
 	cache_lock(cpu);
 	if (made != c->made) {
 		b = get_locked(cpu, key, host, ipa); /* another PE may have made it */
@@ -419,17 +419,60 @@ static struct block *make_unlocked(struct cpu *cpu, uint32_t key, const uint8_t 
 			return b;
 	}
 	if (changes != c->changes && !same_words(s.words, s.n, host))
-		read_source(cpu, key, host, &s);
+		read_source(cpu, key, host, IR_MAX_INSNS, &s);
 	return cache_is_full_locked(c) ? NULL : make_counted_locked(cpu, key, ipa, &s, &from);
+}
+
+/* ---- met for the first time */
+
+/*
+ * A third of the code that a kernel runs when it boots, or a program when it starts, is not run again. So what a PE meets for the
+ * first time it interprets, which is less work than to translate it, and nothing is kept of it but a mark. Another block may have
+ * taken the mark's place when it is met again: then it is interpreted once more.
+ */
+static bool is_met_first(struct cpu_priv *p, uint64_t pc, ipa_t ipa, uint32_t key)
+{
+	uint64_t hash = ((pc >> 2) * 0x9e3779b97f4a7c15ull ^ (ipa >> 12) * 0xc2b2ae3d27d4eb4full ^ (uint64_t)key << 40);
+	uint16_t *mark = &p->met[hash >> (64 - MET_BITS)], is = (uint16_t)(hash >> 32) | 1;
+
+	if (*mark == is)
+		return false;
+	*mark = is;
+	return true;
+}
+
+/* It is good until the PE makes another block. */
+static struct block *interpret_once(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa)
+{
+	enum { MOST = 16 }; /* instructions: it may go elsewhere soon */
+	struct cpu_priv *p = cpu->priv;
+	struct source s;
+
+	read_source(cpu, key, host, MOST, &s);
+	p->once = (struct block){.n_words = s.n,
+				 .sp_mask = s.sp_mask,
+				 .pc = cpu->env.pc,
+				 .ipa = ipa,
+				 .key = key,
+				 .ir = s.ir,
+				 .words = p->once_words};
+	memcpy(p->once_words, s.words, sizeof(*s.words) * s.n);
+	stat_inc(cpu, CPU_STAT_ONCE);
+	return &p->once;
 }
 
 static struct block *get_or_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa, uint32_t *view)
 {
+	struct code_cache *c = cpu->group->cache;
 	struct block *b;
 
 	cache_lock(cpu);
 	b = get_locked(cpu, key, host, ipa);
-	if (!b && !cache_is_full_locked(cpu->group->cache))
+	if (!b && c->meets && is_met_first(cpu->priv, cpu->env.pc, ipa, key)) {
+		cache_unlock(cpu);
+		return interpret_once(cpu, key, host, ipa);
+	}
+	if (!b && !cache_is_full_locked(c))
 		b = make_unlocked(cpu, key, host, ipa);
 	if (b)
 		*view = b->view->id;
@@ -519,8 +562,8 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	if (unlikely(alone))
 		return block_get(cpu, key | KEY_ONE, host, ipa, &view);
 	b = block_get(cpu, key, host, ipa, &view);
-	if (unlikely(!b))
-		return NULL;
+	if (unlikely(!b) || b == &p->once)
+		return b;
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 	if (e->pc != cpu->env.pc && e->view && e->view != UINT32_MAX)
 		p->jump[jit_second_slot(e->pc, JUMP_BITS)] = *e;

@@ -21,8 +21,8 @@
 enum { VIEWS_MOST = 0xf0000000 }; /* of numbers; the rest is for what goes on until the reset */
 
 /*
- * Code is translated where there is a translator and PAWL_ENGINE does not say interp. If it cannot be had, blocks are
- * interpreted, which is worth a word only to those who asked.
+ * Code is translated where there is a translator and PAWL_ENGINE does not say interp; all of it if that says jit, else what is met
+ * again. If it cannot be had, blocks are interpreted, which is worth a word only to those who asked.
  */
 static void engine_init(struct code_cache *c)
 {
@@ -35,6 +35,7 @@ static void engine_init(struct code_cache *c)
 	c->jit = jit_new(NULL, JUMP_BITS, &why);
 	if (!c->jit && engine && strcmp(engine, "jit") == 0)
 		fprintf(stderr, "pawl: PAWL_ENGINE=jit: %s; code is interpreted\n", why);
+	c->meets = c->jit && !engine;
 	if (c->jit)
 		unit_watch(c->jit);
 	if (c->jit && getenv("PAWL_COUNT_ACCESSES"))
@@ -342,7 +343,7 @@ void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
 {
 	struct code_cache *c = cpu->group->cache;
 
-	if (to->key & KEY_ONE || cpu->env.attn)
+	if (to->key & KEY_ONE || cpu->env.attn || to == &cpu->priv->once)
 		return; /* it has to be found each time */
 	cache_lock(cpu);
 	link_locked(cpu, c, site, to);

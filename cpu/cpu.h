@@ -183,6 +183,7 @@ enum cpu_stat {
 	CPU_STAT_UNIT_BYTES,  /* of host code */
 	CPU_STAT_UNITS_AGAIN, /* that were made once more, since they are hot */
 	CPU_STAT_TRACES,      /* ... of several blocks */
+	CPU_STAT_ONCE,	      /* blocks that were met for the first time, and interpreted */
 	CPU_STAT_BLOCKS,      /* that were made and are interpreted */
 	CPU_STAT_TIMED_NS,    /* spent on making units and blocks since cpu->stat_time is set */
 	CPU_STAT_TIMED_INSNS,

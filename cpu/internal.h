@@ -29,6 +29,8 @@ enum {
 	PAGE_BITS = 12,
 	PAGE_BUCKETS = 1 << PAGE_BITS,
 	CODE_BYTES = 64 << 20, /* code cache of a VM: address space, touched only as far as used */
+	MET_BITS = 16,
+	MET_SIZE = 1 << MET_BITS, /* marks of code that a PE has met */
 	INVAL_MAX = 32,
 	FILLED_MAX = 1024,
 	SHARED_SPACES = 4,
@@ -351,6 +353,7 @@ struct code_cache {
 	struct jit *jit; /* NULL: blocks are interpreted; constant */
 	uint8_t *arena;	 /* CODE_BYTES */
 	size_t limit;	 /* bytes of it, and of code, that are used; constant */
+	bool meets;	 /* what a PE meets for the first time is interpreted; constant */
 	size_t used;	 /* bytes */
 	uint32_t view_next;
 	uint64_t changes;	 /* how often somebody has said that code may have changed */
@@ -498,6 +501,9 @@ struct cpu_priv {
 	bool step_isv;	  /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
+	struct block once; /* block.c, "met for the first time" */
+	uint32_t once_words[IR_MAX_INSNS];
+	uint16_t met[MET_SIZE];
 	uint32_t generation, numbering;	 /* of the code cache that the PE has seen */
 	uint32_t class_key;		 /* KEY_CLASSES */
 	bool cache_locked;		 /* by this PE, between cache_lock() and cache_unlock() */

@@ -71,6 +71,7 @@ static const struct stat_row vcpu_rows[] = {
 	{VCPU_STAT_CPU + CPU_STAT_UNIT_BYTES, "pawl_unit_bytes", BYTES, 1},
 	{VCPU_STAT_CPU + CPU_STAT_UNITS_AGAIN, "pawl_units_again", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_TRACES, "pawl_traces", COUNTER, 1},
+	{VCPU_STAT_CPU + CPU_STAT_ONCE, "pawl_interpreted_once", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_BLOCKS, "pawl_interpreted_blocks", COUNTER, 1},
 	{VCPU_STAT_CPU + CPU_STAT_TIMED_NS, "pawl_translate_ns", TIME, 1},
 	{VCPU_STAT_CPU + CPU_STAT_TIMED_INSNS, "pawl_translate_ns_insns", COUNTER, 1},

@@ -233,6 +233,7 @@ static const struct row rows[] = {
 	{"pawl_unit_bytes", "bytes for an instruction", NULL, "pawl_unit_insns"},
 	{"pawl_translate_ns", "time, ns", NULL, NULL},
 	{"pawl_translate_ns", "ns for an instruction", NULL, "pawl_translate_ns_insns"},
+	{"pawl_interpreted_once", "blocks met first, interpreted", NULL, NULL},
 	{"pawl_interpreted_blocks", "blocks without code", NULL, NULL},
 	{"pawl_code_bytes", "host code held, bytes", NULL, NULL},
 	{"pawl_block_bytes", "blocks held, bytes", NULL, NULL},
