@@ -666,11 +666,11 @@ struct block *block_find(struct cpu *cpu);
 /* Where block_find() looks first: the block at the PC if the jump cache has it in its first place, or NULL. */
 static inline struct block *block_cached(struct cpu *cpu)
 {
-	struct cpu_priv *p = cpu->priv;
-	uint64_t pc = cpu->env.pc;
-	const struct jit_jump *e = &p->jump[jit_jump_slot(pc, JUMP_BITS)];
+	const struct ir_env *env = &cpu->env;
+	uint64_t pc = env->pc;
+	const struct jit_jump *e = &env->jump[jit_jump_slot(pc, JUMP_BITS)];
 
-	return e->pc == pc && e->view == cpu->env.code_map[pc >> 63 ? 0 : 1][jit_code_slot(pc)] ? e->block : NULL;
+	return e->pc == pc && e->view == env->code_map[pc >> 63 ? 0 : 1][jit_code_slot(pc)] ? e->block : NULL;
 }
 const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch);
 void block_make_again(struct cpu *cpu, struct block *b); /* the cache is locked */
