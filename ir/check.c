@@ -144,10 +144,7 @@ static const char *check_fields(const struct ir_block *blk, const struct ir_insn
 	case IR_pauth: return op->x < 32 ? NULL : "pointer authentication";
 	case IR_msr_imm: return op->x < 16 && op->aux <= 0xffff ? NULL : "system register";
 	case IR_brcond:
-		if (op->aux > 1)
-			return "sense of the branch";
-		/* fall through */
-	case IR_br: return ((op->imm ^ blk->pc) & 3) == 0 ? NULL : "branch target";
+	case IR_br: return (op->imm ^ blk->pc) & 3 ? "branch target" : op->aux > 1 ? "sense of the branch" : NULL;
 	case IR_br_ind: return op->x <= IR_BR_RET ? NULL : "kind of branch";
 	case IR_exit: return op->x <= IR_EXIT_STEPPED ? NULL : "exit reason";
 	case IR_x_from_v: return (op->aux & ~0x13u) == 0 && op->x < 16u >> (op->aux & 3) ? NULL : "lane";
