@@ -116,18 +116,18 @@ static json_t *do_status(struct client *cl, json_t *request, struct vmm_error *e
 {
 	struct machine *m = cl->control->m;
 	struct timespec now;
+	int64_t ms;
 	bool attached;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (now.tv_sec - m->started.tv_sec) * 1000 + (now.tv_nsec - m->started.tv_nsec) / 1000000;
 	pthread_mutex_lock(&m->lock);
 	attached = m->attached;
 	pthread_mutex_unlock(&m->lock);
-	return json_pack(
-		"{ss ss si si sI sb si sf}", "state", m->frozen & FREEZE_PAUSE ? "paused" : "running", "version",
-		PAWL_VERSION, "pid", (int)getpid(), "vcpus", (int)m->n_vcpus, "memory", (json_int_t)m->ram.size,
-		"debugger", (int)attached, "resets", (int)m->n_resets, "seconds",
-		(double)((now.tv_sec - m->started.tv_sec) * 1000 + (now.tv_nsec - m->started.tv_nsec) / 1000000) /
-			1000);
+	return json_pack("{ss ss si si sI sb si sf}", "state", m->frozen & FREEZE_PAUSE ? "paused" : "running",
+			 "version", PAWL_VERSION, "pid", (int)getpid(), "vcpus", (int)m->n_vcpus, "memory",
+			 (json_int_t)m->ram.size, "debugger", (int)attached, "resets", (int)m->n_resets, "seconds",
+			 (double)ms / 1000);
 }
 
 static json_t *do_pause(struct client *cl, json_t *request, struct vmm_error *err)
