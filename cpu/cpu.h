@@ -309,6 +309,11 @@ void cpu_group_set_stage2(struct cpu_group *g, const struct stage2 *s2);
 void cpu_group_flush_tlbs(struct cpu_group *g);
 /* The same stop around a function, which must not wait for anything that a PE does. */
 void cpu_group_stopped(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg);
+/*
+ * Pages of the VM have other contents, or none: what each PE knows of memory goes before it next enters the guest, or, if it is
+ * inside, soon. Waits for no PE, so one that waits for such a page may be waited for by the caller. Any thread.
+ */
+void cpu_group_forget_memory(struct cpu_group *g);
 /* Host counter of the system timer, CNTFRQ Hz; monotonic, the only clock a guest sees. */
 enum { CPU_CNTFRQ = 62500000 };
 uint64_t cpu_group_counter(const struct cpu_group *g);

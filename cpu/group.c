@@ -86,7 +86,7 @@ int group_join(struct cpu *cpu)
 			continue;
 		s->cpu = cpu;
 		s->queue.n = 0;
-		s->queue.overflow = false;
+		s->queue.overflow = s->queue.code = false;
 		atomic_fetch_or(&s->req, REQ_INVAL); /* the first entry is a slow one: a stop may be under way */
 		cpu->priv->slot = s;
 		cpu->priv->generation = g->cache->generation;
@@ -141,7 +141,7 @@ static void inval_append(struct inval_list *to, const struct inval_list *from)
 static void inval_clear(struct inval_list *l)
 {
 	l->n = 0;
-	l->overflow = false;
+	l->overflow = l->code = false;
 }
 
 static bool inval_empty(const struct inval_list *l)
@@ -204,6 +204,8 @@ static void serve_inval_locked(struct cpu *cpu)
 	if (!(atomic_load(&s->req) & REQ_INVAL))
 		return;
 	atomic_fetch_and(&s->req, ~(uint32_t)REQ_INVAL);
+	if (s->queue.code)
+		block_changed_all(cpu);
 	inval_apply(cpu, &s->queue);
 	inval_clear(&s->queue);
 	atomic_store(&s->acked, s->posted);
@@ -401,6 +403,22 @@ void cpu_group_flush_tlbs(struct cpu_group *g)
 void cpu_group_stopped(struct cpu_group *g, void (*fn)(struct cpu_group *g, void *arg), void *arg)
 {
 	stop_and(g, fn, arg);
+}
+
+void cpu_group_forget_memory(struct cpu_group *g)
+{
+	pthread_mutex_lock(&g->lock);
+	for (unsigned i = 0; i < atomic_load(&g->n_slots); i++) {
+		struct pe_slot *s = &g->slot[i];
+
+		if (!s->cpu)
+			continue;
+		s->queue.overflow = s->queue.code = true;
+		s->posted++;
+		post_locked(s, REQ_INVAL);
+	}
+	wake_locked(g); /* a PE that sleeps in group_sync() has something to serve */
+	pthread_mutex_unlock(&g->lock);
 }
 
 /* ---- the stop by a PE that runs, for room in the code cache */

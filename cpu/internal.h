@@ -389,6 +389,7 @@ struct inval {
 struct inval_list {
 	unsigned n;
 	bool overflow; /* everything */
+	bool code;     /* ... and the words of all code may be others now, which nobody has marked yet */
 	struct inval v[INVAL_MAX];
 };
 

@@ -41,6 +41,10 @@ enum {
 long vm_create(unsigned long type); /* descriptor or -errno */
 /* pawl_change_memory */
 int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg);
+/* pawl_forget_memory */
+void vm_forget_memory(uint64_t from, uint64_t to);
+/* Before a slot has this memory. */
+void vm_note_memory(uint64_t from, uint64_t to);
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 long vm_check_extension(struct vm *vm, unsigned long cap); /* vm NULL: /dev/kvm is asked */
@@ -253,6 +257,7 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *region
 bool memslot_is_guest_memfd(struct vm *vm, ipa_t ipa);
 /* fn(arg), with no PE of these VMs (a list by next_vm, under all_vms_lock) in the guest that uses this memory of the process */
 int memslot_change_memory(struct vm *vms, uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg);
+void memslot_forget_memory(struct vm *vms, uint64_t from, uint64_t to);
 int memslot_enable_manual_dirty(struct vm *vm, uint64_t flags);
 int dirty_get_log(struct vm *vm, const struct kvm_dirty_log *log);
 int dirty_clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log);

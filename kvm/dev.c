@@ -217,6 +217,13 @@ PUBLIC int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg
 	return vm_change_memory((uintptr_t)addr, (uintptr_t)addr + length, change, arg);
 }
 
+PUBLIC void pawl_forget_memory(void *addr, size_t length)
+{
+	uint64_t from = (uintptr_t)addr;
+
+	vm_forget_memory(from, length > UINT64_MAX - from ? UINT64_MAX : from + length);
+}
+
 PUBLIC int pawl_close(int fd)
 {
 	return result(file_close(fd));

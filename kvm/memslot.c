@@ -264,6 +264,7 @@ static int slot_create(struct vm *vm, struct memslots *m, const struct memslot *
 	}
 	insert_sorted(m, s);
 	m->by_id[s->id] = s;
+	vm_note_memory(s->hva, s->hva + s->size);
 	err = publish_locked(vm, m);
 	if (err) {
 		remove_sorted(m, s);
@@ -576,10 +577,10 @@ static void forget_pages(struct memslots *m, const struct change *c)
 			end = s->size >> IR_PAGE_SHIFT;
 		for (uint64_t bit = first * 2; bit < end * 2;) {
 			if (bit % BITS == 0 && bit + BITS <= end * 2) {
-				s->backed[bit / BITS] = 0;
+				__atomic_store_n(&s->backed[bit / BITS], 0, __ATOMIC_RELAXED);
 				bit += BITS;
 			} else {
-				s->backed[bit / BITS] &= ~(1ul << bit % BITS);
+				__atomic_fetch_and(&s->backed[bit / BITS], ~(1ul << bit % BITS), __ATOMIC_RELAXED);
 				bit++;
 			}
 		}
@@ -624,4 +625,18 @@ int memslot_change_memory(struct vm *vms, uint64_t from, uint64_t to, int (*fn)(
 
 	change_from(vms, &c);
 	return c.result;
+}
+
+void memslot_forget_memory(struct vm *vms, uint64_t from, uint64_t to)
+{
+	const struct change c = {.from = from, .to = to};
+
+	for (struct vm *vm = vms; vm; vm = vm->priv->next_vm) {
+		pthread_mutex_lock(&vm->memslots->lock);
+		if (concerns(vm->memslots, &c)) {
+			forget_pages(vm->memslots, &c);
+			cpu_group_forget_memory(vm->group);
+		}
+		pthread_mutex_unlock(&vm->memslots->lock);
+	}
 }

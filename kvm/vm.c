@@ -46,17 +46,30 @@ static void all_vms_remove(struct vm *vm)
 	pthread_mutex_unlock(&all_vms_lock);
 }
 
-/*
- * In a handler that interrupted one of our calls, neither its PE nor its locks can be waited for: there it is as if nobody
- * had told us.
- */
-int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg)
-{
-	static __thread bool changing __attribute__((tls_model("initial-exec")));
-	int result;
+/* Around all memory that was ever a slot's. Never empty again; both only grow. */
+static _Atomic uint64_t memory_from = UINT64_MAX, memory_to;
 
-	if (!atomic_load_explicit(&n_vms, memory_order_relaxed) || changing || file_in_call())
-		return fn(arg);
+void vm_note_memory(uint64_t from, uint64_t to)
+{
+	uint64_t old = atomic_load(&memory_from);
+
+	while (from < old && !atomic_compare_exchange_weak(&memory_from, &old, from))
+		;
+	old = atomic_load(&memory_to);
+	while (to > old && !atomic_compare_exchange_weak(&memory_to, &old, to))
+		;
+}
+
+static bool may_be_a_slots(uint64_t from, uint64_t to)
+{
+	return atomic_load_explicit(&n_vms, memory_order_relaxed) && from < atomic_load(&memory_to) &&
+	       to > atomic_load(&memory_from);
+}
+
+static __thread bool changing __attribute__((tls_model("initial-exec")));
+
+static void all_vms_lock_ours(void)
+{
 	changing = true;
 	atomic_signal_fence(memory_order_seq_cst);
 	pthread_mutex_lock(&all_vms_lock);
@@ -64,11 +77,38 @@ int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg
 		all_vms = NULL;
 		atomic_store(&n_vms, 0);
 	}
-	result = memslot_change_memory(all_vms, from, to, fn, arg);
+}
+
+static void all_vms_unlock_ours(void)
+{
 	pthread_mutex_unlock(&all_vms_lock);
 	atomic_signal_fence(memory_order_seq_cst);
 	changing = false;
+}
+
+/*
+ * In a handler that interrupted one of our calls, neither its PE nor its locks can be waited for: there it is as if nobody
+ * had told us.
+ */
+int vm_change_memory(uint64_t from, uint64_t to, int (*fn)(void *arg), void *arg)
+{
+	int result;
+
+	if (!may_be_a_slots(from, to) || changing || file_in_call())
+		return fn(arg);
+	all_vms_lock_ours();
+	result = memslot_change_memory(all_vms, from, to, fn, arg);
+	all_vms_unlock_ours();
 	return result;
+}
+
+void vm_forget_memory(uint64_t from, uint64_t to)
+{
+	if (!may_be_a_slots(from, to) || changing || file_in_call())
+		return;
+	all_vms_lock_ours();
+	memslot_forget_memory(all_vms, from, to);
+	all_vms_unlock_ours();
 }
 
 /* ---- lifetime */

@@ -5,13 +5,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <pawl/pawl.h>
@@ -76,6 +79,35 @@ int device_collapse(const void *addr)
 	if (found)
 		errno = EINVAL;
 	return found ? -1 : 0;
+}
+
+bool device_advice_drops(int advice)
+{
+	enum { ADV_PAGEOUT = 21, ADV_DONTNEED_LOCKED = 24 }; /* older headers lack them */
+
+	return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE || advice == ADV_PAGEOUT ||
+	       advice == ADV_DONTNEED_LOCKED;
+}
+
+void device_advised(void *addr, size_t length, int advice)
+{
+	int err = errno;
+
+	if (device_advice_drops(advice))
+		pawl_forget_memory(addr, length);
+	errno = err;
+}
+
+/* Who maps the file is not known; images of disks, where holes are punched all the time, are in file systems of other kinds. */
+void device_fallocated(int fd, int mode)
+{
+	struct statfs fs;
+	int err = errno;
+
+	if ((mode & FALLOC_FL_PUNCH_HOLE) && fstatfs(fd, &fs) == 0 &&
+	    (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC))
+		pawl_forget_memory(NULL, SIZE_MAX);
+	errno = err;
 }
 
 int device_close(int fd)

@@ -8,6 +8,7 @@
 #define PAWL_DEVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 enum { KVM_IOCTL_TYPE = 0xAE, KVM_MAJOR = 10, KVM_MINOR = 232 };
@@ -23,6 +24,11 @@ int device_statx(struct statx *st);
 /* MADV_COLLAPSE, which older headers lack, at an address: -1 and EINVAL in a mapping of a guest_memfd, else 0. */
 enum { DEVICE_MADV_COLLAPSE = 25 };
 int device_collapse(const void *addr);
+
+/* After madvise() or fallocate(), which may have succeeded in part: libpawl hears of pages that they drop. */
+bool device_advice_drops(int advice);
+void device_advised(void *addr, size_t length, int advice);
+void device_fallocated(int fd, int mode);
 
 /* close() of a descriptor of libpawl; if its number means another file by now, of that. */
 int device_close(int fd);

@@ -324,14 +324,28 @@ static int fallocate_pawl(int fd, int mode, off_t offset, off_t length)
 	return ret;
 }
 
+static int fallocated(int fd, int mode, int ret)
+{
+	if (preload_inside || !(mode & FALLOC_FL_PUNCH_HOLE))
+		return ret;
+	preload_inside++;
+	device_fallocated(fd, mode);
+	preload_inside--;
+	return ret;
+}
+
 EXPORT int fallocate(int fd, int mode, off_t offset, off_t length)
 {
-	return is_pawl(fd) ? fallocate_pawl(fd, mode, offset, length) : next_fallocate()(fd, mode, offset, length);
+	if (is_pawl(fd))
+		return fallocate_pawl(fd, mode, offset, length);
+	return fallocated(fd, mode, next_fallocate()(fd, mode, offset, length));
 }
 
 EXPORT int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 {
-	return is_pawl(fd) ? fallocate_pawl(fd, mode, offset, length) : next_fallocate64()(fd, mode, offset, length);
+	if (is_pawl(fd))
+		return fallocate_pawl(fd, mode, offset, length);
+	return fallocated(fd, mode, next_fallocate64()(fd, mode, offset, length));
 }
 
 NEXT(off_t, lseek, int, off_t, int)
@@ -366,12 +380,16 @@ EXPORT int madvise(void *addr, size_t length, int advice)
 {
 	int ret;
 
-	if (advice != DEVICE_MADV_COLLAPSE || preload_inside)
+	if (preload_inside || (advice != DEVICE_MADV_COLLAPSE && !device_advice_drops(advice)))
 		return next_madvise()(addr, length, advice);
 	preload_inside++;
-	ret = device_collapse(addr);
+	ret = advice == DEVICE_MADV_COLLAPSE ? device_collapse(addr) : 0;
+	if (ret == 0) {
+		ret = next_madvise()(addr, length, advice);
+		device_advised(addr, length, advice);
+	}
 	preload_inside--;
-	return ret == 0 ? next_madvise()(addr, length, advice) : ret;
+	return ret;
 }
 
 /* ---- close, and what closes on the way. dup() and fcntl() need nothing: libpawl knows its descriptors by inode. */

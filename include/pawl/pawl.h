@@ -154,6 +154,14 @@ long pawl_lseek(int fd, long offset, int whence);
  */
 int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void *arg);
 
+/**
+ * Tell that pages of this process that may be guest memory were dropped, as by madvise(MADV_DONTNEED) or by a hole punched into a
+ * file: contents are others, but a page comes back when it is used. What the vcpus of the VMs concerned know of their memory
+ * (translations through page tables there, code) is gone at the next KVM_RUN; a vcpu that runs forgets it soon, and is
+ * not waited for. The preload library does it for madvise() and fallocate() of the program.
+ */
+void pawl_forget_memory(void *addr, size_t length);
+
 /** close() of a pawl descriptor. An object goes when its last descriptor is closed. */
 int pawl_close(int fd);
 

@@ -206,8 +206,12 @@ static long pawl_mmaps(const ucontext_t *uc)
 
 static long pawl_fallocates(const ucontext_t *uc)
 {
-	if (!pawl_is_fd((int)arg(uc, 0)))
-		return as_it_is(uc);
+	if (!pawl_is_fd((int)arg(uc, 0))) {
+		long ret = as_it_is(uc);
+
+		device_fallocated((int)arg(uc, 0), (int)arg(uc, 1));
+		return ret;
+	}
 	return result(pawl_fallocate((int)arg(uc, 0), (int)arg(uc, 1), arg(uc, 2), arg(uc, 3)));
 }
 
@@ -221,6 +225,14 @@ static long pawl_lseeks(const ucontext_t *uc)
 static long pawl_collapses(const ucontext_t *uc)
 {
 	return device_collapse((const void *)arg(uc, 0)) < 0 ? -errno : as_it_is(uc);
+}
+
+static long pawl_advises(const ucontext_t *uc)
+{
+	long ret = as_it_is(uc);
+
+	device_advised((void *)arg(uc, 0), (size_t)arg(uc, 1), (int)arg(uc, 2));
+	return ret;
 }
 
 static long pawl_closes(const ucontext_t *uc)
@@ -317,7 +329,7 @@ static long do_mremap(ucontext_t *uc)
 
 static long do_fallocate(ucontext_t *uc)
 {
-	if (may_be_pawl(arg(uc, 0)))
+	if (((arg(uc, 1) & FALLOC_FL_PUNCH_HOLE) && may_be_a_slots(0, UINTPTR_MAX)) || may_be_pawl(arg(uc, 0)))
 		to_libpawl(uc, pawl_fallocates);
 	return as_it_is(uc);
 }
@@ -333,6 +345,8 @@ static long do_madvise(ucontext_t *uc)
 {
 	if (opened && (int)arg(uc, 2) == DEVICE_MADV_COLLAPSE)
 		to_libpawl(uc, pawl_collapses);
+	if (device_advice_drops((int)arg(uc, 2)) && may_be_a_slots((uintptr_t)arg(uc, 0), (size_t)arg(uc, 1)))
+		to_libpawl(uc, pawl_advises);
 	return as_it_is(uc);
 }
 

@@ -221,11 +221,178 @@ TEST(a_handler_that_interrupts_a_vcpu_may_change_memory)
 	munmap(host, PAGES * 4096ul);
 }
 
+/* ---- pages that are dropped: they come back, with other contents */
+
+/* A library that is linked hears it from the client; the preload library and the resident see the system call. */
+static void drop(unsigned first, unsigned n, int advice)
+{
+	expect_eq(madvise(host + first * 4096, n * 4096ul, advice), 0);
+	if (!kvm_path)
+		pawl_forget_memory(host + first * 4096, n * 4096ul);
+}
+
+/* An emulator below may take such advice and do nothing. */
+static void needs(int advice)
+{
+	volatile uint64_t *last = (volatile uint64_t *)(host + (PAGES - 1) * 4096ul);
+
+	*last = 1;
+	drop(PAGES - 1, 1, advice);
+	if (*last != 0)
+		skip("madvise() drops nothing here");
+}
+
+/* The slot's memory is this file from now on, until the test's end. */
+static int file_as_memory(void)
+{
+	int fd = memfd_create("slot", MFD_CLOEXEC);
+
+	expect_eq(ftruncate(fd, PAGES * 4096l), 0);
+	expect_eq(mmap(host, PAGES * 4096ul, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == host, 1);
+	return fd;
+}
+
+#define MAPPED 0x80000000ull /* the slot's second page, by a table in its first */
+#define TO_VECTOR (VECTORS + 0x200)
+
+/* All below MAPPED is mapped one to one. An exception exits at TO_VECTOR. */
+static void translate(void)
+{
+	enum { LEVEL1 = ENTRY + 0x5000, LEVEL2 = ENTRY + 0x6000 };
+	uint64_t *level1 = (uint64_t *)(m.ram + (LEVEL1 - ENTRY)), *level2 = (uint64_t *)(m.ram + (LEVEL2 - ENTRY));
+
+	level1[0] = 0x405;	   /* device memory */
+	level1[1] = ENTRY | 0x701; /* normal memory, inner shareable */
+	level1[2] = LEVEL2 | 3;
+	level2[0] = SLOT | 3;
+	*(uint64_t *)host = (SLOT + 0x1000) | 0x703;
+	put_words(TO_VECTOR, (uint32_t[]){STR_X3_DEV}, 1);
+	set_reg(SYS(3, 0, 10, 2, 0), 0x00ff);	  /* MAIR_EL1 */
+	set_reg(SYS(3, 0, 2, 0, 2), 0x200803519); /* TCR_EL1: 39 bits in TTBR0_EL1, granules of 4 KiB */
+	set_reg(SYS(3, 0, 2, 0, 0), LEVEL1);	  /* TTBR0_EL1 */
+	set_reg(SYS(3, 0, 1, 0, 0), 0x30d01805);  /* SCTLR_EL1: M, C, I */
+	set_reg(VBAR_EL1, VECTORS);
+	set_reg(X(20), MAPPED);
+}
+
+#define DATA_ABORT_AT_LEVEL_3 0x96000007
+
+static void expect_that_it_walks_again(void)
+{
+	expect_exit(KVM_EXIT_MMIO);
+	expect_pc(TO_VECTOR);
+	expect_reg(ESR_EL1, DATA_ABORT_AT_LEVEL_3);
+	expect_reg(FAR_EL1, MAPPED);
+}
+
+TEST(a_page_table_that_is_dropped_translates_no_more)
+{
+	memory_guest(LDR_X0_X20, STR_X3_DEV, LDR_X0_X20, STR_X3_DEV);
+	needs(MADV_DONTNEED);
+	translate();
+	expect_exit(KVM_EXIT_MMIO);
+	expect_pc(ENTRY + 4);
+	drop(0, 1, MADV_DONTNEED);
+	expect_that_it_walks_again();
+	munmap(host, PAGES * 4096ul);
+}
+
+TEST(a_page_table_that_is_removed_from_its_file_translates_no_more)
+{
+	int fd;
+
+	memory_guest(LDR_X0_X20, STR_X3_DEV, LDR_X0_X20, STR_X3_DEV);
+	fd = file_as_memory();
+	needs(MADV_REMOVE);
+	translate();
+	expect_exit(KVM_EXIT_MMIO);
+	expect_pc(ENTRY + 4);
+	drop(0, 1, MADV_REMOVE);
+	expect_that_it_walks_again();
+	munmap(host, PAGES * 4096ul);
+	close(fd);
+}
+
+TEST(a_page_table_where_a_hole_is_punched_into_the_file_translates_no_more)
+{
+	int fd;
+
+	memory_guest(LDR_X0_X20, STR_X3_DEV, LDR_X0_X20, STR_X3_DEV);
+	fd = file_as_memory();
+	translate();
+	expect_exit(KVM_EXIT_MMIO);
+	expect_pc(ENTRY + 4);
+	expect_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
+	if (!kvm_path)
+		pawl_forget_memory(host, 4096);
+	expect_that_it_walks_again();
+	munmap(host, PAGES * 4096ul);
+	close(fd);
+}
+
+TEST(pages_beside_the_slot_may_be_dropped)
+{
+	uint8_t *other = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memory_guest(LDR_X0_X20, STR_X3_DEV, LDR_X0_X20, STR_X3_DEV);
+	translate();
+	expect_exit(KVM_EXIT_MMIO);
+	expect_eq(madvise(other, 4096, MADV_DONTNEED), 0);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_pc(ENTRY + 12);
+	munmap(other, 4096);
+	munmap(host, PAGES * 4096ul);
+}
+
+TEST(code_that_is_dropped_is_executed_no_more)
+{
+	memory_guest(NOP);
+	needs(MADV_DONTNEED);
+	put_words(TO_VECTOR, (uint32_t[]){STR_X3_DEV}, 1);
+	set_reg(VBAR_EL1, VECTORS);
+	memcpy(host, (uint32_t[]){STR_X3_DEV, 0x17ffffff /* b .-4 */}, 8);
+	set_reg(PC, SLOT);
+	for (unsigned i = 0; i < 3; i++) {
+		expect_exit(KVM_EXIT_MMIO);
+		expect_pc(SLOT);
+	}
+	drop(0, 1, MADV_DONTNEED);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_pc(TO_VECTOR);
+	expect_reg(ESR_EL1, 0x02000000); /* zero is no instruction */
+	expect_reg(ELR_EL1, SLOT + 4);
+	munmap(host, PAGES * 4096ul);
+}
+
+static void *drop_the_table(void *arg)
+{
+	while (*(volatile uint64_t *)(host + 0x1000) == 0)
+		usleep(100);
+	drop(0, 1, MADV_DONTNEED);
+	return NULL;
+}
+
+TEST(a_vcpu_that_runs_forgets_what_is_dropped)
+{
+	pthread_t t;
+
+	memory_guest(STR_X1_X20, 0x17ffffff /* b .-4 */);
+	needs(MADV_DONTNEED);
+	translate();
+	set_reg(X(1), 1);
+	pthread_create(&t, NULL, drop_the_table, NULL);
+	expect_exit(KVM_EXIT_MMIO);
+	pthread_join(t, NULL);
+	expect_pc(TO_VECTOR);
+	munmap(host, PAGES * 4096ul);
+}
+
 /* ---- userfaultfd: pages that come when they are asked for */
 
 struct pager {
 	int fd;
 	bool protects; /* pages are there, and write-protected */
+	bool drops;    /* another page goes before one is brought */
 	_Atomic int faults;
 };
 
@@ -242,6 +409,8 @@ static void *bring_pages(void *arg)
 		struct uffdio_writeprotect open = {.range = {at, 4096}};
 
 		atomic_fetch_add(&p->faults, 1);
+		if (p->drops)
+			drop(1, 1, MADV_DONTNEED);
 		if (ioctl(p->fd, p->protects ? UFFDIO_WRITEPROTECT : UFFDIO_COPY,
 			  p->protects ? (void *)&open : &copy) != 0)
 			break;
@@ -252,11 +421,11 @@ static void *bring_pages(void *arg)
 }
 
 /* The guest's first access to a page is the instruction; then one to the last page ends the pager. */
-static void paged(uint32_t insn, bool protects)
+static void paged(uint32_t insn, bool protects, bool drops)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = protects ? UFFD_FEATURE_PAGEFAULT_FLAG_WP : 0};
 	struct uffdio_register range = {.mode = protects ? UFFDIO_REGISTER_MODE_WP : UFFDIO_REGISTER_MODE_MISSING};
-	struct pager pager = {.fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC), .protects = protects};
+	struct pager pager = {.fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC), .protects = protects, .drops = drops};
 	pthread_t thread;
 
 	if (pager.fd < 0)
@@ -282,18 +451,52 @@ static void paged(uint32_t insn, bool protects)
 
 TEST(a_page_that_a_userfaultfd_brings_is_waited_for_by_loads)
 {
-	paged(LDR_X0_X20, false);
+	paged(LDR_X0_X20, false, false);
 	expect_reg(X(0), 0x1111111111111111);
 }
 
 TEST(a_page_that_a_userfaultfd_brings_is_waited_for_by_stores)
 {
-	paged(STR_X1_X20, false);
+	paged(STR_X1_X20, false, false);
 	expect_eq(host[0] | host[8] << 8, 0x1177);
 }
 
 TEST(a_page_that_a_userfaultfd_protects_is_waited_for_by_stores)
 {
-	paged(STR_X1_X20, true);
+	paged(STR_X1_X20, true, false);
 	expect_eq(host[0] | host[8] << 8, 0x1177);
+}
+
+TEST(who_brings_a_page_may_drop_another_meanwhile)
+{
+	paged(LDR_X0_X20, false, true);
+	expect_reg(X(0), 0x1111111111111111);
+}
+
+TEST(a_dropped_page_that_nobody_brings_is_efault_and_no_signal)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_SIGBUS};
+	struct uffdio_register range = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct uffdio_zeropage zero;
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0)
+		skip("no userfaultfd here");
+	memory_guest(LDR_X0_X20, STR_X3_DEV, LDR_X0_X20, STR_X3_DEV);
+	memset(host, 0x11, PAGES * 4096ul);
+	range.range = (struct uffdio_range){(uintptr_t)host, PAGES * 4096ul};
+	zero.range = (struct uffdio_range){(uintptr_t)host, 4096};
+	zero.mode = 0;
+	if (ioctl(fd, UFFDIO_API, &api) != 0 || ioctl(fd, UFFDIO_REGISTER, &range) != 0)
+		skip("userfaultfd cannot do this here");
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(X(0), 0x1111111111111111);
+	drop(0, 1, MADV_DONTNEED);
+	expect_error(EFAULT);
+	expect_pc(ENTRY + 8);
+	expect_eq(ioctl(fd, UFFDIO_ZEROPAGE, &zero), 0);
+	expect_exit(KVM_EXIT_MMIO);
+	expect_reg(X(0), 0);
+	close(fd);
+	munmap(host, PAGES * 4096ul);
 }

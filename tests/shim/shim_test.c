@@ -35,7 +35,7 @@ void (*__sysv_signal(int sig, void (*handler)(int)))(int);
 static struct {
 	ino_t ino[8];
 	int opened, opened_flags, released, ioctls, maps, allocations, seeks, signals;
-	int changes;
+	int changes, drops;
 	void *changed;
 	size_t changed_length;
 	unsigned long request;
@@ -144,6 +144,14 @@ int pawl_change_memory(void *addr, size_t length, int (*change)(void *arg), void
 	return change(arg);
 }
 
+void pawl_forget_memory(void *addr, size_t length)
+{
+	pawl.drops++;
+	pawl.changed = addr;
+	pawl.changed_length = length;
+	errno = EDOM; /* the advice's is kept */
+}
+
 void pawl_signal_ran(void)
 {
 	pawl.signals++;
@@ -157,6 +165,38 @@ static int clean(void **state)
 }
 
 /* ---- Memory */
+
+static void the_library_hears_of_pages_that_advice_drops(void **state)
+{
+	char *p = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_int_equal(madvise(p, 3 * 4096, MADV_WILLNEED), 0);
+	assert_int_equal(pawl.drops, 0);
+	assert_int_equal(madvise(p + 4096, 4096, MADV_DONTNEED), 0);
+	assert_int_equal(pawl.drops, 1);
+	assert_ptr_equal(pawl.changed, p + 4096);
+	assert_int_equal(pawl.changed_length, 4096);
+	assert_int_equal(munmap(p + 2 * 4096, 4096), 0);
+	assert_int_equal(madvise(p, 3 * 4096, MADV_FREE), -1); /* the first two pages are done all the same */
+	assert_int_equal(errno, ENOMEM);
+	assert_int_equal(pawl.drops, 2);
+	munmap(p, 2 * 4096);
+}
+
+static void the_library_hears_of_holes_in_files_of_memory(void **state)
+{
+	int fd = memfd_create("holes", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_int_equal(fallocate(fd, 0, 0, 4096), 0);
+	assert_int_equal(pawl.drops, 0);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
+	assert_int_equal(pawl.drops, 1);
+	assert_int_equal(fallocate(-1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(pawl.drops, 1);
+	close(fd);
+}
 
 static void changes_of_the_programs_memory_are_made_by_the_library(void **state)
 {
@@ -570,6 +610,8 @@ static void a_handler_that_interrupts_an_ioctl_can_make_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(the_library_hears_of_pages_that_advice_drops, clean),
+		cmocka_unit_test_setup(the_library_hears_of_holes_in_files_of_memory, clean),
 		cmocka_unit_test_setup(changes_of_the_programs_memory_are_made_by_the_library, clean),
 		cmocka_unit_test_setup(every_open_of_dev_kvm_is_the_librarys, clean),
 		cmocka_unit_test_setup(other_files_are_the_c_librarys_with_their_mode, clean),
