@@ -101,6 +101,16 @@ static uint8_t *device_page(struct cpu *cpu, const struct access *a, uint64_t va
 	return window_page(cpu, va, a->hi, f);
 }
 
+/* A read-modify-write of memory that is read only reads first: the page has to come, or cannot. */
+static void read_before_write(struct cpu *cpu, const struct access *a, ipa_t ipa, struct fault *f)
+{
+	struct fault read;
+
+	if (f->fsc == (FSC_PERMISSION | 3) && a->m & IR_MEM_RMW && !(a->m & IR_MEM_EXCL) &&
+	    !stage2_access(cpu, ipa, false, NULL, &read))
+		*f = read;
+}
+
 /* Host address of va, which lies in one page with the rest of what is looked up. NULL: an exception was taken. */
 static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va, uint32_t *flags)
 {
@@ -136,6 +146,7 @@ static uint8_t *access_page(struct cpu *cpu, const struct access *a, uint64_t va
 		goto abort;
 	host = stage2_access(cpu, x.ipa, a->kinds & ACC_WRITE, &range, &f);
 	if (!host) {
+		read_before_write(cpu, a, x.ipa, &f);
 		/* A store to a read-only range that was not read before finds no stage 2 entry at all. */
 		if (f.fsc == (FSC_PERMISSION | 3) && e->r[i] != page && s->r != page)
 			f.fsc = FSC_TRANSLATION | stage2_untouched_level(cpu, x.ipa);

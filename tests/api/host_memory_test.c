@@ -500,3 +500,21 @@ TEST(a_dropped_page_that_nobody_brings_is_efault_and_no_signal)
 	close(fd);
 	munmap(host, PAGES * 4096ul);
 }
+
+#define CAS_X0_X1_X20 0xc8a07e81u
+
+TEST(an_atomic_on_memory_that_is_read_only_reads_first)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = 4, .flags = KVM_MEM_READONLY, .guest_phys_addr = SLOT + 0x100000, .memory_size = 4096};
+
+	memory_guest(CAS_X0_X1_X20);
+	r.userspace_addr = (uintptr_t)host;
+	expect_eq(call(m.vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
+	set_reg(X(20), SLOT + 0x100000);
+	change(PROT_NONE, 0, 1);
+	expect_error(EFAULT); /* there is nothing to read */
+	change(PROT_READ, 0, 1);
+	expect_error(ENOSYS); /* the store cannot be emulated */
+	munmap(host, PAGES * 4096ul);
+}
