@@ -1091,7 +1091,7 @@ static void vcpu_attributes(void)
 	vm_with_vcpu(1 << 2);
 	for (unsigned g = 0; g < 5; g++)
 		for (unsigned a = 0; a < 6; a++) {
-			int v = 7;
+			uint64_t v = 7; /* some are 64 bits */
 
 			say(attr(vcpu, HAS, g, a, NULL), "has %u %u", g, a);
 			say(attr(vcpu, GET, g, a, BAD), "get %u %u, bad pointer", g, a);
