@@ -177,8 +177,8 @@ static void the_library_hears_of_pages_that_advice_drops(void **state)
 	assert_ptr_equal(pawl.changed, p + 4096);
 	assert_int_equal(pawl.changed_length, 4096);
 	assert_int_equal(munmap(p + 2 * 4096, 4096), 0);
-	assert_int_equal(madvise(p, 3 * 4096, MADV_FREE), -1); /* the first two pages are done all the same */
-	assert_int_equal(errno, ENOMEM);
+	/* The first two pages are done all the same. qemu-user, which ignores this advice, may say that all is well. */
+	assert_true(madvise(p, 3 * 4096, MADV_FREE) == 0 || errno == ENOMEM);
 	assert_int_equal(pawl.drops, 2);
 	munmap(p, 2 * 4096);
 }
