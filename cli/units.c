@@ -25,6 +25,7 @@ enum { BYTES_MAX = 16 << 20, LEFT = 58 };
 struct unit {
 	struct unit_record r;
 	uint32_t *words, *marks;
+	const int32_t *places;
 	uint8_t *code;
 	void *body;
 };
@@ -112,7 +113,7 @@ static int unit_read(FILE *f, const char *name, struct unit *u)
 									  : "a unit is cut off");
 		return -1;
 	}
-	words = 2 * (size_t)u->r.n_insns + 1;
+	words = 3 * (size_t)u->r.n_insns + 1;
 	size = (4 * words + u->r.n_bytes + 7) & ~(size_t)7;
 	u->body = malloc(size);
 	if (!u->body || fread(u->body, 1, size, f) != size) {
@@ -121,7 +122,8 @@ static int unit_read(FILE *f, const char *name, struct unit *u)
 		return -1;
 	}
 	u->words = u->body;
-	u->marks = u->words + u->r.n_insns;
+	u->places = (const int32_t *)u->words + u->r.n_insns;
+	u->marks = u->words + 2 * (size_t)u->r.n_insns;
 	u->code = (uint8_t *)(u->words + words);
 	for (uint32_t i = 0; i <= u->r.n_insns; i++) {
 		if (u->marks[i] <= u->r.n_bytes && (!i || u->marks[i] >= u->marks[i - 1]))
@@ -131,6 +133,11 @@ static int unit_read(FILE *f, const char *name, struct unit *u)
 		return -1;
 	}
 	return 1;
+}
+
+static uint64_t pc_of(const struct unit *u, uint32_t i)
+{
+	return u->r.pc + (uint64_t)(int64_t)u->places[i];
 }
 
 static void print_line(const struct unit *u)
@@ -164,7 +171,7 @@ static void print_listing(const struct unit *u, unsigned before)
 	print_line(u);
 	print_host(u, 0, u->r.n_insns ? u->marks[0] : u->r.n_bytes, "");
 	for (uint32_t i = 0; i < u->r.n_insns; i++) {
-		uint64_t pc = u->r.pc + 4 * (uint64_t)i;
+		uint64_t pc = pc_of(u, i);
 
 		guest_text(u->words[i], pc, text, sizeof(text));
 		snprintf(left, sizeof(left), "%16" PRIx64 " %08x %s", pc, u->words[i], text);
@@ -177,7 +184,11 @@ static void print_listing(const struct unit *u, unsigned before)
 /* address: of a guest instruction in it, or of its host code. */
 static bool has(const struct unit *u, uint64_t address)
 {
-	return address - u->r.pc < 4 * (uint64_t)u->r.n_insns || address - u->r.host < u->r.n_bytes;
+	for (uint32_t i = 0; i < u->r.n_insns; i++) {
+		if (address - pc_of(u, i) < 4)
+			return true;
+	}
+	return address - u->r.host < u->r.n_bytes;
 }
 
 int cmd_units(int argc, char **argv)

@@ -53,21 +53,27 @@ static void add_name(const struct jit_unit *u, size_t bytes)
 static void add_record(const struct jit_unit *u, size_t bytes)
 {
 	const struct block *b = u->owner;
+	const uint32_t *words = b->trace ? b->trace->words : b->words;
+	int32_t places[IR_MAX_INSNS];
+	unsigned n = u->blk->n_insns;
 	struct unit_record r = {
 		.magic = UNIT_MAGIC,
 		.flags = u->el1 ? UNIT_EL1 : 0,
 		.pc = b->pc,
 		.host = (uintptr_t)u->code,
-		.n_insns = b->n_words,
+		.n_insns = n,
 		.n_bytes = (uint32_t)bytes,
 	};
-	size_t body = 4 * (2 * (size_t)b->n_words + 1) + bytes;
+	size_t body = 4 * (3 * (size_t)n + 1) + bytes;
 	static const uint8_t zeros[8];
 
+	for (unsigned i = 0; i < n; i++)
+		places[i] = (int32_t)(ir_pc(u->blk, i) - u->blk->pc);
 	flockfile(units);
 	fwrite(&r, sizeof(r), 1, units);
-	fwrite(b->words, 4, b->n_words, units);
-	fwrite(u->marks, 4, b->n_words + 1, units);
+	fwrite(words, 4, n, units);
+	fwrite(places, 4, n, units);
+	fwrite(u->marks, 4, n + 1, units);
 	fwrite(u->code, 1, bytes, units);
 	fwrite(zeros, 1, -body & 7, units);
 	funlockfile(units);

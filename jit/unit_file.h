@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { UNIT_MAGIC = 0x31554a50 /* "PJU1" */, UNIT_EL1 = 1 /* flags */ };
+enum { UNIT_MAGIC = 0x32554a50 /* "PJU2" */, UNIT_EL1 = 1 /* flags */ };
 
 struct unit_record {
 	uint32_t magic, flags;
@@ -17,7 +17,8 @@ struct unit_record {
 	uint32_t n_insns; /* guest instructions */
 	uint32_t n_bytes; /* of host code */
 			  /*
-	 * Behind it: n_insns words of guest code; n_insns + 1 offsets into the host code, where each instruction begins, and where
+	 * Behind it: n_insns words of guest code; n_insns bytes from pc to each of them, with a sign: a loop that is one unit has them in
+	 * the order of control, and perhaps several times; n_insns + 1 offsets into the host code, where each instruction begins, and where
 	 * what is seldom needed begins; n_bytes of host code, and zeros to a multiple of 8.
 	 */
 };

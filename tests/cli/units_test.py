@@ -78,8 +78,17 @@ def main(directory):
             f.write(data[:-cut])
         check("a file that is cut off by %d" % cut, "cut off" in pawl("units", units)[2])
     with open(units, "wb") as f:
-        f.write(data[:36] + b"\xff\xff\xff\xff" + data[40:])
+        f.write(data[:40] + b"\xff\xff\xff\xff" + data[44:])
     check("marks that lead out of it", "contradicts itself" in pawl("units", units)[2])
+
+    # A loop that is one unit, several times around: the words are those of the loop, at their addresses, in the order of control.
+    hot = os.path.join(directory, "hot")
+    status, _, err, _ = pawl(*run, "--engine", "jit", "--dump-units", hot, PAWL_HEAT="3")
+    check("the guest ends with hot units", (status, err), (0, ""))
+    parts = re.split(r"^EL1 ", pawl("units", hot, "%x" % loop)[1], flags=re.M)
+    shown = [re.findall(r"^ *([0-9a-f]{9,16}) ([0-9a-f]{8}) \S", part, re.M) for part in parts]
+    around = [(0, WORDS[1]), (4, WORDS[2])] * 4
+    check("a loop four times around", around in [[(int(pc, 16) - loop, int(w, 16)) for pc, w in rows] for rows in shown])
     check("a file that cannot be made", "/nowhere/units" in pawl(*run, "--dump-units", "/nowhere/units")[2])
 
 
