@@ -68,6 +68,9 @@ static void note_ways(struct block *b, const struct ir_probe *p, int entries)
 	int left = entries, strays = 0;
 
 	b->ways = b->taken = 0;
+	b->strays = 0;
+	if (!entries)
+		return;
 	for (unsigned i = 0; i < b->n_words && left > entries / 8; i++) {
 		uint64_t bit = (uint64_t)1 << i;
 		int taken = (int)p->taken[i];
@@ -105,7 +108,7 @@ void tier_hot(struct cpu *cpu)
 	}
 	if (probed) {
 		b->extents = jit_probed(&cpu->env.probe[b->probe]);
-		note_ways(b, &cpu->env.probe[b->probe], p->heat.probe);
+		note_ways(b, &cpu->env.probe[b->probe], p->heat.probe - 1); /* at the last it came back instead */
 		c->probed[b->probe] = NULL;
 		b->tier = JIT_HOT;
 	} else {
