@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEAT_MOST = 1 << 16 };
+enum { HEAT_LEAST = 2 /* at the last the unit comes back: with 1 it would never run */, HEAT_MOST = 1 << 16 };
 
 /* PAWL_HEAT: units are hot after so many entries, and after as many what follows; for tests. */
 void tier_init(struct cpu *cpu)
@@ -17,10 +17,10 @@ void tier_init(struct cpu *cpu)
 	struct heat *h = &cpu->priv->heat;
 
 	*h = (struct heat){.units = {JIT_HEAT, JIT_HEAT_EL1}, .probe = JIT_PROBED, .fails = JIT_FAILS};
-	if (text && atoi(text) > 0 && atoi(text) <= HEAT_MOST)
+	if (text && atoi(text) >= HEAT_LEAST && atoi(text) <= HEAT_MOST)
 		h->units[0] = h->units[1] = h->probe = h->fails = atoi(text);
 	else if (text)
-		fprintf(stderr, "pawl: PAWL_HEAT=%s: not a number from 1 to %d\n", text, HEAT_MOST);
+		fprintf(stderr, "pawl: PAWL_HEAT=%s: not a number from %d to %d\n", text, HEAT_LEAST, HEAT_MOST);
 	for (unsigned i = 0; i < IR_HEAT_SLOTS; i++)
 		cpu->env.heat[i] = h->units[i >= IR_HEAT_SLOTS / 2];
 	for (unsigned i = 0; i < IR_PROBES; i++)
@@ -68,9 +68,6 @@ static void note_ways(struct block *b, const struct ir_probe *p, int entries)
 	int left = entries, strays = 0;
 
 	b->ways = b->taken = 0;
-	b->strays = 0;
-	if (!entries)
-		return;
 	for (unsigned i = 0; i < b->n_words && left > entries / 8; i++) {
 		uint64_t bit = (uint64_t)1 << i;
 		int taken = (int)p->taken[i];
