@@ -5,7 +5,9 @@
  * fails. Outcomes that it allows are counted: store buffering has to show itself when many rounds are asked for, or the vcpus did
  * not run beside each other. And counters that several vcpus add to, by exclusives and by atomics: nothing may get lost.
  *
- *     litmus [--rounds N] [--seed SEED] [NAME]...        a round is one pair of locations
+ *     litmus [--rounds N] [--seed SEED] [--anew N] [NAME]...        a round is one set of locations
+ *
+ * --anew: after so many rounds the program is put somewhere else, where it is translated from the beginning: cold, then probed, then hot.
  *
  * Through the public functions, so that a kernel's /dev/kvm would be a reference.
  */
@@ -31,6 +33,7 @@ enum {
 	RESULTS = 0x900000, /* four words for each round, then the next vcpu's */
 	BATCH = 16384,
 	STRIDE = 256,
+	PLACES = 900, /* where in its page a program may begin */
 	VCPUS = 4
 };
 
@@ -119,7 +122,7 @@ static void vcpus_reset(void)
 
 /* ---- instructions. x20..x23: the round's locations, x0..x3: what is read, x9: 1, x10: 2 */
 
-enum location { LX, LY, LZ };
+enum location { LX, LY, LZ, LW };
 #define BASE(l) ((20u + (l)) << 5)
 #define LDR(t, l) (0xf9400000 | BASE(l) | (t))
 #define STR(t, l) (0xf9000000 | BASE(l) | (t))
@@ -152,7 +155,7 @@ enum location { LX, LY, LZ };
 
 struct outcome {
 	uint64_t r[VCPUS][4]; /* x0..x3 of each vcpu */
-	uint64_t x, y, z;     /* in the end */
+	uint64_t x, y, z, w;  /* in the end */
 };
 
 struct litmus {
@@ -228,6 +231,63 @@ static bool both(const struct outcome *o)
 static bool mp_excl(const struct outcome *o)
 {
 	return R(1, 0) && !R(1, 2) && !R(1, 1);
+}
+static bool sb_excl(const struct outcome *o) /* both exclusives took place */
+{
+	return sb(o) && !R(0, 2) && !R(1, 2);
+}
+static bool sb_one_excl(const struct outcome *o)
+{
+	return sb(o) && !R(0, 2);
+}
+static bool w22_excl(const struct outcome *o)
+{
+	return w22(o) && !R(0, 0) && !R(0, 1) && !R(1, 0) && !R(1, 1);
+}
+static bool w22_one_excl(const struct outcome *o)
+{
+	return w22(o) && !R(0, 0) && !R(0, 1);
+}
+static bool rwc(const struct outcome *o)
+{
+	return R(1, 0) && !R(1, 1) && !R(2, 0);
+}
+static bool z63(const struct outcome *o)
+{
+	return o->y == 2 && R(2, 0) && !R(2, 1);
+}
+static bool w32(const struct outcome *o)
+{
+	return o->x == 2 && o->y == 2 && o->z == 2;
+}
+static bool w42(const struct outcome *o)
+{
+	return w32(o) && o->w == 2;
+}
+static bool sb4(const struct outcome *o)
+{
+	return sb(o) && !R(2, 0) && !R(3, 0);
+}
+static bool lb4(const struct outcome *o)
+{
+	return lb(o) && R(2, 0) && R(3, 0);
+}
+static bool isa2_4(const struct outcome *o)
+{
+	return R(1, 0) && R(2, 0) && R(3, 0) && !R(3, 1);
+}
+static bool lost4(const struct outcome *o)
+{
+	return o->x != 4;
+}
+/* Each of four swapped its number, 1 to 4, into x: what they found and what is left are 0 to 4, each once. */
+static bool chain(const struct outcome *o)
+{
+	unsigned seen = 1u << (o->x & 31);
+
+	for (unsigned i = 0; i < 4; i++)
+		seen |= 1u << (R(i, 0) & 31);
+	return seen != 0x1f;
 }
 
 static const struct litmus tests[] = {
@@ -359,10 +419,198 @@ static const struct litmus tests[] = {
 	 iriw,
 	 NULL,
 	 false},
+
+/* LSE atomics, exclusives, acquire and release with one another, among two to four. MOVZ: a number of its own to each */
+#define MOVZ(t, n) (0xd2800000 | (n) << 5 | (t))
+	{"SB+stlxr-ldars",
+	 2,
+	 {{LDXR(4, LX), STLXR(2, 9, LX), LDAR(0, LY)}, {LDXR(4, LY), STLXR(2, 9, LY), LDAR(0, LX)}},
+	 sb_excl,
+	 NULL,
+	 false},
+	{"SB+stlxr-ldar+swpal-ldar",
+	 2,
+	 {{LDXR(4, LX), STLXR(2, 9, LX), LDAR(0, LY)}, {SWPAL(9, 4, LY), LDAR(0, LX)}},
+	 sb_one_excl,
+	 NULL,
+	 false},
+	{"SB+ldaddal-ldars", 2, {{LDADDAL(9, 4, LX), LDAR(0, LY)}, {LDADDAL(9, 4, LY), LDAR(0, LX)}}, sb, NULL, false},
+	{"SB+swp-dmb+stxr-dmb",
+	 2,
+	 {{LDXR(4, LX), STXR(2, 9, LX), DMB, LDR(0, LY)}, {SWP(9, 4, LY), DMB, LDR(0, LX)}},
+	 sb_one_excl,
+	 NULL,
+	 false},
+	{"2+2W+stlxrs",
+	 2,
+	 {{LDXR(4, LX), STLXR(0, 9, LX), LDXR(4, LY), STLXR(1, 10, LY)},
+	  {LDXR(4, LY), STLXR(0, 9, LY), LDXR(4, LX), STLXR(1, 10, LX)}},
+	 w22_excl,
+	 NULL,
+	 false},
+	{"2+2W+stlxrs+swpals",
+	 2,
+	 {{LDXR(4, LX), STLXR(0, 9, LX), LDXR(4, LY), STLXR(1, 10, LY)}, {SWPAL(9, 4, LY), SWPAL(10, 4, LX)}},
+	 w22_one_excl,
+	 NULL,
+	 false},
+	{"3.2W+dmbs",
+	 3,
+	 {{STR(10, LX), DMB, STR(9, LY)}, {STR(10, LY), DMB, STR(9, LZ)}, {STR(10, LZ), DMB, STR(9, LX)}},
+	 w32,
+	 NULL,
+	 false},
+	{"4.2W+rel+swpal+dmb.st",
+	 4,
+	 {{STR(10, LX), STLR(9, LY)},
+	  {STR(10, LY), SWPAL(9, 4, LZ)},
+	  {SWP(10, 4, LZ), DMB_ST, STR(9, LW)},
+	  {STR(10, LW), STLR(9, LX)}},
+	 w42,
+	 NULL,
+	 false},
+	{"4.SB+dmbs",
+	 4,
+	 {{STR(9, LX), DMB, LDR(0, LY)},
+	  {STR(9, LY), DMB, LDR(0, LZ)},
+	  {STR(9, LZ), DMB, LDR(0, LW)},
+	  {STR(9, LW), DMB, LDR(0, LX)}},
+	 sb4,
+	 NULL,
+	 false},
+	{"4.SB+rel-acq+swpal-acq",
+	 4,
+	 {{STLR(9, LX), LDAR(0, LY)},
+	  {SWPAL(9, 4, LY), LDAR(0, LZ)},
+	  {STLR(9, LZ), LDADDAL(31, 0, LW)},
+	  {LDADDAL(9, 4, LW), LDAR(0, LX)}},
+	 sb4,
+	 NULL,
+	 false},
+	{"4.LB+addr+acq+rel+dmb",
+	 4,
+	 {{LDR(0, LX), EOR_X3_X0, STR_DEP(9, LY)},
+	  {LDAR(0, LY), STR(9, LZ)},
+	  {LDR(0, LZ), STLR(9, LW)},
+	  {LDR(0, LW), DMB, SWP(9, 4, LX)}},
+	 lb4,
+	 NULL,
+	 false},
+	{"RWC+dmbs", 3, {{STR(9, LX)}, {LDR(0, LX), DMB, LDR(1, LY)}, {STR(9, LY), DMB, LDR(0, LX)}}, rwc, NULL, false},
+	{"RWC+swp+acq+rel-acq",
+	 3,
+	 {{SWP(9, 4, LX)}, {LDAR(0, LX), LDR(1, LY)}, {STLR(9, LY), LDAR(0, LX)}},
+	 rwc,
+	 NULL,
+	 false},
+	{"W+RWC+dmbs",
+	 3,
+	 {{STR(9, LX), DMB, STR(9, LY)}, {LDR(0, LY), DMB, LDR(1, LZ)}, {STR(9, LZ), DMB, LDR(0, LX)}},
+	 rwc,
+	 NULL,
+	 false},
+	{"W+RWC+ldaddl+acq+swpal-acq",
+	 3,
+	 {{STR(9, LX), LDADDL(9, 4, LY)}, {LDAR(0, LY), LDR(1, LZ)}, {SWPAL(9, 4, LZ), LDAR(0, LX)}},
+	 rwc,
+	 NULL,
+	 false},
+	{"Z6.3+dmbs",
+	 3,
+	 {{STR(9, LX), DMB, STR(9, LY)}, {STR(10, LY), DMB, STR(9, LZ)}, {LDR(0, LZ), DMB, LDR(1, LX)}},
+	 z63,
+	 NULL,
+	 false},
+	{"Z6.3+rel+swpal+ldaddal",
+	 3,
+	 {{STR(9, LX), STLR(9, LY)}, {STR(10, LY), SWPAL(9, 4, LZ)}, {LDADDAL(31, 0, LZ), LDR(1, LX)}},
+	 z63,
+	 NULL,
+	 false},
+	{"WRC+swp+stlxr+ldaddal",
+	 3,
+	 {{SWP(9, 4, LX)}, {LDAR(0, LX), LDXR(4, LY), STLXR(5, 9, LY)}, {LDADDAL(31, 0, LY), LDR(1, LX)}},
+	 wrc,
+	 NULL,
+	 false},
+	{"WRC+stxr+addr+ldaxr",
+	 3,
+	 {{LDXR(4, LX), STXR(5, 9, LX)}, {LDR(0, LX), EOR_X3_X0, STR_DEP(9, LY)}, {LDAXR(0, LY), LDR(1, LX)}},
+	 wrc,
+	 NULL,
+	 false},
+	{"ISA2+rel+acq-rel+acq",
+	 3,
+	 {{STR(9, LX), STLR(9, LY)}, {LDAR(0, LY), STLR(9, LZ)}, {LDAR(0, LZ), LDR(1, LX)}},
+	 isa2,
+	 NULL,
+	 false},
+	{"ISA2+ldaddl+ldaxr-stlxr+acqpc",
+	 3,
+	 {{STR(9, LX), LDADDL(9, 4, LY)}, {LDAXR(0, LY), LDXR(4, LZ), STLXR(5, 9, LZ)}, {LDAPR(0, LZ), LDR(1, LX)}},
+	 isa2,
+	 NULL,
+	 false},
+	{"ISA2 of four+stlxr+swpal+dmb+acq",
+	 4,
+	 {{STR(9, LX), LDXR(4, LY), STLXR(5, 9, LY)},
+	  {LDAR(0, LY), SWPAL(9, 4, LZ)},
+	  {LDR(0, LZ), DMB, STR(9, LW)},
+	  {LDAR(0, LW), LDR(1, LX)}},
+	 isa2_4,
+	 NULL,
+	 false},
+	{"IRIW+swp+stxr, dmbs",
+	 4,
+	 {{SWP(9, 4, LX)},
+	  {LDR(0, LX), DMB, LDR(1, LY)},
+	  {LDXR(4, LY), STXR(5, 9, LY)},
+	  {LDR(0, LY), DMB_LD, LDR(1, LX)}},
+	 iriw,
+	 NULL,
+	 false},
+	{"IRIW+ldaddal+ldaxr",
+	 4,
+	 {{STR(9, LX)},
+	  {LDADDAL(31, 0, LX), LDADDAL(31, 1, LY)},
+	  {SWP(9, 4, LY)},
+	  {LDAXR(0, LY), STXR(5, 0, LY), LDAXR(1, LX)}},
+	 iriw,
+	 NULL,
+	 false},
+	{"IRIW+acqpcs over swpals",
+	 4,
+	 {{SWPAL(9, 4, LX)}, {LDAPR(0, LX), LDR(1, LY)}, {SWPAL(9, 4, LY)}, {LDAPR(0, LY), LDR(1, LX)}},
+	 iriw,
+	 NULL,
+	 false},
+	{"four additions",
+	 4,
+	 {{LDADDL(9, 0, LX)}, {LDADDAL(9, 0, LX)}, {LDADDL(9, 0, LX)}, {LDADDAL(9, 0, LX)}},
+	 lost4,
+	 NULL,
+	 false},
+	{"four swaps make a chain",
+	 4,
+	 {{MOVZ(5, 1), SWP(5, 0, LX)},
+	  {MOVZ(5, 2), SWPAL(5, 0, LX)},
+	  {MOVZ(5, 3), SWP(5, 0, LX)},
+	  {MOVZ(5, 4), SWPAL(5, 0, LX)}},
+	 chain,
+	 NULL,
+	 false},
 };
 enum { N_TESTS = sizeof(tests) / sizeof(tests[0]) };
 
 /* ---- running */
+
+static unsigned batch_rounds = BATCH;
+static unsigned moved; /* instructions by which programs are further on than at first */
+
+static unsigned entry(unsigned v)
+{
+	return CODE + (v << 12) + 4 * moved;
+}
 
 /*
  * x20: of the first round, x24: its results, x25: rounds, x26: barrier, x27: vcpus that have to be there, x28: one more for each
@@ -370,7 +618,7 @@ enum { N_TESTS = sizeof(tests) / sizeof(tests[0]) };
  */
 static void put_program(unsigned v, const uint32_t *body)
 {
-	uint32_t *p = (uint32_t *)(void *)(ram + CODE + (v << 12));
+	uint32_t *p = (uint32_t *)(void *)(ram + entry(v));
 	unsigned loop, n = 0;
 
 	p[n++] = 0xf8e9035f; /* ldaddal x9, xzr, [x26] */
@@ -387,6 +635,7 @@ static void put_program(unsigned v, const uint32_t *body)
 	p[n++] = 0xaa1f03e2;
 	p[n++] = 0x91010295; /* add x21, x20, #64 */
 	p[n++] = 0x91020296; /* add x22, x20, #128 */
+	p[n++] = 0x91030297; /* add x23, x20, #192 */
 	for (unsigned i = 0; i < 12 && body[i]; i++)
 		p[n++] = body[i];
 	p[n++] = 0xa8810700; /* stp x0, x1, [x24], #16 */
@@ -427,7 +676,7 @@ static void batch(const struct litmus *t, unsigned rounds)
 	for (unsigned i = 0; i < t->n; i++) {
 		struct vcpu *v = &vcpus[i];
 
-		set_reg(v, CORE_ID(regs.pc), RAM + CODE + ((uint64_t)i << 12));
+		set_reg(v, CORE_ID(regs.pc), RAM + entry(i));
 		set_reg(v, CORE_ID(regs.sp), 0x10000000);
 		set_reg(v, CORE_ID(sp_el1), 0x10000000);
 		set_reg(v, X(9), 1);
@@ -462,6 +711,7 @@ static void look(const struct litmus *t, unsigned rounds, uint64_t *bad, uint64_
 		memcpy(&o.x, pair, 8);
 		memcpy(&o.y, pair + 64, 8);
 		memcpy(&o.z, pair + 128, 8);
+		memcpy(&o.w, pair + 192, 8);
 		if (t->bad && t->bad(&o) && !(*bad)++)
 			printf("# round %u: x0 %llx %llx %llx %llx, x1 %llx %llx %llx %llx; x %llx, y %llx\n", n,
 			       (unsigned long long)o.r[0][0], (unsigned long long)o.r[1][0],
@@ -473,18 +723,26 @@ static void look(const struct litmus *t, unsigned rounds, uint64_t *bad, uint64_
 	}
 }
 
+static void put_programs(const struct litmus *t)
+{
+	vcpus_reset();
+	moved = batch_rounds < BATCH ? (moved + 1) % PLACES : 0;
+	for (unsigned i = 0; i < t->n; i++)
+		put_program(i, t->code[i]);
+}
+
 /* False: a forbidden outcome was seen, or one that has to be there was not, in many rounds. */
 static bool run(const struct litmus *t, uint64_t rounds, unsigned number)
 {
 	uint64_t bad = 0, special = 0;
 	bool ok;
 
-	vcpus_reset();
-	for (unsigned i = 0; i < t->n; i++)
-		put_program(i, t->code[i]);
-	for (uint64_t done = 0; done < rounds; done += BATCH) {
-		unsigned n = rounds - done < BATCH ? (unsigned)(rounds - done) : BATCH;
+	put_programs(t);
+	for (uint64_t done = 0; done < rounds; done += batch_rounds) {
+		unsigned n = rounds - done < batch_rounds ? (unsigned)(rounds - done) : batch_rounds;
 
+		if (batch_rounds < BATCH)
+			put_programs(t);
 		batch(t, n);
 		look(t, n, &bad, &special);
 	}
@@ -503,43 +761,57 @@ static bool run(const struct litmus *t, uint64_t rounds, unsigned number)
 
 static const struct counter {
 	const char *name;
+	unsigned n;		  /* vcpus */
 	uint32_t code[VCPUS][12]; /* adds x9 to what is at [x20]; every program begins anew until x25 is 0 */
 	uint64_t mask;
 } counters[] = {
-#define LLSC(load, store) load, 0x8b090084 /* add x4, x4, x9 */, store, 0x35ffffa5 /* cbnz w5, load */
-	{"exclusives", {{LLSC(LDXR(4, LX), STXR(5, 4, LX))}, {LLSC(LDAXR(4, LX), STLXR(5, 4, LX))}}, ~0ull},
-	{"atomics", {{LDADDL(9, 0, LX)}, {LDADDAL(9, 0, LX)}}, ~0ull},
-	{"exclusives and atomics", {{LLSC(LDXR(4, LX), STXR(5, 4, LX))}, {LDADDAL(9, 0, LX)}}, ~0ull},
-	{"CAS and exclusives",
-	 {{LDR(4, LX), 0xaa0403e6 /* mov x6, x4 */, 0x8b090087 /* add x7, x4, x9 */,
-	   0xc8e4fe87 /* casal x4, x7, [x20] */, 0xeb06009f /* cmp x4, x6 */, 0x54ffff61 /* b.ne */},
-	  {LLSC(LDXR(4, LX), STXR(5, 4, LX))}},
-	 ~0ull},
+#define CAS_LOOP \
+	LDR(4, LX), 0xaa0403e6 /* mov x6, x4 */, 0x8b090087 /* add x7, x4, x9 */, \
+		0xc8e4fe87 /* casal x4, x7, [x20] */, 0xeb06009f /* cmp x4, x6 */, 0x54ffff61 /* b.ne */
+#define LLSC(load, store) load, 0x8b090084 /* add x4, x4, x9 */, store, 0x35ffffa5	      /* cbnz w5, load */
+	{"exclusives", 2, {{LLSC(LDXR(4, LX), STXR(5, 4, LX))}, {LLSC(LDAXR(4, LX), STLXR(5, 4, LX))}}, ~0ull},
+	{"atomics", 2, {{LDADDL(9, 0, LX)}, {LDADDAL(9, 0, LX)}}, ~0ull},
+	{"exclusives and atomics", 2, {{LLSC(LDXR(4, LX), STXR(5, 4, LX))}, {LDADDAL(9, 0, LX)}}, ~0ull},
+	{"CAS and exclusives", 2, {{CAS_LOOP}, {LLSC(LDXR(4, LX), STXR(5, 4, LX))}}, ~0ull},
 	{"bytes beside each other",
+	 2,
 	 {{0x085f7e84 /* ldxrb w4, [x20] */, 0x0b090084, 0x08057e84 /* stxrb w5, w4, [x20] */, 0x35ffffa5},
 	  {0x91000686 /* add x6, x20, #1 */, 0x085f7cc4, 0x0b090084, 0x08057cc4, 0x35ffffa5}},
 	 0xffff},
 	{"halves of a doubleword, by words and by the whole",
+	 2,
 	 {{0x885f7e84 /* ldxr w4, [x20] */, 0x0b090084, 0x88057e84 /* stxr w5, w4, [x20] */, 0x35ffffa5},
 	  {LLSC(LDXR(4, LX), STXR(5, 4, LX))}},
 	 0xffffffff},
 	{"pairs",
+	 2,
 	 {{0xc87f1e84 /* ldxp x4, x7, [x20] */, 0x8b090084, 0x8b0900e7 /* add x7, x7, x9 */,
 	   0xc8251e84 /* stxp w5, x4, x7, [x20] */, 0x35ffff85 /* cbnz w5, ldxp */},
 	  {LDADDAL(9, 0, LX)}},
+	 ~0ull},
+	{"four ways at once",
+	 4,
+	 {{LLSC(LDXR(4, LX), STXR(5, 4, LX))}, {LDADDAL(9, 0, LX)}, {CAS_LOOP}, {LLSC(LDAXR(4, LX), STLXR(5, 4, LX))}},
+	 ~0ull},
+	{"four by exclusives",
+	 4,
+	 {{LLSC(LDXR(4, LX), STXR(5, 4, LX))},
+	  {LLSC(LDAXR(4, LX), STXR(5, 4, LX))},
+	  {LLSC(LDXR(4, LX), STLXR(5, 4, LX))},
+	  {LLSC(LDAXR(4, LX), STLXR(5, 4, LX))}},
 	 ~0ull},
 };
 enum { N_COUNTERS = sizeof(counters) / sizeof(counters[0]) };
 
 static bool count(const struct counter *c, uint64_t rounds, unsigned number)
 {
-	struct litmus t = {.name = c->name, .n = 2};
+	struct litmus t = {.name = c->name, .n = c->n};
 	uint64_t want = 0, have;
 	bool ok;
 
-	vcpus_reset();
-	for (unsigned i = 0; i < 2; i++) {
-		uint32_t *p = (uint32_t *)(void *)(ram + CODE + (i << 12));
+	put_programs(&t);
+	for (unsigned i = 0; i < c->n; i++) {
+		uint32_t *p = (uint32_t *)(void *)(ram + entry(i));
 		unsigned n;
 
 		put_program(i, c->code[i]);
@@ -553,12 +825,12 @@ static bool count(const struct counter *c, uint64_t rounds, unsigned number)
 	for (uint64_t done = 0; done < rounds; done += BATCH)
 		batch(&t, BATCH);
 	memcpy(&have, ram + PAIRS, 8); /* batch() empties it */
-	want = 2ull * BATCH;
+	want = (uint64_t)c->n * BATCH;
 	if (c->mask == 0xffff) /* a byte each */
 		want = (BATCH & 0xff) | (uint64_t)(BATCH & 0xff) << 8;
 	ok = (have & c->mask) == (want & c->mask);
-	printf("%sok %u - %s: %llu and %llu additions make %llx\n", ok ? "" : "not ", number, c->name,
-	       (unsigned long long)BATCH, (unsigned long long)BATCH, (unsigned long long)have);
+	printf("%sok %u - %s: %u times %u additions make %llx\n", ok ? "" : "not ", number, c->name, c->n, BATCH,
+	       (unsigned long long)have);
 	return ok;
 }
 
@@ -588,7 +860,11 @@ int main(int argc, char **argv)
 			rounds = strtoull(argv[i + 1], NULL, 0);
 		if (!strcmp(argv[i], "--seed"))
 			rng = strtoull(argv[i + 1], NULL, 0);
+		if (!strcmp(argv[i], "--anew"))
+			batch_rounds = (unsigned)strtoul(argv[i + 1], NULL, 0);
 	}
+	if (!batch_rounds || batch_rounds > BATCH)
+		batch_rounds = BATCH;
 	machine_new();
 	for (unsigned i = 0; i < N_TESTS; i++)
 		if (wanted(argc, argv, tests[i].name))
