@@ -348,6 +348,7 @@ void cpu_reset(struct cpu *cpu);
 enum cpu_exit cpu_run(struct cpu *cpu);
 /* Any thread, async-signal-safe: cpu_run returns CPU_EXIT_KICK at the next block boundary, also if it is not running yet. */
 void cpu_kick(struct cpu *cpu);
+void cpu_kick_self(struct cpu *cpu); /* in a signal handler, on the thread that runs the PE */
 /* Guest memory may have been changed by the host: re-verify translated code before it is used again. */
 void cpu_code_changed(struct cpu *cpu);
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handler.h"
+
 struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *platform, void *opaque)
 {
 	struct cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
@@ -93,6 +95,11 @@ void cpu_sys_changed(struct cpu *cpu)
 }
 
 void cpu_kick(struct cpu *cpu)
+{
+	__atomic_fetch_or(&cpu->env.kick, KICK_EXIT, __ATOMIC_SEQ_CST);
+}
+
+IN_HANDLER void cpu_kick_self(struct cpu *cpu)
 {
 	__atomic_fetch_or(&cpu->env.kick, KICK_EXIT, __ATOMIC_SEQ_CST);
 }

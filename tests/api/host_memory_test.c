@@ -209,11 +209,9 @@ static void on_signal(int sig)
 
 TEST(a_handler_that_interrupts_a_vcpu_may_change_memory)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
-
 	memory_guest(SPIN);
 	moved = NULL;
-	sigaction(SIG_KICK, &sa, NULL);
+	kick_handle(SIG_KICK, on_signal, 0);
 	kick_every(2000);
 	expect_error(EINTR);
 	kick_every(0);

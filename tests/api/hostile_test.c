@@ -627,7 +627,7 @@ static void run_guests(struct worker *w, uint64_t n)
 
 /* ---- bounds */
 
-static void on_signal(int sig)
+static KICK_HANDLER void on_signal(int sig)
 {
 	pawl_signal_ran();
 }
@@ -759,7 +759,6 @@ static void on_both(void)
 
 int main(int argc, char **argv)
 {
-	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	uint64_t count = 150;
 	uint64_t from = 0;
 	unsigned per_vm = 25;
@@ -787,7 +786,7 @@ int main(int argc, char **argv)
 	}
 	/* As small as it can be: full again and again. */
 	setenv("PAWL_CODE_CACHE", "1", 0);
-	sigaction(SIG_KICK, &sa, NULL);
+	kick_handle(SIG_KICK, on_signal, SA_RESTART);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (round_now = from; round_now < count; round_now++) {
 		if ((round_now - from) % per_vm == 0) {

@@ -52,21 +52,14 @@ static void wait_data(uint32_t want)
 		sched_yield();
 }
 
-static void on_signal(int sig)
+static KICK_HANDLER void on_signal(int sig)
 {
 	pawl_signal_ran();
 }
 
-static void on_signal_immediate(int sig)
+static KICK_HANDLER void on_signal_immediate(int sig)
 {
 	m.run->immediate_exit = 1;
-}
-
-static void handle(int sig, void (*fn)(int), int flags)
-{
-	struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
-
-	sigaction(sig, &sa, NULL);
 }
 
 /* ---- waits */
@@ -111,7 +104,7 @@ TEST(a_signal_ends_wfi_and_the_instruction_counts_as_done)
 {
 	guest(0x52800020 /* mov w0, #1 */, STR_W0_DATA, WFI, NOP, STR_X3_DEV);
 	enable_irq();
-	handle(SIG_KICK, on_signal, SA_RESTART);
+	kick_handle(SIG_KICK, on_signal, SA_RESTART);
 	set_reg(X(0), 0);
 	run_in_thread(m.vcpu);
 	wait_data(1);
@@ -128,7 +121,7 @@ TEST(a_signal_ends_wfi_and_the_instruction_counts_as_done)
 TEST(a_handler_that_stores_immediate_exit_ends_a_wait)
 {
 	guest_with(POWERED_OFF, NOP);
-	handle(SIG_KICK, on_signal_immediate, SA_RESTART);
+	kick_handle(SIG_KICK, on_signal_immediate, SA_RESTART);
 	run_in_thread(m.vcpu);
 	usleep(20000); /* it waits by now, or finds immediate_exit when it begins */
 	while (!atomic_load(&runner.done)) {
@@ -142,7 +135,7 @@ TEST(a_handler_that_stores_immediate_exit_ends_a_wait)
 TEST(a_handler_ends_a_guest_that_spins)
 {
 	guest(SPIN);
-	handle(SIG_KICK, on_signal, 0);
+	kick_handle(SIG_KICK, on_signal, 0);
 	debug(0);
 	for (int i = 0; i < 20; i++) {
 		run_in_thread(m.vcpu);

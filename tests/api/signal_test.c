@@ -15,7 +15,7 @@
 static unsigned points, chosen;
 enum { NEVER = ~0u };
 
-static void on_kick(int sig)
+static KICK_HANDLER void on_kick(int sig)
 {
 	pawl_signal_ran();
 }
@@ -129,11 +129,10 @@ static void same(const struct story *have, const struct story *want)
 static unsigned at_every_point(void (*make)(void), uint64_t end)
 {
 	static struct story undisturbed, disturbed;
-	struct sigaction sa = {.sa_handler = on_kick};
 	unsigned interrupted = 0;
 	char text[64];
 
-	sigaction(SIG_KICK, &sa, NULL);
+	kick_handle(SIG_KICK, on_kick, 0);
 	memset(&undisturbed, 0, sizeof(undisturbed));
 	chosen = NEVER;
 	make();

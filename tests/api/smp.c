@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "smp.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 
 struct one one[VCPUS];
@@ -60,12 +59,12 @@ void smp_free(void)
 	}
 }
 
-static void on_kick(int sig)
+static KICK_HANDLER void on_kick(int sig)
 {
 	pawl_signal_ran();
 }
 
-static void on_kick_too(int sig)
+static KICK_HANDLER void on_kick_too(int sig)
 {
 	if (self)
 		*(volatile uint8_t *)&self->run->immediate_exit = 1;
@@ -73,9 +72,6 @@ static void on_kick_too(int sig)
 
 void smp_handle_signals(int sa_flags)
 {
-	struct sigaction kick = {.sa_handler = on_kick, .sa_flags = sa_flags};
-	struct sigaction too = {.sa_handler = on_kick_too, .sa_flags = sa_flags};
-
-	sigaction(SIG_KICK, &kick, NULL);
-	sigaction(SIG_KICK_TOO, &too, NULL);
+	kick_handle(SIG_KICK, on_kick, sa_flags);
+	kick_handle(SIG_KICK_TOO, on_kick_too, sa_flags);
 }

@@ -248,7 +248,7 @@ TEST(row_45_a_masked_interrupt_has_no_effect)
 }
 
 static volatile unsigned ticks;
-static void on_tick(int sig)
+static KICK_HANDLER void on_tick(int sig)
 {
 	ticks++;
 	pawl_signal_ran();
@@ -256,14 +256,13 @@ static void on_tick(int sig)
 
 TEST(row_46_signals_at_any_moment_neither_lose_nor_double_a_step)
 {
-	struct sigaction sa = {.sa_handler = on_tick};
 	static const uint32_t words[] = {0x91000400 /* add x0, x0, #1 */, 0xb9400181 /* ldr w1, [x12] */,
 					 0xd5381021 /* mrs x1, actlr_el1 */, 0x17fffffd /* b .-12 */};
 	uint64_t pc = ENTRY;
 
 	guest(words[0], words[1], words[2], words[3]);
 	debug(STEP);
-	sigaction(SIG_KICK, &sa, NULL);
+	kick_handle(SIG_KICK, on_tick, 0);
 	kick_every(150);
 	for (unsigned n = 0; n < 20000;) {
 		long ret = run();

@@ -190,17 +190,16 @@ void enable_cap(uint32_t cap)
 
 /* ---- signals */
 
-static void on_signal(int sig)
+static KICK_HANDLER void on_signal(int sig)
 {
 	pawl_signal_ran();
 }
 
 long run_until_signal(void)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
 	long ret;
 
-	sigaction(SIG_KICK, &sa, NULL);
+	kick_handle(SIG_KICK, on_signal, 0);
 	kick_every(20000);
 	ret = run();
 	kick_every(0);
