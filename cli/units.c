@@ -18,6 +18,7 @@
 #endif
 
 #include "isa.h"
+#include "library.h"
 #include "unit_file.h"
 
 enum { BYTES_MAX = 16 << 20, LEFT = 58 };
@@ -35,14 +36,34 @@ struct unit {
 #ifdef HAVE_CAPSTONE
 static csh guest_cs, host_cs;
 
+/* Loaded here, as no other command wants it. */
+static struct {
+	__typeof__(cs_open) *open;
+	__typeof__(cs_option) *option;
+	__typeof__(cs_disasm) *disasm;
+	__typeof__(cs_free) *free;
+} capstone;
+
 static bool disassembler_open(void)
 {
-	if (cs_open(CS_ARCH_ARM64, CS_MODE_ARM, &guest_cs) != CS_ERR_OK ||
-	    cs_open(CS_ARCH_X86, CS_MODE_64, &host_cs) != CS_ERR_OK) {
+#define SONAME_(major) "libcapstone.so." #major
+#define SONAME(major) SONAME_(major)
+	static const struct library_function functions[] = {{"cs_open", &capstone.open},
+							    {"cs_option", &capstone.option},
+							    {"cs_disasm", &capstone.disasm},
+							    {"cs_free", &capstone.free}};
+	const char *why;
+
+	if (!library_load(SONAME(CS_API_MAJOR), functions, sizeof(functions) / sizeof(functions[0]), &why)) {
+		cli_error("units", "capstone: %s", why);
+		return false;
+	}
+	if (capstone.open(CS_ARCH_ARM64, CS_MODE_ARM, &guest_cs) != CS_ERR_OK ||
+	    capstone.open(CS_ARCH_X86, CS_MODE_64, &host_cs) != CS_ERR_OK) {
 		cli_error("units", "capstone cannot disassemble arm64 and x86-64");
 		return false;
 	}
-	cs_option(host_cs, CS_OPT_SKIPDATA, CS_OPT_ON);
+	capstone.option(host_cs, CS_OPT_SKIPDATA, CS_OPT_ON);
 	return true;
 }
 
@@ -51,9 +72,9 @@ static void guest_text(uint32_t word, uint64_t pc, char *text, size_t len)
 	const char *name = isa_name(word);
 	cs_insn *insn;
 
-	if (cs_disasm(guest_cs, (const uint8_t *)&word, 4, pc, 1, &insn) == 1) {
+	if (capstone.disasm(guest_cs, (const uint8_t *)&word, 4, pc, 1, &insn) == 1) {
 		snprintf(text, len, "%s %s", insn->mnemonic, insn->op_str);
-		cs_free(insn, 1);
+		capstone.free(insn, 1);
 	} else { /* newer than capstone */
 		snprintf(text, len, "%s", name ? name : "(undefined)");
 	}
@@ -64,13 +85,13 @@ static size_t host_text(const uint8_t *code, size_t bytes, uint64_t at, char *te
 	cs_insn *insn;
 	size_t size;
 
-	if (cs_disasm(host_cs, code, bytes, at, 1, &insn) != 1) {
+	if (capstone.disasm(host_cs, code, bytes, at, 1, &insn) != 1) {
 		snprintf(text, len, "(bad)");
 		return 1;
 	}
 	snprintf(text, len, "%s %s", insn->mnemonic, insn->op_str);
 	size = insn->size;
-	cs_free(insn, 1);
+	capstone.free(insn, 1);
 	return size;
 }
 #else

@@ -17,6 +17,8 @@
 
 #include <libnbd.h>
 
+#include "library.h"
+
 enum {
 	PART_MAX = 2 << 20,
 	IO_PART_MAX = 512 << 10, /* of each of those that are under way at once */
@@ -26,6 +28,30 @@ enum {
 	RETRY_MS = 1000,
 	GOODBYE_MS = 1000
 };
+
+/* What is called of the library, which is loaded with the first disk that wants it: it brings a dozen others along. */
+/* clang-format off */
+#define FUNCTIONS(F) \
+	F(close) F(aio_get_direction) F(aio_get_fd) F(aio_notify_read) F(aio_notify_write) F(aio_is_dead) \
+	F(aio_is_closed) F(aio_is_ready) F(aio_command_completed) F(get_errno) F(get_size) \
+	F(get_block_size) F(get_error) F(is_read_only) F(can_flush) F(can_trim) F(can_zero) F(create) \
+	F(aio_connect_uri) F(aio_is_connecting) F(aio_pread) F(aio_pwrite) F(aio_flush) F(aio_trim) \
+	F(aio_zero) F(aio_peek_command_completed) F(aio_disconnect) F(connect_uri)
+/* clang-format on */
+static struct {
+#define FUNCTION(name) __typeof__(nbd_##name) *name;
+	FUNCTIONS(FUNCTION)
+#undef FUNCTION
+} lib;
+
+static bool load(const char **why)
+{
+#define FUNCTION(name) {"nbd_" #name, &lib.name},
+	static const struct library_function functions[] = {FUNCTIONS(FUNCTION)};
+#undef FUNCTION
+
+	return library_load("libnbd.so.0", functions, sizeof(functions) / sizeof(functions[0]), why);
+}
 
 struct blk_nbd {
 	struct blk_store store;
@@ -66,7 +92,7 @@ static int gone(struct blk_nbd *b, const char *why)
 	b->flushed = b->written;
 	b->retry_at = now_ms() + RETRY_MS;
 	if (b->h)
-		nbd_close(b->h); /* before a buffer may be used again */
+		lib.close(b->h); /* before a buffer may be used again */
 	b->h = NULL;
 	while ((io = b->ios)) {
 		b->ios = io->next;
@@ -83,8 +109,8 @@ static int gone(struct blk_nbd *b, const char *why)
  */
 static void move_on(struct nbd_handle *h, int timeout_ms)
 {
-	unsigned direction = nbd_aio_get_direction(h);
-	struct pollfd p = {.fd = nbd_aio_get_fd(h)};
+	unsigned direction = lib.aio_get_direction(h);
+	struct pollfd p = {.fd = lib.aio_get_fd(h)};
 
 	if (direction & LIBNBD_AIO_DIRECTION_READ)
 		p.events |= POLLIN;
@@ -93,14 +119,14 @@ static void move_on(struct nbd_handle *h, int timeout_ms)
 	if (poll(&p, 1, timeout_ms) <= 0)
 		return;
 	if (direction & LIBNBD_AIO_DIRECTION_READ && p.revents & (POLLIN | POLLHUP | POLLERR))
-		nbd_aio_notify_read(h);
+		lib.aio_notify_read(h);
 	else if (direction & LIBNBD_AIO_DIRECTION_WRITE && p.revents & (POLLOUT | POLLHUP | POLLERR))
-		nbd_aio_notify_write(h);
+		lib.aio_notify_write(h);
 }
 
 static bool is_gone(struct nbd_handle *h)
 {
-	return nbd_aio_is_dead(h) || nbd_aio_is_closed(h);
+	return lib.aio_is_dead(h) || lib.aio_is_closed(h);
 }
 
 static int finish(struct blk_nbd *b, int64_t cookie)
@@ -108,9 +134,9 @@ static int finish(struct blk_nbd *b, int64_t cookie)
 	int64_t until = now_ms() + PATIENCE_MS;
 
 	if (cookie < 0)
-		return nbd_aio_is_ready(b->h) ? EIO : gone(b, "the NBD server has gone");
+		return lib.aio_is_ready(b->h) ? EIO : gone(b, "the NBD server has gone");
 	for (;;) {
-		int rc = nbd_aio_command_completed(b->h, (uint64_t)cookie);
+		int rc = lib.aio_command_completed(b->h, (uint64_t)cookie);
 
 		if (rc > 0)
 			return 0;
@@ -118,7 +144,7 @@ static int finish(struct blk_nbd *b, int64_t cookie)
 			return gone(b, "the NBD server has gone");
 		if (rc < 0) {
 			b->store.why = NULL;
-			return nbd_get_errno() ? nbd_get_errno() : EIO;
+			return lib.get_errno() ? lib.get_errno() : EIO;
 		}
 		if (atomic_load(b->store.quit))
 			return gone(b, "the machine is ending");
@@ -131,12 +157,12 @@ static int finish(struct blk_nbd *b, int64_t cookie)
 /* What is there, of an export: false with a reason if it does not do for this disk. */
 static bool take_export(struct blk_nbd *b, struct nbd_handle *h, bool read_only, const char **why)
 {
-	int64_t size = nbd_get_size(h), min = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM),
-		max = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
+	int64_t size = lib.get_size(h), min = lib.get_block_size(h, LIBNBD_SIZE_MINIMUM),
+		max = lib.get_block_size(h, LIBNBD_SIZE_MAXIMUM);
 
 	if (size <= 0)
-		*why = size ? nbd_get_error() : "an export of no bytes";
-	else if (!read_only && nbd_is_read_only(h) > 0)
+		*why = size ? lib.get_error() : "an export of no bytes";
+	else if (!read_only && lib.is_read_only(h) > 0)
 		*why = "the export is read-only: use ,ro or ,snapshot";
 	else if (min > 4096)
 		*why = "its blocks are larger than the 4096 bytes that a guest can have";
@@ -150,9 +176,9 @@ static bool take_export(struct blk_nbd *b, struct nbd_handle *h, bool read_only,
 	if (!b->store.block_size)
 		b->store.block_size = min > BLK_SECTOR ? (unsigned)min : BLK_SECTOR;
 	b->part_max = max > 0 && max < PART_MAX ? (uint32_t)max : PART_MAX;
-	b->flush = nbd_can_flush(h) > 0;
-	b->trim = nbd_can_trim(h) > 0;
-	b->zero = nbd_can_zero(h) > 0;
+	b->flush = lib.can_flush(h) > 0;
+	b->trim = lib.can_trim(h) > 0;
+	b->zero = lib.can_zero(h) > 0;
 	return true;
 }
 
@@ -170,18 +196,18 @@ static int look(struct blk_nbd *b)
 	if (now_ms() < b->retry_at)
 		return ENOTCONN;
 	b->retry_at = now_ms() + RETRY_MS;
-	h = nbd_create();
+	h = lib.create();
 	if (!h)
 		return ENOMEM;
-	if (!nbd_aio_connect_uri(h, b->uri))
-		while (nbd_aio_is_connecting(h) && now_ms() < until && !atomic_load(b->store.quit))
+	if (!lib.aio_connect_uri(h, b->uri))
+		while (lib.aio_is_connecting(h) && now_ms() < until && !atomic_load(b->store.quit))
 			move_on(h, LOOK_MS);
-	if (!nbd_aio_is_ready(h) || !take_export(b, h, b->store.read_only, &why)) {
-		if (nbd_aio_is_ready(h)) {
+	if (!lib.aio_is_ready(h) || !take_export(b, h, b->store.read_only, &why)) {
+		if (lib.aio_is_ready(h)) {
 			b->store.why = "the NBD server is back with another export";
 			b->retry_at = INT64_MAX;
 		}
-		nbd_close(h);
+		lib.close(h);
 		return b->retry_at == INT64_MAX ? ESTALE : ENOTCONN;
 	}
 	b->h = h;
@@ -217,7 +243,7 @@ static int nbd_read(struct blk_store *s, const struct iovec *iov, unsigned n, ui
 		int error = look(b);
 
 		if (!error && there)
-			error = finish(b, nbd_aio_pread(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
+			error = finish(b, lib.aio_pread(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
 		if (error)
 			return error;
 		memset(b->buf + there, 0, part - there);
@@ -238,7 +264,7 @@ static int nbd_write(struct blk_store *s, const struct iovec *iov, unsigned n, u
 
 		iov_read(iov, n, done, b->buf, part);
 		if (!error && there)
-			error = finish(b, nbd_aio_pwrite(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
+			error = finish(b, lib.aio_pwrite(b->h, b->buf, there, off + done, NBD_NULL_COMPLETION, 0));
 		if (error)
 			return error;
 		b->written++;
@@ -267,7 +293,7 @@ static int nbd_flush_all(struct blk_store *s)
 	int error = look(b);
 
 	if (!error && b->flush)
-		error = finish(b, nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0));
+		error = finish(b, lib.aio_flush(b->h, NBD_NULL_COMPLETION, 0));
 	return error ? error : flush_done(b, covers);
 }
 
@@ -280,7 +306,7 @@ static int nbd_discard(struct blk_store *s, uint64_t off, uint64_t len)
 	if (error)
 		return error;
 	b->written++;
-	return b->trim && len ? finish(b, nbd_aio_trim(b->h, len, off, NBD_NULL_COMPLETION, 0)) : 0;
+	return b->trim && len ? finish(b, lib.aio_trim(b->h, len, off, NBD_NULL_COMPLETION, 0)) : 0;
 }
 
 static int write_zeroes(struct blk_nbd *b, uint64_t off, uint64_t len)
@@ -289,7 +315,7 @@ static int write_zeroes(struct blk_nbd *b, uint64_t off, uint64_t len)
 	for (uint64_t done = 0; done < len;) {
 		size_t part = len - done < b->part_max ? len - done : b->part_max;
 		int error = !b->h ? ENOTCONN
-				  : finish(b, nbd_aio_pwrite(b->h, b->buf, part, off + done, NBD_NULL_COMPLETION, 0));
+				  : finish(b, lib.aio_pwrite(b->h, b->buf, part, off + done, NBD_NULL_COMPLETION, 0));
 
 		if (error)
 			return error;
@@ -311,7 +337,7 @@ static int nbd_zero_range(struct blk_store *s, uint64_t off, uint64_t len, bool 
 	b->written++;
 	if (!b->zero)
 		return write_zeroes(b, off, len);
-	return finish(b, nbd_aio_zero(b->h, len, off, NBD_NULL_COMPLETION, unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE));
+	return finish(b, lib.aio_zero(b->h, len, off, NBD_NULL_COMPLETION, unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE));
 }
 
 /* ---- several at a time */
@@ -328,7 +354,7 @@ static void io_go(struct blk_nbd *b, struct blk_io *io)
 		if (error)
 			break;
 		if (io->kind == BLK_IO_FLUSH && b->flush) {
-			io->cookie = nbd_aio_flush(b->h, NBD_NULL_COMPLETION, 0);
+			io->cookie = lib.aio_flush(b->h, NBD_NULL_COMPLETION, 0);
 			break;
 		}
 		if (!left) { /* a flush that the server does not know, or nothing */
@@ -348,13 +374,13 @@ static void io_go(struct blk_nbd *b, struct blk_io *io)
 			iov_read(io->iov, io->n, io->at, io->buf, io->part);
 		if (!error && io->there)
 			io->cookie = io->kind == BLK_IO_READ
-					     ? nbd_aio_pread(b->h, io->buf, io->there, off, NBD_NULL_COMPLETION, 0)
-					     : nbd_aio_pwrite(b->h, io->buf, io->there, off, NBD_NULL_COMPLETION, 0);
+					     ? lib.aio_pread(b->h, io->buf, io->there, off, NBD_NULL_COMPLETION, 0)
+					     : lib.aio_pwrite(b->h, io->buf, io->there, off, NBD_NULL_COMPLETION, 0);
 		else if (!error)
 			io_part_done(b, io); /* behind the end */
 	}
 	if (io->cookie < 0)
-		error = nbd_aio_is_ready(b->h) ? EIO : gone(b, "the NBD server has gone");
+		error = lib.aio_is_ready(b->h) ? EIO : gone(b, "the NBD server has gone");
 	if (error) {
 		io_end(io, error);
 		return;
@@ -394,7 +420,7 @@ static void io_answered(struct blk_nbd *b, struct blk_io *io, int rc)
 		io_end(io, gone(b, "the NBD server has gone"));
 	} else if (rc < 0) {
 		b->store.why = NULL;
-		io_end(io, nbd_get_errno() ? nbd_get_errno() : EIO);
+		io_end(io, lib.get_errno() ? lib.get_errno() : EIO);
 	} else if (io->kind == BLK_IO_FLUSH) {
 		io_end(io, flush_done(b, io->covers));
 	} else {
@@ -412,9 +438,9 @@ static bool collect(struct blk_nbd *b)
 	bool any = false;
 	int64_t cookie;
 
-	while (b->ios && (cookie = nbd_aio_peek_command_completed(b->h)) > 0) {
+	while (b->ios && (cookie = lib.aio_peek_command_completed(b->h)) > 0) {
 		struct blk_io *io = io_take(b, cookie);
-		int rc = nbd_aio_command_completed(b->h, (uint64_t)cookie);
+		int rc = lib.aio_command_completed(b->h, (uint64_t)cookie);
 
 		if (io)
 			io_answered(b, io, rc);
@@ -439,8 +465,8 @@ static void nbd_poll_fill(struct blk_store *s, struct pollfds *set)
 
 	if (!b->ios)
 		return;
-	direction = nbd_aio_get_direction(b->h);
-	pollfds_add(set, nbd_aio_get_fd(b->h),
+	direction = lib.aio_get_direction(b->h);
+	pollfds_add(set, lib.aio_get_fd(b->h),
 		    (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 			    (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 	if (set->timeout_ms < 0 || set->timeout_ms > LOOK_MS)
@@ -476,17 +502,17 @@ static void take_leave(struct blk_nbd *b)
 	int64_t until = now_ms() + GOODBYE_MS, cookie;
 
 	while (b->ios && !is_gone(b->h) && now_ms() < until) {
-		while ((cookie = nbd_aio_peek_command_completed(b->h)) > 0) {
+		while ((cookie = lib.aio_peek_command_completed(b->h)) > 0) {
 			struct blk_io *io = io_take(b, cookie);
 
-			nbd_aio_command_completed(b->h, (uint64_t)cookie);
+			lib.aio_command_completed(b->h, (uint64_t)cookie);
 			if (io)
 				free(io->buf);
 		}
 		if (b->ios)
 			move_on(b->h, GOODBYE_MS / 10);
 	}
-	if (!b->ios && nbd_aio_is_ready(b->h) && !nbd_aio_disconnect(b->h, 0))
+	if (!b->ios && lib.aio_is_ready(b->h) && !lib.aio_disconnect(b->h, 0))
 		while (!is_gone(b->h) && now_ms() < until)
 			move_on(b->h, GOODBYE_MS / 10);
 }
@@ -497,7 +523,7 @@ static void nbd_store_close(struct blk_store *s)
 
 	if (b->h) {
 		take_leave(b);
-		nbd_close(b->h); /* before a buffer may be used again */
+		lib.close(b->h); /* before a buffer may be used again */
 	}
 	for (struct blk_io *io = b->ios; io; io = io->next)
 		free(io->buf);
@@ -525,10 +551,10 @@ static int setup(struct blk_nbd *b, const char *uri, bool read_only, struct vmm_
 
 	if (!b->h || !b->buf || !b->uri)
 		return vmm_fail(err, "%.300s: no memory", uri);
-	if (nbd_connect_uri(b->h, uri)) {
+	if (lib.connect_uri(b->h, uri)) {
 		static const char function[] = "nbd_connect_uri: ";
 
-		why = nbd_get_error();
+		why = lib.get_error();
 		if (!strncmp(why, function, sizeof(function) - 1))
 			why += sizeof(function) - 1;
 		return vmm_fail(err, "%.250s: %.250s", uri, why);
@@ -542,15 +568,21 @@ static int setup(struct blk_nbd *b, const char *uri, bool read_only, struct vmm_
 struct blk_store *blk_nbd_open(const char *uri, bool read_only, struct vmm_error *err)
 {
 	static const atomic_bool never;
-	struct blk_nbd *b = calloc(1, sizeof(*b));
+	struct blk_nbd *b;
+	const char *why;
 
+	if (!load(&why)) {
+		vmm_fail(err, "%.250s: libnbd: %.200s", uri, why);
+		return NULL;
+	}
+	b = calloc(1, sizeof(*b));
 	if (!b) {
 		vmm_fail(err, "%.300s: no memory", uri);
 		return NULL;
 	}
 	b->store.ops = &blk_nbd_ops;
 	b->store.quit = &never;
-	b->h = nbd_create();
+	b->h = lib.create();
 	b->buf = malloc(PART_MAX);
 	b->uri = strdup(uri);
 	if (setup(b, uri, read_only, err)) {

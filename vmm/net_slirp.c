@@ -98,6 +98,25 @@ int net_slirp_check(const char *options, struct vmm_error *err)
 #ifdef HAVE_LIBSLIRP
 #include <slirp/libslirp.h>
 
+#include "library.h"
+
+/* What is called of the library, which is loaded with the first network that wants it. */
+#define FUNCTIONS(F) F(new) F(cleanup) F(add_hostfwd) F(input) F(handle_timer) F(pollfds_fill) F(pollfds_poll)
+static struct {
+#define FUNCTION(name) __typeof__(slirp_##name) *name;
+	FUNCTIONS(FUNCTION)
+#undef FUNCTION
+} lib;
+
+static bool load(const char **why)
+{
+#define FUNCTION(name) {"slirp_" #name, &lib.name},
+	static const struct library_function functions[] = {FUNCTIONS(FUNCTION)};
+#undef FUNCTION
+
+	return library_load("libslirp.so.0", functions, sizeof(functions) / sizeof(functions[0]), why);
+}
+
 struct timer {
 	struct timer *next;
 	SlirpTimerId id;
@@ -207,7 +226,7 @@ static void slirp_send(struct net_port *p, const struct net_header *h, uint8_t *
 
 	if (!is_wanted(frame, len) || (h->flags & NET_NEEDS_CSUM && !net_checksum(h, frame, len)))
 		return;
-	slirp_input(s->slirp, frame, (int)len);
+	lib.input(s->slirp, frame, (int)len);
 }
 
 static int add_poll(int fd, int events, void *arg)
@@ -241,7 +260,7 @@ static void slirp_poll_fill(struct net_port *p, struct pollfds *set)
 	uint32_t timeout = set->timeout_ms < 0 ? UINT32_MAX : (uint32_t)set->timeout_ms;
 	int64_t now = clock_ns(NULL) / 1000000;
 
-	slirp_pollfds_fill(s->slirp, &timeout, add_poll, set);
+	lib.pollfds_fill(s->slirp, &timeout, add_poll, set);
 	for (struct timer *t = s->timers; t; t = t->next)
 		if (t->at_ms != INT64_MAX && t->at_ms - now < (int64_t)timeout)
 			timeout = t->at_ms > now ? (uint32_t)(t->at_ms - now) : 0;
@@ -253,12 +272,12 @@ static void slirp_poll_done(struct net_port *p, struct pollfds *set)
 	struct net_slirp *s = (struct net_slirp *)p;
 	int64_t now = clock_ns(NULL) / 1000000;
 
-	slirp_pollfds_poll(s->slirp, 0, revents, set);
+	lib.pollfds_poll(s->slirp, 0, revents, set);
 	for (struct timer *t = s->timers, *next; t; t = next) {
 		next = t->next;
 		if (t->at_ms <= now) {
 			t->at_ms = INT64_MAX;
-			slirp_handle_timer(s->slirp, t->id, t->arg);
+			lib.handle_timer(s->slirp, t->id, t->arg);
 		}
 	}
 }
@@ -269,7 +288,7 @@ static void slirp_close(struct net_port *p)
 
 	p->net = NULL;
 	if (s->slirp)
-		slirp_cleanup(s->slirp);
+		lib.cleanup(s->slirp);
 	while (s->timers)
 		timer_free(s->timers, s);
 	free(s);
@@ -288,9 +307,15 @@ struct net_port *net_slirp_open(const char *options, struct vmm_error *err)
 		.version = 4, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64, .if_mtu = MTU, .if_mru = MTU};
 	struct net_slirp *s = calloc(1, sizeof(*s));
 	struct forward forward[FORWARDS_MAX];
+	const char *why;
 	bool restricted;
 	unsigned n;
 
+	if (!load(&why)) {
+		vmm_fail(err, "libslirp: %.200s", why);
+		free(s);
+		return NULL;
+	}
 	if (!s || parse(forward, &n, &restricted, options, err)) {
 		if (!s)
 			vmm_fail(err, "no memory for the user network");
@@ -311,7 +336,7 @@ struct net_port *net_slirp_open(const char *options, struct vmm_error *err)
 	inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
 	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
 	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
-	s->slirp = slirp_new(&config, &callbacks, s);
+	s->slirp = lib.new(&config, &callbacks, s);
 	if (!s->slirp) {
 		vmm_fail(err, "cannot make the user network");
 		goto fail;
@@ -320,7 +345,7 @@ struct net_port *net_slirp_open(const char *options, struct vmm_error *err)
 		const struct forward *f = &forward[i];
 		char text[INET_ADDRSTRLEN];
 
-		if (slirp_add_hostfwd(s->slirp, f->udp, f->host, f->host_port, f->guest, f->guest_port)) {
+		if (lib.add_hostfwd(s->slirp, f->udp, f->host, f->host_port, f->guest, f->guest_port)) {
 			vmm_fail(err, "cannot listen at %s port %s:%u: %s", f->udp ? "udp" : "tcp",
 				 inet_ntop(AF_INET, &f->host, text, sizeof(text)), f->host_port, strerror(errno));
 			goto fail;
