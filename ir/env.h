@@ -114,13 +114,15 @@ struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the va
 };
 
 struct ir_env {
+	/* What code names most, up to cover[0], lies within 256 bytes, but for x0 to x3: back ends reach that in fewer bytes. */
 	uint64_t x[32]; /* x[31]: the current SP */
 	uint64_t pc;
-	uint32_t nzcv; /* bits 31:28, unless nzcv_raw: ir_nzcv(), ir_set_nzcv() */
-	uint32_t fpcr, fpsr;
-	uint32_t kick; /* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
-	union ir_v128 v[32] __attribute__((aligned(16)));
+	uint32_t nzcv;	    /* bits 31:28, unless nzcv_raw: ir_nzcv(), ir_set_nzcv() */
+	uint32_t kick;	    /* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
 	struct ir_tlb *tlb; /* the current bank; changed by the PE on EL, ASID and PAN changes */
+	uint64_t cover[IR_COVERS]; /* translated code only: of the unit that runs: what leads have found, 0: nothing */
+	uint32_t fpcr, fpsr;
+	union ir_v128 v[32] __attribute__((aligned(16)));
 	const struct ir_env_ops *ops;
 	struct ir_excl excl;
 	uint64_t exit_imm; /* IR_RET_EXIT */
@@ -162,7 +164,6 @@ struct ir_env {
 	struct ir_extent site_extent[2][IR_SITES];
 	/* Fours of them that were filled since they were emptied, [EL]; if there are 255, perhaps more. */
 	uint8_t n_site_filled[2], site_filled[2][256];
-	uint64_t cover[IR_COVERS]; /* of the unit that runs: what leads have found, 0: nothing */
 	int32_t heat[IR_HEAT_SLOTS];
 	struct ir_probe probe[IR_PROBES];
 };

@@ -3,12 +3,13 @@
  * What the files of this back end share: the state of one compilation, and the calls between selection and register
  * allocation.
  *
- * Host registers: rbp = env + 128, so that the guest's general registers have short displacements; rax, rcx and rdx are
- * scratch within an op; rsp is aligned to 16. Some guest registers are pinned: they live in a host register of their own,
- * in all units, and their place in env is good only while C code runs. The other host registers, the pool, hold values
- * within a unit. The other guest registers live in env. A put stores at once, unless a later one to the same register makes
- * that needless for who goes on in the unit: then the value is dirty, and what may leave between the two stores it on its
- * way out, behind the unit's code. A value's slot is its place in env->t or env->tv.
+ * Host registers: rbp = env + 160, so that the guest's general registers but x0 to x3, which are pinned, and what lies
+ * behind them have short displacements; rax, rcx and rdx are scratch within an op; rsp is aligned to 16. Some guest
+ * registers are pinned: they live in a host register of their own, in all units, and their place in env is good only while
+ * C code runs. The other host registers, the pool, hold values within a unit. The other guest registers live in env. A put
+ * stores at once, unless a later one to the same register makes that needless for who goes on in the unit: then the value
+ * is dirty, and what may leave between the two stores it on its way out, behind the unit's code. A value's slot is its
+ * place in env->t or env->tv.
  *
  * Flags are EFLAGS as a compare sets them, CF being the inverse of C; saved, they have the form of ir_raw_of(). Flags of a
  * plain operation need not be saved: their operands live as long as they do, and they are made again. They too may be dirty.
@@ -27,7 +28,7 @@
 #include "memory.h"
 #include "op.h"
 
-enum { ENV_BIAS = 128 };
+enum { ENV_BIAS = 160 };
 #define ENV(field) ((int32_t)offsetof(struct ir_env, field) - ENV_BIAS)
 #define ENV_X(r) (ENV(x) + 8 * (int32_t)(r))
 #define ENV_V(r) (ENV(v) + 16 * (int32_t)(r))

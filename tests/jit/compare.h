@@ -40,6 +40,7 @@ static void differs(const struct ir_block *blk, const char *what, unsigned n)
 static void expect_same(const struct ir_block *blk, enum ir_ret ret, enum ir_ret ret2, const char *what, unsigned n)
 {
 	if (ret2 != ret || memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
+	    memcmp(&want.env.fpcr, &got.env.fpcr, offsetof(struct ir_env, ops) - offsetof(struct ir_env, fpcr)) ||
 	    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
 	    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.env.insn_count != got.env.insn_count ||
 	    want.sys != got.sys || want.faults != got.faults || want.fault_pc != got.fault_pc ||

@@ -169,6 +169,8 @@ static void random_blocks_do_the_same_in_every_mode(void **s)
 			memset(got.env.t + 1, 0xa5, sizeof(got.env.t) - sizeof(got.env.t[0]));
 			if (run_mode(&got, &h.blk, m) != ret ||
 			    memcmp(&want.env, &got.env, offsetof(struct ir_env, tlb)) ||
+			    memcmp(&want.env.fpcr, &got.env.fpcr,
+				   offsetof(struct ir_env, ops) - offsetof(struct ir_env, fpcr)) ||
 			    memcmp(&want.env.excl, &got.env.excl, sizeof(want.env.excl)) ||
 			    memcmp(want.mem, got.mem, sizeof(want.mem)) || want.env.insn_count != got.env.insn_count ||
 			    want.sys != got.sys || want.faults != got.faults || want.slow_loads != got.slow_loads ||
