@@ -6,26 +6,41 @@
 
 /* ---- calls of C code */
 
+/* What op_thunk finds the function by. There are few of them, the one of most accesses among the first. */
+static unsigned number_of(struct jit *j, ir_mem_fn *fn)
+{
+	unsigned n = 0;
+
+	while (n < j->n_functions && j->functions[n] != fn)
+		n++;
+	if (n == j->n_functions && n < FUNCTIONS_MAX)
+		j->functions[j->n_functions++] = fn;
+	if (n == FUNCTIONS_MAX)
+		j->as.full = true; /* never: there are fewer */
+	return n;
+}
+
 /*
  * A PE that gets here has come by a link, which was made later than this. A thread sanitizer knows nothing of stores to code and
  * what executing them means.
  */
-static __attribute__((no_sanitize("thread"))) struct ir_insn *keep(struct jit *j, const struct ir_insn *op)
+static __attribute__((no_sanitize("thread"))) uint32_t keep(struct jit *j, const struct ir_insn *op, unsigned function)
 {
-	struct ir_insn *kept = &j->kept[j->n_kept++];
+	struct kept *kept = &j->kept[j->n_kept];
 
-	*kept = *op;
-	return kept;
+	kept->op = *op;
+	kept->op.gi = (uint16_t)function;
+	kept->pc = op_pc(j, op);
+	return j->n_kept++ * (uint32_t)sizeof(*kept);
 }
 
 /*
  * The op by a function with the interpreter's view of values: those that it reads are in their slots, what it changes is
- * in memory. The thunk stores and loads the pinned registers, and does not come back if the op trapped.
+ * in memory. The thunk stores and loads the pinned registers, sets env->pc, and does not come back if the op trapped.
  */
 void call_op(struct jit *j, const struct ir_insn *op, ir_mem_fn *fn, uint32_t thunk)
 {
-	as_mov_ri(&j->as, RCX, (uint64_t)(uintptr_t)keep(j, op));
-	as_mov_ri(&j->as, RAX, (uint64_t)(uintptr_t)fn);
+	as_mov_ri(&j->as, RCX, keep(j, op, number_of(j, fn)));
 	leave_call(j, thunk);
 }
 
@@ -65,8 +80,6 @@ void call_by(struct jit *j, ir_mem_fn *fn)
 	reg_before_call(j);
 	vreg_before_call(j);
 	swap_out(j);
-	if (info->flags & IR_OPF_TRAP || op->op == IR_fence)
-		leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts && info->flags & IR_OPF_TRAP)
 		call_count_trap(j, op);
 	call_op(j, op, fn, sys || op->op == IR_fence ? j->op_thunk_attn : j->op_thunk);

@@ -101,9 +101,9 @@ static void drop_call(struct as *a)
 }
 
 /*
- * The function in rax for the op in rcx. May change rax, rcx, rdx and what a call may change of the pool. Does not come
- * back if the function says that the op trapped, nor, with look, if something wants attention: the op is then all there is
- * of its instruction.
+ * For the op that lies rcx bytes behind the first that is kept, its function, with env->pc at its instruction. May change rax, rcx, rdx
+ * and what a call may change of the pool. Does not come back if the function says that the op trapped, nor, with look, if something
+ * wants attention: the op is then all there is of its instruction.
  */
 static uint32_t op_thunk(struct jit *j, bool look)
 {
@@ -112,8 +112,14 @@ static uint32_t op_thunk(struct jit *j, bool look)
 
 	pinned(j, X_MOV_ST);
 	as_alu_ri(a, true, ALU_SUB, RSP, 8);
+	as_mov_ri(a, RAX, (uint64_t)(uintptr_t)j->kept);
+	as_rx1(a, X_LEA | X_W, RSI, RAX, RCX, 0);
+	as_rm(a, X_MOV | X_W, RAX, RSI, (int32_t)offsetof(struct kept, pc));
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+	as_rm(a, X_MOVZX16, RAX, RSI, (int32_t)offsetof(struct kept, op.gi));
+	as_mov_ri(a, RDX, (uint64_t)(uintptr_t)j->functions);
+	as_rx8(a, X_MOV | X_W, RAX, RDX, RAX, 0);
 	as_rm(a, X_LEA | X_W, RDI, RBP, -ENV_BIAS);
-	as_mov_rr(a, RSI, RCX);
 	as_rm(a, X_LEA | X_W, RDX, RBP, SLOT_X(0));
 	as_rm(a, X_LEA | X_W, RCX, RBP, SLOT_V(0));
 	as_rr(a, 0xffu, 2, RAX);

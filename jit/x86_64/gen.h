@@ -90,6 +90,7 @@ struct stub {
 	uint32_t from, back;	   /* labels */
 	uint32_t retry, unaligned; /* where the look-up begins, 0: no way back there; a label, 0: none */
 	uint32_t access;	   /* where delta is in rax, 0: it is not */
+	bool asks;		   /* the soft TLB may have what was not found, for this access alone */
 	int32_t extent;		   /* from rbp */
 	int32_t misses; /* a counter, from rbp, that goes up (JIT_PROBE) or down to 0, when the unit is to be made again; 0: none */
 	bool write;
@@ -158,7 +159,13 @@ static inline unsigned reg_held(const uint16_t regs[16])
 	       ~(unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_cmpeq_epi16(lo, zero), _mm_cmpeq_epi16(hi, zero)));
 }
 
-enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20 };
+/* An op that code hands to C. */
+struct kept {
+	struct ir_insn op; /* gi: the function's number */
+	uint64_t pc;
+};
+
+enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20, FUNCTIONS_MAX = 32 };
 
 struct jit {
 	struct code_mem mem;
@@ -175,8 +182,10 @@ struct jit {
 	/* ...; [write][log2 of bytes] */ /* [unprivileged][write] */
 	struct site *sites;		  /* [0] is none */
 	uint32_t n_sites;
-	struct ir_insn *kept; /* ops that code hands to C */
+	struct kept *kept;
 	uint32_t n_kept;
+	ir_mem_fn *functions[FUNCTIONS_MAX]; /* that they are handed to */
+	unsigned n_functions;
 	jit_watch_fn *watch;
 	void *watch_opaque;
 	uint32_t marks[IR_MAX_INSNS + 1]; /* jit_unit.marks of the unit at hand */

@@ -205,6 +205,7 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	s->base = (int8_t)base;
 	s->bytes = (uint8_t)bytes;
 	s->extent = extent_now(j, op, write);
+	s->asks = (bit || s->extent) && !(op->aux & IR_MEM_UNPRIV);
 	if (bit & j->covers_live) {
 		by_cover(j, s, cover);
 		s->extent = 0;
@@ -219,6 +220,8 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 		if (bit && j->covers[cover].lead == j->i) {
 			s->cover = (uint8_t)cover;
 			j->covers_live |= bit;
+		} else {
+			s->asks = false; /* it has looked for itself */
 		}
 		by_soft_tlb(j, s, aligned, base);
 	}
@@ -393,7 +396,7 @@ static void emit_stub(struct jit *j, const struct stub *s)
 		as_link(a, as_jmp(a), s->access);
 		as_land(a, miss);
 	}
-	if (s->access && !(op->aux & IR_MEM_UNPRIV)) { /* this access alone */
+	if (s->asks) {
 		uint32_t miss;
 
 		address_to(j, RAX, s->base, (int64_t)op->imm);
@@ -429,7 +432,6 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	for (unsigned left = s->covers; left; left &= left - 1)
 		as_mov_mi(a, 3, RBP, COVER(__builtin_ctz(left) + 1), 0);
 	swap_out(j);
-	leave_set_pc(j, op_pc(j, op));
 	if (j->unit->counts)
 		call_count_trap(j, op);
 	call_op(j, op, s->fn, s->attn ? j->op_thunk_attn : j->op_thunk);
