@@ -44,7 +44,8 @@ enum ir_fused {
 };
 _Static_assert(IR_FUSED_END <= 256, "opcodes are bytes");
 
-/* Operand indices of guest registers, relative to the value arrays. Only prepared blocks have them. */
+/* Operand indices of guest registers, relative to the value arrays. Only prepared blocks have them, and ops
+ * that translated code hands to C. */
 _Static_assert((offsetof(struct ir_env, t) - offsetof(struct ir_env, x)) % 8 == 0, "");
 _Static_assert((offsetof(struct ir_env, t) - offsetof(struct ir_env, nzcv)) % 8 == 0, "");
 _Static_assert((offsetof(struct ir_env, tv) - offsetof(struct ir_env, v)) % 16 == 0, "");

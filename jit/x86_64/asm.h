@@ -294,6 +294,18 @@ static inline uint32_t as_jcc(struct as *a, enum x86_cc cc)
 	return as_here(a);
 }
 
+/* To a place not further than 127 bytes behind it, which as_land_near() says. */
+static inline uint32_t as_jcc_near(struct as *a, enum x86_cc cc)
+{
+	as_8(a, 0x70u + cc);
+	as_8(a, 0);
+	return as_here(a);
+}
+static inline void as_land_near(struct as *a, uint32_t label)
+{
+	a->begin[label - 1] = (uint8_t)(as_here(a) - label);
+}
+
 static inline uint32_t as_jmp(struct as *a)
 {
 	as_8(a, 0xe9);

@@ -152,7 +152,7 @@ static bool do_msr(struct ir_env *env, const struct ir_insn *op, uint64_t *x, un
 
 	if (fp)
 		jit_fp_sync(env);
-	ok = !env->ops->msr(env, op->aux, op->x, x[op->a]);
+	ok = !env->ops->msr(env, op->aux, op->x, IR_OPND(x, op->a));
 	if (fp)
 		jit_fp_sync(env);
 	return ok;

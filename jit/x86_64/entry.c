@@ -101,8 +101,8 @@ static void drop_call(struct as *a)
 }
 
 /*
- * For the op that lies rcx bytes behind the first that is kept, its function, with env->pc at its instruction. May change rax, rcx, rdx
- * and what a call may change of the pool. Does not come back if the function says that the op trapped, nor, with look, if something
+ * For the op that lies rcx bytes behind the first that is kept, its function, with env->pc at its instruction. May change rax, rcx
+ * and rdx. Does not come back if the function says that the op trapped, nor, with look, if something
  * wants attention: the op is then all there is of its instruction.
  */
 static uint32_t op_thunk(struct jit *j, bool look)
@@ -111,7 +111,9 @@ static uint32_t op_thunk(struct jit *j, bool look)
 	uint32_t at = as_here(a), ok, quiet;
 
 	pinned(j, X_MOV_ST);
-	as_alu_ri(a, true, ALU_SUB, RSP, 8);
+	as_alu_ri(a, true, ALU_SUB, RSP, 24);
+	as_rm(a, X_MOV_ST | X_W, R10, RSP, 0);
+	as_rm(a, X_MOV_ST | X_W, R11, RSP, 8);
 	as_mov_ri(a, RAX, (uint64_t)(uintptr_t)j->kept);
 	as_rx1(a, X_LEA | X_W, RSI, RAX, RCX, 0);
 	as_rm(a, X_MOV | X_W, RAX, RSI, (int32_t)offsetof(struct kept, pc));
@@ -123,7 +125,9 @@ static uint32_t op_thunk(struct jit *j, bool look)
 	as_rm(a, X_LEA | X_W, RDX, RBP, SLOT_X(0));
 	as_rm(a, X_LEA | X_W, RCX, RBP, SLOT_V(0));
 	as_rr(a, 0xffu, 2, RAX);
-	as_alu_ri(a, true, ALU_ADD, RSP, 8);
+	as_rm(a, X_MOV | X_W, R10, RSP, 0);
+	as_rm(a, X_MOV | X_W, R11, RSP, 8);
+	as_alu_ri(a, true, ALU_ADD, RSP, 24);
 	as_rr(a, X_TEST & ~1u, RAX, RAX); /* the byte form: al */
 	ok = as_jcc(a, CC_NE);
 	drop_call(a);
@@ -213,6 +217,31 @@ static uint32_t tlb_thunk(struct jit *j, bool write, unsigned bytes)
 	return at;
 }
 
+/*
+ * Back to C from where a unit starts. The calls are one behind the other in the unit, and behind them lie the unit's pc and, for who
+ * says that it is hot, its owner.
+ */
+static void start_thunks(struct jit *j)
+{
+	enum { CALL = 5 };
+	struct as *a = &j->as;
+
+	j->hot_thunk = as_here(a);
+	as_rm(a, X_MOV | X_W, RDX, RSP, 0);
+	drop_call(a);
+	as_rm(a, X_MOV | X_W, RAX, RDX, 8);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(hot));
+	as_rm(a, X_MOV | X_W, RAX, RDX, 0);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+	leave_jmp(j, j->leave);
+	j->start_thunk = as_here(a);
+	as_rm(a, X_MOV | X_W, RDX, RSP, 0);
+	drop_call(a);
+	as_rm(a, X_MOV | X_W, RAX, RDX, CALL);
+	as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(pc));
+	leave_jmp(j, j->leave);
+}
+
 /* enum ir_ret enter(struct ir_env *env, const void *code) */
 static void trampolines(struct jit *j)
 {
@@ -234,6 +263,7 @@ static void trampolines(struct jit *j)
 	as_rm(a, X_MOV_ST, RAX, RBP, ENV(site));
 	j->leave = leave_with(j, IR_RET_BR);
 	leave_shared(j);
+	start_thunks(j);
 	j->leave_exit = leave_with(j, IR_RET_EXIT);
 	for (unsigned unpriv = 0; unpriv < 2; unpriv++) {
 		for (unsigned write = 0; write < 2; write++)
@@ -243,6 +273,11 @@ static void trampolines(struct jit *j)
 		j->tlb_thunk[0][log2] = tlb_thunk(j, false, 1u << log2);
 		j->tlb_thunk[1][log2] = tlb_thunk(j, true, 1u << log2);
 	}
+	/* The same where nothing is covered any more afterwards. */
+	j->op_thunk_covers = as_here(a);
+	v_zero(j, T1);
+	for (int32_t at = 0; at < (int32_t)sizeof(j->env->cover); at += 16)
+		v2m(j, V_MOVUPS_ST, T1, RBP, ENV(cover) + at);
 	j->op_thunk = op_thunk(j, false);
 	j->op_thunk_attn = op_thunk(j, true);
 	vec_shared(j);

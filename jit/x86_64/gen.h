@@ -35,7 +35,7 @@ enum { ENV_BIAS = 160 };
 #define SLOT_X(n) (ENV(t) + 8 * (int32_t)(n))
 #define SLOT_V(n) (ENV(tv) + 16 * (int32_t)(n))
 
-/* Pool registers that a call of C code may change. Pinned ones are kept by the thunks. */
+/* Pool registers that a call of C code may change. Thunks keep them, as they do pinned ones. */
 #define CALLER_SAVED (1u << R10 | 1u << R11)
 
 enum { NO_HOME = 0xff, HOME_NZCV = 32 };
@@ -103,6 +103,7 @@ struct stub {
 	ir_mem_fn *fn;	   /* the long way */
 	uint16_t regs[16]; /* values in registers at that time */
 	uint16_t slots;	   /* registers whose value is also in its slot */
+	uint8_t homes[3];  /* of the op's operands: guest registers that hold them, NO_HOME */
 	int8_t dst[2];	   /* registers that the results go to, of the class that they are */
 	uint16_t vsnap;	   /* number of its struct vsnap, 0: no xmm register holds a value */
 	struct debt debt;
@@ -176,7 +177,7 @@ struct jit {
 	struct ir_env *env;
 	unsigned jump_bits;
 	const void *enter, *leave, *leave_exit, *leave_rax, *leave_rdx, *by_cache;
-	uint32_t link_thunk, op_thunk, op_thunk_attn;
+	uint32_t link_thunk, op_thunk, op_thunk_attn, op_thunk_covers, hot_thunk, start_thunk;
 	uint32_t extent_thunk[2][2];	  /* [unprivileged][write] */
 	uint32_t tlb_thunk[2][6];	  /* [write][log2 of bytes] */
 	/* ...; [write][log2 of bytes] */ /* [unprivileged][write] */

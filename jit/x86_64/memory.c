@@ -2,6 +2,7 @@
 /*
  * Loads and stores: extents, the ways around them, and atomics. What an access means is defined by ir/memory.h.
  */
+#include "fuse.h"
 #include "select.h"
 
 /* ---- memory */
@@ -19,11 +20,20 @@ void mem_full_fence(struct jit *j)
 /* What the way around finds in registers, and owes. */
 static void branches_off(struct jit *j, struct stub *s)
 {
+	const struct ir_insn *op = cur(j);
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+
 	memcpy(s->regs, j->regs, sizeof(s->regs));
 	for (unsigned left = reg_held(j->regs); left; left &= left - 1) {
 		unsigned r = (unsigned)__builtin_ctz(left);
 
 		s->slots |= (uint16_t)(j->x[j->regs[r]].slot << r);
+	}
+	for (unsigned k = 0; k < info->n_arg; k++) {
+		const struct val *v = &j->x[ir_arg(op, k)];
+
+		s->homes[k] =
+			info->arg[k] == IR_CLASS_X && v->home < 32 && !v->dirty && !j->n_swaps ? v->home : NO_HOME;
 	}
 	s->vsnap = vreg_snapshot(j);
 	s->debt = flags_debt(j);
@@ -201,7 +211,11 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	int base = reg_use(j, op->a);
 	unsigned cover = j->n_covers ? j->cover_of[j->i] : 0, bit = cover ? 1u << (cover - 1) : 0;
 
-	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = write, .fn = do_access};
+	*s = (struct stub){.op = (uint16_t)j->i,
+			   .dst = {NO_REG, NO_REG},
+			   .homes = {NO_HOME, NO_HOME, NO_HOME},
+			   .write = write,
+			   .fn = do_access};
 	s->base = (int8_t)base;
 	s->bytes = (uint8_t)bytes;
 	s->extent = extent_now(j, op, write);
@@ -284,21 +298,25 @@ static ir_mem_fn *slow_function(unsigned op)
 static bool do_access(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
 	uint32_t site = env->site_missed;
+	uint64_t va;
 
 	env->site_missed = 0;
+	va = IR_OPND(x, op->a) + op->imm;
 	if (!slow_function(op->op)(env, op, x, v))
 		return false;
 	if (env->ops->extent)
-		env->ops->extent(env, x[op->a] + op->imm, op->aux, site);
+		env->ops->extent(env, va, op->aux, site);
 	return true;
 }
 
 static bool do_zva(struct ir_env *env, const struct ir_insn *op, uint64_t *x, union ir_v128 *v)
 {
-	if (env->ops->msr(env, op->aux, op->x, x[op->a]))
+	uint64_t va = IR_OPND(x, op->a);
+
+	if (env->ops->msr(env, op->aux, op->x, va))
 		return false;
 	if (env->ops->extent)
-		env->ops->extent(env, x[op->a] & ~63ull, IR_MEM(0, 0, IR_MEM_BASE_ZVA, IR_MEM_WNR), 0);
+		env->ops->extent(env, va & ~63ull, IR_MEM(0, 0, IR_MEM_BASE_ZVA, IR_MEM_WNR), 0);
 	return true;
 }
 
@@ -309,7 +327,11 @@ void mem_zva(struct jit *j)
 	struct as *a = &j->as;
 	int base = reg_use(j, cur(j)->a);
 
-	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .write = true, .fn = do_zva};
+	*s = (struct stub){.op = (uint16_t)j->i,
+			   .dst = {NO_REG, NO_REG},
+			   .homes = {NO_HOME, NO_HOME, NO_HOME},
+			   .write = true,
+			   .fn = do_zva};
 	s->extent = ENV(zva_extent) + (int32_t)(j->unit->el1 * sizeof(struct ir_extent));
 	as_mov_rr(a, RAX, base);
 	as_alu_ri(a, true, ALU_AND, RAX, -64);
@@ -330,7 +352,12 @@ struct stub *mem_stub(struct jit *j, uint32_t from, ir_mem_fn *fn, bool attn)
 {
 	struct stub *s = &j->stubs[j->n_stubs++];
 
-	*s = (struct stub){.op = (uint16_t)j->i, .dst = {NO_REG, NO_REG}, .from = from, .fn = fn, .attn = attn};
+	*s = (struct stub){.op = (uint16_t)j->i,
+			   .dst = {NO_REG, NO_REG},
+			   .homes = {NO_HOME, NO_HOME, NO_HOME},
+			   .from = from,
+			   .fn = fn,
+			   .attn = attn};
 	branches_off(j, s);
 	return s;
 }
@@ -361,9 +388,22 @@ static void note_filled(struct jit *j, int32_t extent)
 	as_rm(a, X_MOV_ST8, RAX, RBP, ENV(n_site_filled) + (int32_t)el);
 }
 
+/* The op with the guest registers as operands that hold them, which C code finds in env. */
+static struct ir_insn name_homes(const struct stub *s, struct ir_insn op)
+{
+	if (s->homes[0] != NO_HOME)
+		op.a = IR_OPND_X(s->homes[0]);
+	if (s->homes[1] != NO_HOME)
+		op.b = IR_OPND_X(s->homes[1]);
+	if (s->homes[2] != NO_HOME)
+		op.c = IR_OPND_X(s->homes[2]);
+	return op;
+}
+
 static void emit_stub(struct jit *j, const struct stub *s)
 {
 	const struct ir_insn *op = &j->blk->ops[s->op];
+	struct ir_insn named;
 	const struct ir_opinfo *info = &ir_opinfo[op->op];
 	struct as *a = &j->as;
 
@@ -401,20 +441,23 @@ static void emit_stub(struct jit *j, const struct stub *s)
 
 		address_to(j, RAX, s->base, (int64_t)op->imm);
 		leave_call(j, j->tlb_thunk[s->write][__builtin_ctz(s->bytes)]);
-		miss = as_jcc(a, CC_NE);
-		if (s->cover)
+		if (s->cover) {
+			miss = as_jcc_near(a, CC_NE);
 			as_mov_mi(a, 3, RBP, COVER(s->cover), 0);
-		as_link(a, as_jmp(a), s->access);
-		as_land(a, miss);
+			as_link(a, as_jmp(a), s->access);
+			as_land_near(a, miss);
+		} else {
+			as_link(a, as_jcc(a, CC_E), s->access);
+		}
 	}
 	if (s->unaligned)
 		as_land(a, s->unaligned);
+	named = name_homes(s, *op);
 	for (unsigned left = reg_held(s->regs) & ~(unsigned)s->slots; left; left &= left - 1) {
 		int r = __builtin_ctz(left);
-		uint16_t n = s->regs[r];
 
-		if (reg_is_operand(op, IR_CLASS_X, n) || (CALLER_SAVED >> r & 1 && j->x[n].last > s->op))
-			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(n));
+		if (reg_is_operand(&named, IR_CLASS_X, s->regs[r]))
+			as_rm(a, X_MOV_ST | X_W, r, RBP, SLOT_X(s->regs[r]));
 	}
 	for (unsigned k = 0; k < info->n_arg; k++) {
 		uint16_t n = ir_arg(op, k);
@@ -429,22 +472,14 @@ static void emit_stub(struct jit *j, const struct stub *s)
 	vreg_leave(j, s->vsnap, op);
 	if (s->misses)
 		as_mov_mi(a, 2, RBP, ENV(site_missed), (int32_t)site_of(s->extent) + 1);
-	for (unsigned left = s->covers; left; left &= left - 1)
-		as_mov_mi(a, 3, RBP, COVER(__builtin_ctz(left) + 1), 0);
 	swap_out(j);
 	if (j->unit->counts)
 		call_count_trap(j, op);
-	call_op(j, op, s->fn, s->attn ? j->op_thunk_attn : j->op_thunk);
+	call_op(j, &named, s->fn, s->attn ? j->op_thunk_attn : s->covers ? j->op_thunk_covers : j->op_thunk);
 	if (j->unit->counts)
 		as_alu_mi(a, true, ALU_SUB, RBP, ENV(insn_count), op->gi + 1);
 	swap_in(j);
 	vreg_come_back(j, s->vsnap, op);
-	for (unsigned left = reg_held(s->regs) & CALLER_SAVED; left; left &= left - 1) {
-		int r = __builtin_ctz(left);
-
-		if (j->x[s->regs[r]].last > s->op)
-			as_rm(a, X_MOV | X_W, r, RBP, SLOT_X(s->regs[r]));
-	}
 	if (info->n_res && info->res[0] == IR_CLASS_V) {
 		v2m(j, V_MOVAPS, s->dst[0], RBP, SLOT_V(op->dst));
 		if (s->dst[1] != NO_REG)

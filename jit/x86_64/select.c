@@ -616,13 +616,15 @@ bool select_block(struct jit *j)
 	mem_stubs(j);
 	vec_stubs(j);
 	if (hot) {
+		if (misaligned) {
+			as_land(a, misaligned);
+			leave_call(j, j->start_thunk);
+		}
 		as_land(a, hot);
-		as_mov_ri(a, RAX, (uint64_t)(uintptr_t)j->unit->owner);
-		as_rm(a, X_MOV_ST | X_W, RAX, RBP, ENV(hot));
-		leave_set_pc(j, j->blk->pc);
-		leave_jmp(j, j->leave);
-	}
-	if (misaligned || kicked) {
+		leave_call(j, j->hot_thunk);
+		as_64(a, j->blk->pc);
+		as_64(a, (uint64_t)(uintptr_t)j->unit->owner);
+	} else if (misaligned || kicked) {
 		if (misaligned)
 			as_land(a, misaligned);
 		if (kicked)
