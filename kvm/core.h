@@ -269,7 +269,7 @@ void stats_destroy(struct stats *s);
 bool stats_is_fd(int fd);	      /* what stats_vm_fd or stats_vcpu_fd gave to this process, or a duplicate */
 int stats_vm_fd(struct vm *vm);	      /* under memslots->lock */
 int stats_vcpu_fd(struct vcpu *vcpu); /* under vcpu->mutex */
-void stats_wait(struct vcpu *vcpu, uint64_t ns);
+void stats_wait(struct vcpu *vcpu, unsigned stat, uint64_t ns);
 
 /* ---- dirty_ring.c */
 int dirty_ring_enable(struct vm *vm, uint32_t bytes); /* vm->lock held */

@@ -35,6 +35,7 @@ struct dirty_ring;
 enum { EXIT_USER = 0, RESUME_GUEST = 1 };
 
 enum { VM_MAX_VCPUS = 512 };
+enum { HALT_POLL_NS = 200000 }; /* request.c: unless the client says another */
 
 /* ---- iobus.c: IPA -> in-kernel device */
 struct io_dev;
@@ -138,6 +139,10 @@ int timer_vcpu_first_run(
 void timer_changed(void *opaque); /* cpu_platform.timer_changed; opaque is the vcpu */
 /* Without an in-kernel irqchip: copy the lines to run->s.regs.device_irq_level; true if that changed. vcpu thread */
 bool timer_update_user_level(struct vcpu *vcpu);
+uint64_t timer_next_rise(struct vcpu *vcpu); /* the counter when the next line goes up; UINT64_MAX: none by itself */
+/* Around a poll of the vcpu thread, which raises the lines itself when their time has come. */
+void timer_poll_begin(struct vcpu *vcpu);
+void timer_poll_end(struct vcpu *vcpu);
 int timer_set_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr); /* KVM_ARM_VCPU_TIMER_CTRL */
 int timer_get_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
 int timer_has_attr(struct vcpu *vcpu, const struct kvm_device_attr *attr);
@@ -178,6 +183,8 @@ struct service_timer {
 	bool queued;
 };
 void service_timer_arm(struct vm *vm, struct service_timer *t, uint64_t deadline);
+/* To a later deadline: the thread does not wake for the one before. */
+void service_timer_defer(struct vm *vm, struct service_timer *t, uint64_t deadline);
 void service_timer_cancel(struct vm *vm, struct service_timer *t); /* waits for a running fn */
 int service_vm_init(struct vm *vm);	/* sets vm->service, starts no thread yet; 0, -ENOMEM */
 void service_vm_destroy(struct vm *vm); /* stops the thread; no callback runs after it */
@@ -293,6 +300,9 @@ struct vcpu {
 	bool tick_armed;	   /* vcpu thread */
 	uint32_t *ccsidr;	   /* vcpu.c: by CSSELR_EL1 */
 	struct dirty_ring *ring;   /* dirty_ring.c; NULL without KVM_CAP_DIRTY_LOG_RING_ACQ_REL */
+
+	/* request.c, vcpu thread: how many waits are slept for before one is polled for again; how many next time */
+	unsigned poll_skip, poll_backoff;
 };
 
 struct vm {
@@ -317,6 +327,10 @@ struct vm {
 	struct memslots *memslots;   /* memslot.c */
 	struct iobus *iobus;	     /* iobus.c */
 	struct vm_priv *priv;	     /* vm.c */
+	unsigned host_cpus;	     /* that the process had when the VM was made */
+
+	/* request.c: the longest wait that is polled for; KVM_CAP_HALT_POLL */
+	_Atomic uint64_t halt_poll_ns;
 };
 
 static inline uint64_t vcpu_get_reg(const struct vcpu *vcpu, unsigned rt)

@@ -13,6 +13,10 @@
  * word as well. The wait always has a (long) timeout: with one, the kernel ends it with EINTR for every handler that
  * runs, SA_RESTART or not.
  *
+ * A wait that one of the vcpu's timers ends soon is left by the vcpu itself, which looks at the clock and that word meanwhile, or
+ * sleeps for all but the last of it (halt polling, as KVM has it): who sleeps until a moment wakes some 20 us after it, with cold
+ * caches, and the service thread would wake it later by as much again.
+ *
  * Signals that the thread blocks and KVM_SET_SIGNAL_MASK lets in cannot interrupt us by themselves, and must stay pending:
  * while such a mask is in force the vcpu looks for them at entry and once per millisecond.
  */
@@ -31,6 +35,12 @@
 #include "vgic.h"
 
 enum { TICK_NS = 1000000, LONG_WAIT_S = 3600 };
+/* SHORT_WAIT: the end of longer waits is not polled for, as nobody who waits so long needs it. POLL_LAST: what wakes early enough to be
+ * there in time. POLL_GAP: others had the processor. */
+enum { SHORT_WAIT_NS = 2000000, POLL_LAST_NS = 50000, POLL_GAP_NS = 100000, POLL_BACKOFF_MAX = 1023 };
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_COUNT (NS_PER_S / CPU_CNTFRQ)
+#define COUNTS(ns) ((ns) / NS_PER_COUNT)
 enum { WORD_IMMEDIATE_EXIT = 0xff00, WORD_WAKE = 0xff0000 };
 
 __thread struct vcpu *vcpu_running __attribute__((tls_model("initial-exec")));
@@ -129,37 +139,16 @@ void request_vcpu_destroy(struct vcpu *vcpu)
 	service_timer_cancel(vcpu->vm, &vcpu->wfit);
 }
 
+static void stat_wait(struct vcpu *vcpu, unsigned stat, uint64_t counts)
+{
+	stats_wait(vcpu, stat, counts * NS_PER_COUNT);
+}
+
 static bool is_interrupted(struct vcpu *vcpu)
 {
 	if (request_immediate_exit(vcpu) || (vcpu->sigmask_set && request_masked_signal(vcpu)))
 		atomic_store(&vcpu->signal_ran, true);
 	return atomic_load(&vcpu->signal_ran);
-}
-
-/* Sleep until done(vcpu), or something interrupts the wait: then signal_ran is set. */
-static void wait_until(struct vcpu *vcpu, bool (*done)(struct vcpu *))
-{
-	struct timespec limit = {.tv_sec = vcpu->sigmask_set ? 0 : LONG_WAIT_S,
-				 .tv_nsec = vcpu->sigmask_set ? TICK_NS : 0};
-
-	atomic_store(&vcpu->sleeping, true);
-	for (;;) {
-		uint32_t word;
-
-		atomic_store(wake_byte(vcpu), 0);
-		order_store_load();
-		if (done(vcpu) || is_interrupted(vcpu))
-			break;
-		word = atomic_load(wait_word(vcpu));
-		if (word & (WORD_IMMEDIATE_EXIT | WORD_WAKE))
-			continue;
-		if (syscall(SYS_futex, wait_word(vcpu), FUTEX_WAIT_PRIVATE, word, &limit, NULL, 0) != 0 &&
-		    errno == EINTR) {
-			atomic_store(&vcpu->signal_ran, true);
-			break;
-		}
-	}
-	atomic_store(&vcpu->sleeping, false);
 }
 
 /* What ends a WFI: an interrupt that would be signalled if PSTATE did not mask it. */
@@ -178,6 +167,118 @@ static bool wfi_done(struct vcpu *vcpu)
 	       atomic_load(&vcpu->mp_state) == KVM_MP_STATE_STOPPED;
 }
 
+static void pause_cpu(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
+/*
+ * Until a waker changes the word, a handler tells, or the counter is at until. Returns false if this thread did not run meanwhile, and
+ * for how long: then what is left is slept for.
+ */
+static bool poll_word(struct vcpu *vcpu, uint32_t word, uint64_t until)
+{
+	uint64_t now = cpu_group_counter(vcpu->vm->group), last;
+
+	while (now < until && atomic_load(wait_word(vcpu)) == word) {
+		pause_cpu();
+		last = now;
+		now = cpu_group_counter(vcpu->vm->group);
+		if (now - last > COUNTS(POLL_GAP_NS))
+			return false;
+	}
+	return true;
+}
+
+static void poll(struct vcpu *vcpu, uint32_t word, uint64_t until)
+{
+	uint64_t from = cpu_group_counter(vcpu->vm->group);
+	bool alone;
+
+	timer_poll_begin(vcpu);
+	alone = poll_word(vcpu, word, until);
+	timer_poll_end(vcpu);
+	stat_add(vcpu, VCPU_STAT_HALT_ATTEMPTED_POLL, 1);
+	stat_add(vcpu, VCPU_STAT_HALT_SUCCESSFUL_POLL, alone);
+	stat_wait(vcpu, alone ? VCPU_STAT_HALT_POLL_SUCCESS_NS : VCPU_STAT_HALT_POLL_FAIL_NS,
+		  cpu_group_counter(vcpu->vm->group) - from);
+	/* The oftener that happens, the more of the next waits are slept for. */
+	if (alone) {
+		vcpu->poll_backoff /= 2;
+	} else {
+		if (vcpu->poll_backoff < POLL_BACKOFF_MAX)
+			vcpu->poll_backoff = 2 * vcpu->poll_backoff + 1;
+		vcpu->poll_skip = vcpu->poll_backoff;
+	}
+}
+
+/*
+ * The longest wait, in ns, that is polled for. Who polls has used its share of a processor that others want when the guest goes on, so
+ * there had better be one for each vcpu, and none but them.
+ */
+static uint64_t poll_limit_ns(struct vcpu *vcpu)
+{
+	if (vcpu->poll_skip || atomic_load(&vcpu->vm->n_vcpus) > vcpu->vm->host_cpus)
+		return 0;
+	return atomic_load(&vcpu->vm->halt_poll_ns);
+}
+
+/* Once: sleep, or poll, while the word is that. until: no longer than that value of the counter. Returns false if a handler ran. */
+static bool wait_on(struct vcpu *vcpu, uint32_t word, uint64_t until)
+{
+	uint64_t limit_ns = vcpu->sigmask_set ? TICK_NS : LONG_WAIT_S * NS_PER_S, poll_ns = poll_limit_ns(vcpu);
+	struct timespec limit;
+
+	if (until != UINT64_MAX && poll_ns) {
+		uint64_t now = cpu_group_counter(vcpu->vm->group),
+			 left_ns = until > now ? (until - now) * NS_PER_COUNT : 0;
+
+		if (left_ns <= poll_ns) {
+			poll(vcpu, word, until);
+			return true;
+		}
+		left_ns -= poll_ns < POLL_LAST_NS ? poll_ns : POLL_LAST_NS;
+		if (left_ns < limit_ns)
+			limit_ns = left_ns;
+	}
+	limit = (struct timespec){.tv_sec = (time_t)(limit_ns / NS_PER_S), .tv_nsec = (long)(limit_ns % NS_PER_S)};
+	return syscall(SYS_futex, wait_word(vcpu), FUTEX_WAIT_PRIVATE, word, &limit, NULL, 0) == 0 || errno != EINTR;
+}
+
+/* The counter's value at which a timer ends a wait that is a short one; UINT64_MAX: none. */
+static uint64_t short_end(struct vcpu *vcpu)
+{
+	uint64_t rise = timer_next_rise(vcpu), now = cpu_group_counter(vcpu->vm->group);
+
+	return rise == UINT64_MAX || (rise > now && rise - now > COUNTS(SHORT_WAIT_NS)) ? UINT64_MAX : rise;
+}
+
+/* Wait until done(vcpu), or something interrupts the wait: then signal_ran is set. */
+static void wait_until(struct vcpu *vcpu, bool (*done)(struct vcpu *))
+{
+	atomic_store(&vcpu->sleeping, true);
+	for (;;) {
+		uint32_t word;
+
+		atomic_store(wake_byte(vcpu), 0);
+		order_store_load();
+		if (done(vcpu) || is_interrupted(vcpu))
+			break;
+		word = atomic_load(wait_word(vcpu));
+		if (word & (WORD_IMMEDIATE_EXIT | WORD_WAKE))
+			continue;
+		if (!wait_on(vcpu, word, done == wfi_done ? short_end(vcpu) : UINT64_MAX)) {
+			atomic_store(&vcpu->signal_ran, true);
+			break;
+		}
+	}
+	atomic_store(&vcpu->sleeping, false);
+}
+
 static bool stopped_done(struct vcpu *vcpu)
 {
 	return atomic_load(&vcpu->mp_state) != KVM_MP_STATE_STOPPED || atomic_load(&vcpu->vm->dead);
@@ -189,11 +290,12 @@ static void halt(struct vcpu *vcpu)
 
 	if (wfi_done(vcpu))
 		return;
+	vcpu->poll_skip -= vcpu->poll_skip > 0;
 	start = cpu_group_counter(vcpu->vm->group);
 	vcpu->stats.value[VCPU_STAT_BLOCKING] = 1;
 	wait_until(vcpu, wfi_done);
 	vcpu->stats.value[VCPU_STAT_BLOCKING] = 0;
-	stats_wait(vcpu, (cpu_group_counter(vcpu->vm->group) - start) * (1000000000 / CPU_CNTFRQ));
+	stat_wait(vcpu, VCPU_STAT_HALT_WAIT_NS, cpu_group_counter(vcpu->vm->group) - start);
 	if (irq_pending(vcpu))
 		stat_add(vcpu, VCPU_STAT_HALT_WAKEUP, 1);
 }

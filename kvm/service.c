@@ -274,6 +274,21 @@ void service_timer_arm(struct vm *vm, struct service_timer *t, uint64_t deadline
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* The same to a later deadline; the thread does not wake for the one before. */
+void service_timer_defer(struct vm *vm, struct service_timer *t, uint64_t deadline)
+{
+	struct service *s = vm->service;
+
+	pthread_mutex_lock(&s->lock);
+	if (t->queued) {
+		unlink_locked(s, t);
+		link_locked(s, t, deadline);
+		if (s->programmed < s->timers->deadline)
+			program_locked(s, s->timers->deadline);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* From a callback the wait would be for ourselves. */
 static void wait_not_running_locked(struct service *s, const void *what)
 {

@@ -39,7 +39,7 @@ struct stat_row {
 	uint16_t size; /* values */
 };
 
-/* In the order of the kernel's. Nothing polls before it sleeps, so the halt_*poll* stay 0. */
+/* In the order of the kernel's. halt_poll_fail: of polls that another thread ended, which wanted the processor (request.c). */
 static const struct stat_row vm_rows[] = {
 	{VM_STAT_REMOTE_TLB_FLUSH, "remote_tlb_flush", COUNTER, 1},
 	{VM_STAT_REMOTE_TLB_FLUSH_REQUESTS, "remote_tlb_flush_requests", COUNTER, 1},
@@ -240,10 +240,13 @@ void stats_destroy(struct stats *s)
 	free(s->own);
 }
 
-void stats_wait(struct vcpu *vcpu, uint64_t ns)
+void stats_wait(struct vcpu *vcpu, unsigned stat, uint64_t ns)
 {
+	unsigned hist = stat == VCPU_STAT_HALT_WAIT_NS	      ? VCPU_STAT_HALT_WAIT_HIST
+			: stat == VCPU_STAT_HALT_POLL_FAIL_NS ? VCPU_STAT_HALT_POLL_FAIL_HIST
+							      : VCPU_STAT_HALT_POLL_SUCCESS_HIST;
 	unsigned bucket = ns ? 64 - (unsigned)__builtin_clzll(ns) : 0;
 
-	stat_add(vcpu, VCPU_STAT_HALT_WAIT_NS, ns);
-	stat_add(vcpu, VCPU_STAT_HALT_WAIT_HIST + (bucket < STAT_HIST ? bucket : STAT_HIST - 1), 1);
+	stat_add(vcpu, stat, ns);
+	stat_add(vcpu, hist + (bucket < STAT_HIST ? bucket : STAT_HIST - 1), 1);
 }

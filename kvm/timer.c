@@ -6,8 +6,9 @@
  * (cpu/timer.c).
  *
  * Each timer has a copy of its registers here under a lock, and the counter value at which its line rises. The guest's
- * write updates both (timer_changed), the service thread raises the line when that moment comes. So the service thread
- * never looks at a running PE, and a timer that was moved cannot fire at its old time.
+ * write updates both (timer_changed), the service thread raises the line when that moment comes, or the vcpu that waits for
+ * it does (timer_poll_end). So the service thread never looks at a running PE, and a timer that was moved cannot fire at its old
+ * time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@
 #include "vgic.h"
 
 enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
+/* How much later the service thread comes if the vcpu polls: when the guest is through with this and has set the next, most likely,
+ * so that neither is a system call of the vcpu while the guest runs. */
+enum { POLLED_LATER = CPU_CNTFRQ / 20000 };
 enum { EL2_VTIMER_PPI = 28, EL2_PTIMER_PPI = 26, PPI_FIRST = 16, PPI_END = 32 };
 
 struct vcpu_timers {
@@ -87,7 +91,7 @@ void timer_changed(void *opaque)
 			update(vcpu, t);
 }
 
-/* Service thread */
+/* Service thread, or the vcpu's */
 static void deadline(struct vcpu *vcpu, unsigned t)
 {
 	struct vcpu_timers *ts = vcpu->timers;
@@ -97,6 +101,42 @@ static void deadline(struct vcpu *vcpu, unsigned t)
 		ts->timer[t].rise = UINT64_MAX;
 		set_level_locked(vcpu, t, true);
 	}
+	pthread_mutex_unlock(&ts->lock);
+}
+
+uint64_t timer_next_rise(struct vcpu *vcpu)
+{
+	struct vcpu_timers *ts = vcpu->timers;
+	uint64_t v, p;
+
+	pthread_mutex_lock(&ts->lock);
+	v = ts->timer[CPU_TIMER_V].rise;
+	p = ts->timer[CPU_TIMER_P].rise;
+	pthread_mutex_unlock(&ts->lock);
+	return v < p ? v : p;
+}
+
+void timer_poll_begin(struct vcpu *vcpu)
+{
+	struct vcpu_timers *ts = vcpu->timers;
+
+	pthread_mutex_lock(&ts->lock);
+	for (unsigned t = 0; t < CPU_TIMER_COUNT; t++)
+		if (ts->timer[t].rise < UINT64_MAX - POLLED_LATER)
+			service_timer_defer(vcpu->vm, &vcpu->timer_deadline[t], ts->timer[t].rise + POLLED_LATER);
+	pthread_mutex_unlock(&ts->lock);
+}
+
+void timer_poll_end(struct vcpu *vcpu)
+{
+	struct vcpu_timers *ts = vcpu->timers;
+
+	for (unsigned t = 0; t < CPU_TIMER_COUNT; t++)
+		deadline(vcpu, t);
+	pthread_mutex_lock(&ts->lock);
+	for (unsigned t = 0; t < CPU_TIMER_COUNT; t++)
+		if (ts->timer[t].rise != UINT64_MAX)
+			service_timer_arm(vcpu->vm, &vcpu->timer_deadline[t], ts->timer[t].rise);
 	pthread_mutex_unlock(&ts->lock);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -183,6 +184,13 @@ static int map_coalesced(struct vm *vm)
 	return 0;
 }
 
+static unsigned count_host_cpus(void)
+{
+	cpu_set_t cpus;
+
+	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+}
+
 static int vm_new(unsigned ipa_bits, struct vm **out)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -207,6 +215,8 @@ static int vm_new(unsigned ipa_bits, struct vm **out)
 	pthread_mutex_init(&p->id_lock, NULL);
 	pthread_mutex_init(&p->coalesced_lock, NULL);
 	pthread_mutex_init(&p->breaks_lock, NULL);
+	vm->host_cpus = count_host_cpus();
+	atomic_init(&vm->halt_poll_ns, HALT_POLL_NS);
 	vm->group = cpu_group_new();
 	if (!vm->group)
 		goto fail;
@@ -455,7 +465,11 @@ static int enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP: return dirty_ring_enable_bitmap(vm);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: return memslot_enable_manual_dirty(vm, cap->args[0]);
 	case PAWL_CAP_DEBUG: return debug_set_policy(vm, cap->args[0]);
-	case KVM_CAP_HALT_POLL: return 0; /* a hint: nothing polls here */
+	case KVM_CAP_HALT_POLL:
+		if (cap->args[0] > UINT32_MAX)
+			return -EINVAL;
+		atomic_store(&vm->halt_poll_ns, cap->args[0]);
+		return 0;
 	case KVM_CAP_ARM_WRITABLE_IMP_ID_REGS:
 		pthread_mutex_lock(&vm->lock);
 		if (atomic_load(&vm->n_vcpus))

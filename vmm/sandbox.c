@@ -288,7 +288,8 @@ static int allow_if(scmp_filter_ctx filter, int call, unsigned argument, scmp_da
 static int add_conditional(scmp_filter_ctx filter)
 {
 	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
-	static const int names[] = {PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* PR_SET_VMA */, PR_GET_DUMPABLE};
+	static const int names[] = {PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* PR_SET_VMA */, PR_GET_DUMPABLE,
+				    PR_SET_TIMERSLACK};
 	const scmp_datum_t all = UINT64_MAX, me = (scmp_datum_t)getpid();
 	int rc = 0;
 

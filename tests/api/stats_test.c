@@ -213,6 +213,54 @@ TEST(a_wait_is_counted_and_in_one_bucket)
 	close(fd);
 }
 
+/* Waits for its timer a hundred times; the client is told of each change of the line. */
+static void waits_polled_for(uint64_t most_ns)
+{
+	static const uint32_t code[] = {0xd51be301 /* msr cntv_tval_el0, x1 */,
+					0xd51be325 /* msr cntv_ctl_el0, x5 */,
+					WFI /* 2: */,
+					0xd53be326 /* mrs x6, cntv_ctl_el0 */,
+					0x3617ffc6 /* tbz w6, #2, 2b */,
+					0xd51be33f /* msr cntv_ctl_el0, xzr */,
+					0xf1000442 /* subs x2, x2, #1 */,
+					0x54ffff21 /* b.ne 1b */,
+					STR_X3_DEV};
+	struct kvm_enable_cap poll = {.cap = KVM_CAP_HALT_POLL, .args = {most_ns}};
+
+	guest_words(WITHOUT_GIC, code, sizeof(code) / 4);
+	expect_eq(call(m.vm, KVM_ENABLE_CAP, &poll), 0);
+	set_reg(X(1), 3000);
+	set_reg(X(2), 100);
+	set_reg(X(5), 1);
+	while (call(m.vcpu, KVM_RUN, NULL) == -EINTR)
+		;
+	expect_eq(m.run->exit_reason, KVM_EXIT_MMIO);
+	open_stats(m.vcpu);
+}
+
+TEST(polls_are_counted_and_how_they_ended)
+{
+	uint64_t hist[64], polls = 0;
+	unsigned n;
+
+	waits_polled_for(UINT32_MAX);
+	for (int i = 0; i < 2; i++) {
+		n = values(i ? "halt_poll_fail_hist" : "halt_poll_success_hist", hist, 64);
+		while (n)
+			polls += hist[--n];
+	}
+	expect_eq(polls, counter("halt_attempted_poll"));
+	expect_eq(counter("halt_successful_poll") <= polls, 1);
+	close(fd);
+}
+
+TEST(a_client_can_have_no_polls)
+{
+	waits_polled_for(0);
+	expect_eq(counter("halt_attempted_poll"), 0);
+	close(fd);
+}
+
 TEST(a_change_of_the_slots_is_a_flush)
 {
 	struct kvm_userspace_memory_region r = {.slot = 1};

@@ -162,6 +162,7 @@ TEST(enabling_a_capability_checks_its_arguments)
 		{KVM_CAP_ARM_NISV_TO_USER, 1, 0, -EINVAL},
 		{KVM_CAP_ARM_NISV_TO_USER, 0, 0, 0},
 		{KVM_CAP_ARM_SYSTEM_SUSPEND, 0, 0, 0},
+		{KVM_CAP_HALT_POLL, 0, 1ull << 32, -EINVAL},
 		{KVM_CAP_HALT_POLL, 0, 1000, 0},
 		{KVM_CAP_ONE_REG, 0, 0, -EINVAL},
 		{KVM_CAP_ARM_MTE, 0, 0, -EINVAL},

@@ -112,9 +112,13 @@ TEST(interrupts_that_vcpus_send_each_other_wake_them_whatever_else_does)
 	smp_free();
 }
 
-TEST(the_timer_wakes_vcpus_that_wait_for_it)
+static void wait_for_timers(long poll_ns)
 {
+	struct kvm_enable_cap poll = {.cap = KVM_CAP_HALT_POLL, .args = {(uint64_t)poll_ns}};
+
 	smp_new(ticks, sizeof(ticks) / 4);
+	if (poll_ns >= 0)
+		expect_eq(call(m.vm, KVM_ENABLE_CAP, &poll), 0);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		smp_set(i, X(1), 300 * (i + 1));
 		smp_set(i, X(2), TICKS);
@@ -124,4 +128,20 @@ TEST(the_timer_wakes_vcpus_that_wait_for_it)
 	}
 	run_all(VCPUS);
 	smp_free();
+}
+
+TEST(the_timer_wakes_vcpus_that_wait_for_it)
+{
+	wait_for_timers(-1);
+}
+
+TEST(the_timer_wakes_vcpus_whether_or_not_they_poll_for_it)
+{
+	static const long most[] = {0, 3000, 4000000000};
+
+	for (unsigned i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
+		if (i)
+			machine_free();
+		wait_for_timers(most[i]);
+	}
 }

@@ -157,6 +157,12 @@ WEAK void service_timer_arm(struct vm *vm, struct service_timer *t, uint64_t dea
 	fake_of(vm)->timer = t;
 }
 
+WEAK void service_timer_defer(struct vm *vm, struct service_timer *t, uint64_t deadline)
+{
+	if (t->queued)
+		t->deadline = deadline;
+}
+
 WEAK void service_timer_cancel(struct vm *vm, struct service_timer *t)
 {
 	t->queued = false;

@@ -90,6 +90,28 @@ static void a_cancelled_timer_does_not_run_and_a_rearmed_one_runs_once(void **st
 	assert_int_equal(order[1], 1);
 }
 
+static void a_deferred_timer_runs_in_its_new_turn_and_one_that_is_out_stays_out(void **state)
+{
+	struct service_timer t[3] = {
+		{.fn = note, .arg = (void *)0}, {.fn = note, .arg = (void *)1}, {.fn = note, .arg = (void *)2}};
+	struct fake *f = start();
+
+	service_timer_arm(&f->vm, &t[0], FAR);
+	service_timer_arm(&f->vm, &t[1], FAR + 10);
+	service_timer_defer(&f->vm, &t[0], FAR + 20);
+	service_timer_defer(&f->vm, &t[2], FAR + 30);
+	assert_false(t[2].queued);
+	advance(FAR + 1000);
+	service_timer_arm(&f->vm, &t[2], 2000); /* wakes the thread */
+	for (unsigned i = 0; i < 3; i++)
+		sem_wait(&ran);
+	end(f);
+	assert_int_equal(n_ran, 3);
+	assert_int_equal(order[0], 2);
+	assert_int_equal(order[1], 1);
+	assert_int_equal(order[2], 0);
+}
+
 static void never_takes_a_timer_out(void **state)
 {
 	struct service_timer t = {.fn = note};
@@ -220,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_due_runs_in_the_order_of_deadlines),
 		cmocka_unit_test(a_cancelled_timer_does_not_run_and_a_rearmed_one_runs_once),
+		cmocka_unit_test(a_deferred_timer_runs_in_its_new_turn_and_one_that_is_out_stays_out),
 		cmocka_unit_test(never_takes_a_timer_out),
 		cmocka_unit_test(its_thread_has_all_signals_blocked),
 		cmocka_unit_test(a_callback_may_arm_and_cancel_its_own_timer),

@@ -74,6 +74,33 @@ static void the_line_rises_when_the_counter_reaches_cval(void **state)
 	end(f);
 }
 
+static void a_vcpu_that_polls_raises_the_line_and_the_service_thread_comes_later(void **state)
+{
+	struct fake *f = machine(1);
+	struct service_timer *s = &f->vm.vcpus[0]->timer_deadline[CPU_TIMER_V];
+
+	program(f, 0, CPU_TIMER_V, 500, ENABLE);
+	assert_int_equal(timer_next_rise(f->vm.vcpus[0]), 1000500);
+	timer_poll_begin(f->vm.vcpus[0]);
+	assert_true(s->queued);
+	assert_in_range(s->deadline, 1000501, 1000500 + CPU_CNTFRQ / 1000);
+	fake_counter += 499;
+	timer_poll_end(f->vm.vcpus[0]); /* too early: the thread is to come in time again */
+	assert_int_equal(lines(f, 0), 0);
+	assert_int_equal(s->deadline, 1000500);
+	timer_poll_begin(f->vm.vcpus[0]);
+	fake_counter += 1;
+	timer_poll_end(f->vm.vcpus[0]);
+	assert_int_equal(lines(f, 0), CPU_IRQ);
+	assert_int_equal(timer_next_rise(f->vm.vcpus[0]), UINT64_MAX);
+	assert_int_equal(icc_read(f, 0, ICC_IAR1), VTIMER);
+	program(f, 0, CPU_TIMER_V, 1000, ENABLE); /* the guest moves it on before the thread comes */
+	fake_counter += 499;
+	s->fn(s->arg);
+	assert_int_equal(lines(f, 0), 0);
+	end(f);
+}
+
 static void a_cval_in_the_past_raises_the_line_at_once(void **state)
 {
 	struct fake *f = machine(1);
@@ -305,6 +332,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_rises_when_the_counter_reaches_cval),
+		cmocka_unit_test(a_vcpu_that_polls_raises_the_line_and_the_service_thread_comes_later),
 		cmocka_unit_test(a_cval_in_the_past_raises_the_line_at_once),
 		cmocka_unit_test(the_line_falls_when_the_guest_moves_masks_or_disables_the_timer),
 		cmocka_unit_test(a_timer_that_was_moved_does_not_fire_at_its_old_time),
