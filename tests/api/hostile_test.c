@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guests that mean harm, and a client that changes its mind: random instructions, page tables and registers in a VM of
- * two vcpus with RAM, a read-only slot, slots that come and go, and holes. All memory that slots name lies between
+ * one to four vcpus with RAM, a read-only slot, slots that come and go, and holes. All memory that slots name lies between
  * pages that fault, the read-only slot's cannot be written, and that of a slot that was removed is unmapped: a stray
  * access of the host ends the test, or is found out by the library and is EFAULT, which ends it, too. So does a KVM_RUN that does not come back when asked to, an errno or an exit reason
  * that KVM does not have here. Guests change each other's code, with cache maintenance and without, and jump into the middle of it;
- * the code cache is as small as it can be.
+ * change tables and send TLBI to each other; and go around in loops, which become hot and one unit; the code cache is as small as it can be.
  *
- *     hostile_test [--count ROUNDS] [--seed SEED] [--vcpus 1|2] [--tick MICROSECONDS]
+ *     hostile_test [--count ROUNDS] [--seed SEED] [--vcpus 1 to 4] [--tick MICROSECONDS]
  *     hostile_test --guests COUNT [--from GUEST] ...
  *
+ * How many vcpus a VM has, and how many of them take part in a round, depends on the seed, if --vcpus does not say.
  * In a round all memory is new, and each vcpu is entered until it has made enough exits; most of a round is loops that wait for the tick.
  * --guests is for campaigns: as many short guests as can be. A guest is a window of new code with patchers in it, some new descriptors,
  * registers and a place to begin, in memory that the guests before it have left behind; it is entered a few times. A timer ends each KVM_RUN.
@@ -74,13 +75,16 @@ struct worker {
 	unsigned n_regs;
 	_Atomic uint64_t runs; /* even: not in KVM_RUN */
 	unsigned exits[64];
-	uint64_t code; /* what any_code() chooses from: words from RAM on */
-	unsigned code_words;
+	_Atomic uint64_t code; /* what any_code() chooses from: words from RAM on; others look, too */
+	_Atomic unsigned code_words;
 	uint64_t window; /* --guests: the next one's number */
 	uint64_t guests;
 };
-static struct worker workers[2];
-static unsigned n_workers = 2;
+enum { VCPUS_MOST = 4 };
+static struct worker workers[VCPUS_MOST];
+static unsigned n_vcpus;      /* of this VM */
+static unsigned n_active;     /* in this round: the first of them */
+static unsigned wanted_vcpus; /* --vcpus, or 0 */
 static uint64_t seed = 1, round_now, tick_us = 1000;
 static _Atomic unsigned errors[2]; /* EINTR, others */
 static bool stop;
@@ -222,7 +226,9 @@ static uint64_t any_tcr(struct worker *w)
 /* An instruction's address, mostly where there is code: to write to, to maintain, and to jump into the middle of what runs. */
 static uint64_t any_code(struct worker *w)
 {
-	return RAM + (w->code + rnd(w) % w->code_words) * 4;
+	const struct worker *of = ONE_IN(3) ? &workers[rnd(w) % n_active] : w;
+
+	return RAM + (of->code + rnd(w) % of->code_words) * 4;
 }
 
 static uint64_t any_value(struct worker *w)
@@ -387,6 +393,59 @@ static void put_patcher(struct worker *w, uint32_t *code)
 			__atomic_store_n(&code[i], words[i], __ATOMIC_RELAXED);
 }
 
+/* Changes a descriptor, or whatever it is, and lets all know, or one too few. */
+static void put_unmapper(struct worker *w, uint32_t *code)
+{
+	uint32_t at = (uint32_t)(rnd(w) % 31), with = (uint32_t)(rnd(w) % 31), arg = (uint32_t)(rnd(w) % 31);
+	const uint32_t words[] = {
+		0xf9000000 | at << 5 | with, /* str x, [at] */
+		0xd5033a9f,		     /* dsb ishst */
+		(uint32_t)PICK(0xd508831f, 0xd5088320 | arg, 0xd5088340 | arg, 0xd5088360 | arg, 0xd50883a0 | arg,
+			       0xd50883e0 | arg, 0xd508711f, 0xd508871f) /* tlbi vmalle1is, vae1is, aside1is, vaae1is,
+									    vale1is, vaale1is; ic ialluis; tlbi vmalle1 */
+		,
+		0xd5033b9f, /* dsb ish */
+		0xd5033fdf, /* isb */
+		0x17fffffb, /* b back to the first */
+	};
+
+	for (unsigned i = 0; i < sizeof(words) / 4; i++)
+		if (!ONE_IN(24))
+			__atomic_store_n(&code[i], words[i], __ATOMIC_RELAXED);
+}
+
+/* What a loop is made of, for the most part: it goes on whatever the registers are. */
+static uint32_t loop_insn(struct worker *w)
+{
+	uint32_t r = (uint32_t)rnd(w);
+
+	switch (rnd(w) % 12) {
+	case 0: return any_insn(w);
+	case 1: return 0xb4000040 | (r & 0x0100001f);				   /* cbz, cbnz: over the next */
+	case 2: return 0x54000040 | (r & 15);					   /* b.cond: over the next */
+	case 3: return 0xf9400000 | (r & 0x1c3ff);				   /* ldr x, [x, #8n] */
+	case 4: return 0xf9000000 | (r & 0x1c3ff);				   /* str */
+	case 5: return (r & 0x40000000) | 0xb8600000 | (r & 0xdf03ff);		   /* ldadd */
+	case 6: return 0x4e208400 | (r & 0xdf03ff);				   /* add v.16b */
+	case 7: return 0xeb000000 | (r & 0x1f03ff);				   /* subs */
+	case 8: return (r & 0x60000000) | 0x8a000000 | (r & 0x1f03ff);		   /* and, orr, eor, ands */
+	case 9: return 0xa9000000 | (r & 0x400000) | (r & 0x7fff) | (r & 0x18000); /* ldp, stp */
+	default: return 0x91000000 | (r & 0x3fff);				   /* add, with small numbers */
+	}
+}
+
+/* A loop of so many words: several blocks of one page that control comes back through. */
+static void put_loop(struct worker *w, uint32_t *code, unsigned words)
+{
+	uint32_t counter = (uint32_t)(rnd(w) % 31), first = 1 + (uint32_t)(rnd(w) % 2), last = words - 1;
+
+	__atomic_store_n(&code[0], 0xd2800000 | (uint32_t)(rnd(w) % 2000 + 1) << 5 | counter, __ATOMIC_RELAXED);
+	for (unsigned i = 1; i < last - 1; i++)
+		__atomic_store_n(&code[i], loop_insn(w), __ATOMIC_RELAXED);
+	__atomic_store_n(&code[last - 1], 0xf1000400 | counter << 5 | counter, __ATOMIC_RELAXED);
+	__atomic_store_n(&code[last], 0x54000001 | ((first - last) & 0x7ffff) << 5, __ATOMIC_RELAXED);
+}
+
 static void put_vectors(uint32_t *code)
 {
 	const uint32_t vector[] = {
@@ -439,7 +498,11 @@ static void fill_memory(struct worker *w)
 	for (unsigned i = 0; i < 512; i++)
 		__atomic_store_n(&code[rnd(w) % (RAM_SIZE / 8)], any_insn(w), __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < 64; i++)
+		put_loop(w, &code[rnd(w) % 4064], 6 + (unsigned)(rnd(w) % 26));
+	for (unsigned i = 0; i < 64; i++)
 		put_patcher(w, &code[rnd(w) % 4080]);
+	for (unsigned i = 0; i < 16; i++)
+		put_unmapper(w, &code[rnd(w) % 4080]);
 	for (unsigned i = 0; i < 4096; i++)
 		__atomic_store_n(&table[rnd(w) % (TABLES_COUNT * 512)], any_descriptor(w), __ATOMIC_RELAXED);
 	if (vectors) /* that go back to the code, some way on */
@@ -579,13 +642,17 @@ static void put_guest(struct worker *w)
 	uint64_t *table = (uint64_t *)(void *)(vm.host[0] + (TABLES - RAM));
 	uint64_t window = w->window % WINDOWS;
 
-	w->window += n_workers;
+	w->window += n_active;
 	w->code = window * WINDOW;
 	w->code_words = WINDOW;
 	for (unsigned i = 0; i < WINDOW; i++)
 		__atomic_store_n(&code[w->code + i], any_insn(w), __ATOMIC_RELAXED);
 	if (ONE_IN(3))
+		put_loop(w, &code[w->code], 6 + (unsigned)(rnd(w) % (WINDOW - 6)));
+	if (ONE_IN(3))
 		put_patcher(w, &code[w->code + rnd(w) % (WINDOW - 7)]);
+	if (ONE_IN(12))
+		put_unmapper(w, &code[w->code + rnd(w) % (WINDOW - 6)]);
 	for (unsigned i = 0; i < 8; i++)
 		__atomic_store_n(&table[rnd(w) % (TABLES_COUNT * 512)], any_descriptor(w), __ATOMIC_RELAXED);
 	if (ONE_IN(64))
@@ -635,13 +702,13 @@ static KICK_HANDLER void on_signal(int sig)
 /* Ends every KVM_RUN within some ticks, by signals and by immediate_exit; ends the test if that does not work. */
 static void *kicker(void *arg)
 {
-	uint64_t seen[2] = {0, 0}, since[2] = {0, 0}, ticks = 0;
+	uint64_t seen[VCPUS_MOST] = {0}, since[VCPUS_MOST] = {0}, ticks = 0;
 	const uint64_t nap_us = guests ? 10000 : tick_us; /* guests have timers */
 
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
 		nanosleep(&(struct timespec){.tv_nsec = (long)nap_us * 1000}, NULL);
 		ticks++;
-		for (unsigned i = 0; i < n_workers; i++) {
+		for (unsigned i = 0; i < n_active; i++) {
 			struct worker *w = &workers[i];
 			uint64_t runs = atomic_load(&w->runs);
 
@@ -652,12 +719,20 @@ static void *kicker(void *arg)
 			}
 			if ((ticks - since[i]) * nap_us > PATIENCE_S * 1000000ull)
 				die("KVM_RUN does not come back, vcpu", i);
-			if (i == 1 && (ticks & 1))
+			if (i % 2 && (ticks & 1))
 				__atomic_store_n(&w->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 			pthread_kill(w->thread, SIG_KICK);
 		}
 	}
 	return NULL;
+}
+
+/* 1 to most, as the seed and the round say; or what --vcpus says. */
+static unsigned any_number(unsigned most)
+{
+	struct worker w = {.rng = seed ^ round_now << 32 ^ most << 20};
+
+	return wanted_vcpus ? wanted_vcpus : 1 + (unsigned)(rnd(&w) % most);
 }
 
 static void make_vm(void)
@@ -682,7 +757,8 @@ static void make_vm(void)
 		must("KVM_ENABLE_CAP", call(vm.vm, KVM_ENABLE_CAP, &nisv));
 	for (unsigned i = 0; i < N_SLOTS; i++)
 		slot_set(i, true, 0);
-	for (unsigned i = 0; i < n_workers; i++) {
+	n_vcpus = any_number(VCPUS_MOST);
+	for (unsigned i = 0; i < n_vcpus; i++) {
 		struct worker *w = &workers[i];
 		struct {
 			uint64_t n, id[600];
@@ -698,10 +774,9 @@ static void make_vm(void)
 		must("KVM_GET_REG_LIST", call(w->fd, KVM_GET_REG_LIST, &list));
 		w->n_regs = (unsigned)list.n;
 		memcpy(w->regs, list.id, list.n * sizeof(uint64_t));
-		w->rng = seed * 1000 + round_now * 2 + i;
+		w->rng = seed * 1000 + round_now * VCPUS_MOST + i;
 		w->code = 0;
 		w->code_words = 4096;
-		w->window = i;
 	}
 	must("KVM_CREATE_DEVICE", call(vm.vm, KVM_CREATE_DEVICE, &d));
 	vm.gic = (int)d.fd;
@@ -711,7 +786,7 @@ static void make_vm(void)
 
 static void free_vm(void)
 {
-	for (unsigned i = 0; i < n_workers; i++) {
+	for (unsigned i = 0; i < n_vcpus; i++) {
 		munmap(workers[i].run, vm.run_size);
 		pawl_close(workers[i].fd);
 	}
@@ -728,7 +803,7 @@ static void free_vm(void)
 static void run_worker(struct worker *w)
 {
 	if (guests)
-		run_guests(w, WINDOWS / n_workers);
+		run_guests(w, WINDOWS / n_active);
 	else
 		run_round(w);
 }
@@ -739,22 +814,47 @@ static void *other_main(void *arg)
 	return NULL;
 }
 
-static void on_both(void)
+static void on_all(void)
 {
 	pthread_t kick;
 
 	workers[0].thread = pthread_self();
 	stop = false;
-	if (n_workers > 1 && pthread_create(&workers[1].thread, NULL, other_main, &workers[1]))
-		die("pthread_create", 0);
+	for (unsigned i = 1; i < n_active; i++)
+		if (pthread_create(&workers[i].thread, NULL, other_main, &workers[i]))
+			die("pthread_create", 0);
 	if (pthread_create(&kick, NULL, kicker, NULL))
 		die("pthread_create", 0);
 	run_worker(&workers[0]);
 	/* A stopped or waiting vcpu is still kicked until its thread is through. */
-	if (n_workers > 1)
-		pthread_join(workers[1].thread, NULL);
+	for (unsigned i = 1; i < n_active; i++)
+		pthread_join(workers[i].thread, NULL);
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	pthread_join(kick, NULL);
+}
+
+static uint64_t of_all(uint64_t (*what)(const struct worker *w, unsigned k), unsigned k)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < VCPUS_MOST; i++)
+		sum += what(&workers[i], k);
+	return sum;
+}
+
+static uint64_t exits_of(const struct worker *w, unsigned reason)
+{
+	return w->exits[reason];
+}
+
+static uint64_t guests_of(const struct worker *w, unsigned k)
+{
+	return w->guests;
+}
+
+static uint64_t runs_of(const struct worker *w, unsigned k)
+{
+	return w->runs / 2;
 }
 
 int main(int argc, char **argv)
@@ -773,7 +873,7 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--tick") && val)
 			tick_us = val;
 		else if (!strcmp(argv[i], "--vcpus"))
-			n_workers = val == 1 ? 1 : 2;
+			wanted_vcpus = val < 1 ? 1 : val > VCPUS_MOST ? VCPUS_MOST : (unsigned)val;
 		else if (!strcmp(argv[i], "--guests"))
 			guests = val;
 		else if (!strcmp(argv[i], "--from"))
@@ -794,19 +894,22 @@ int main(int argc, char **argv)
 				free_vm();
 			make_vm();
 		}
+		n_active = any_number(n_vcpus);
+		for (unsigned i = 0; i < n_active; i++)
+			workers[i].window = i;
 		fill_memory(&workers[0]);
-		on_both();
+		on_all();
 	}
 	if (count > from)
 		free_vm();
 	for (unsigned i = 0; i < 64; i++) {
-		if (workers[0].exits[i] + workers[1].exits[i])
-			printf("# exit %u: %u\n", i, workers[0].exits[i] + workers[1].exits[i]);
+		if (of_all(exits_of, i))
+			printf("# exit %u: %llu\n", i, (unsigned long long)of_all(exits_of, i));
 	}
 	printf("# interrupted: %u, no syndrome: %u\n", errors[0], errors[1]);
 	if (guests)
-		printf("# guests: %llu\n", (unsigned long long)(workers[0].guests + workers[1].guests));
+		printf("# guests: %llu\n", (unsigned long long)of_all(guests_of, 0));
 	printf("ok: %llu rounds, %llu times KVM_RUN\n", (unsigned long long)(count - from),
-	       (unsigned long long)(workers[0].runs + workers[1].runs) / 2);
+	       (unsigned long long)of_all(runs_of, 0));
 	return 0;
 }
