@@ -18,8 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { VIEWS_MOST = 0xf0000000 }; /* of numbers; the rest is for what goes on until the reset */
-
 /*
  * Code is translated where there is a translator and PAWL_ENGINE does not say interp; all of it if that says jit, else what is met
  * again. If it cannot be had, blocks are interpreted, which is worth a word only to those who asked.
@@ -130,7 +128,7 @@ void *cache_alloc_locked(struct code_cache *c, size_t bytes)
 
 bool cache_is_full_locked(const struct code_cache *c)
 {
-	return c->used + BLOCK_MOST > c->limit || c->view_next > VIEWS_MOST || (c->jit && jit_is_full(c->jit));
+	return c->used + BLOCK_MOST > c->limit || c->view_next > CACHE_VIEWS_MOST || (c->jit && jit_is_full(c->jit));
 }
 
 void cache_reset_locked(struct code_cache *c)
@@ -142,7 +140,7 @@ void cache_reset_locked(struct code_cache *c)
 	c->used = 0;
 	if (c->jit)
 		jit_reset(c->jit);
-	if (c->view_next > VIEWS_MOST / 2) {
+	if (c->view_next > CACHE_VIEWS_MOST / 2) {
 		c->view_next = 1;
 		c->numbering++;
 	}
@@ -170,6 +168,11 @@ void cache_see_reset(struct cpu *cpu)
 	attend(cpu, ATTN_REGIME);
 	if (c->jit)
 		jit_see_reset();
+}
+
+void cache_number_from(struct cpu_group *g, uint32_t view)
+{
+	g->cache->view_next = view;
 }
 
 /* ---- pages and views */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of cpu/ share: the private half of a PE, its TLBs and code cache, and the calls between them. Nobody
- * outside this folder includes it.
+ * outside this folder includes it, but for a test of what takes too long to come about by itself (tests/cpu/cache.c).
  */
 #ifndef PAWL_CPU_INTERNAL_H
 #define PAWL_CPU_INTERNAL_H
@@ -638,10 +638,12 @@ int abort_data(struct cpu *cpu, uint64_t va, uint32_t m, bool write, bool cm, co
 const uint8_t *access_fetch(struct cpu *cpu, ipa_t *ipa, bool *guarded);
 
 /* cache.c */
+enum { CACHE_VIEWS_MOST = 0xf0000000 }; /* of numbers; the rest is for what goes on until the reset */
 struct code_cache *cache_new(void);
 void cache_free(struct code_cache *c);
-void cache_reset_locked(struct code_cache *c); /* all code is gone; no PE runs */
-void cache_see_reset(struct cpu *cpu);	       /* before the PE runs again */
+void cache_reset_locked(struct code_cache *c);		    /* all code is gone; no PE runs */
+void cache_see_reset(struct cpu *cpu);			    /* before the PE runs again */
+void cache_number_from(struct cpu_group *g, uint32_t view); /* for tests: as if those before were used; no PE runs */
 void cache_lock(struct cpu *cpu);
 void cache_unlock(struct cpu *cpu);
 void cache_mark_all_locked(

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a code cache does that takes long to come about: numbers of views that come again, more kinds of PEs than there are
+ * numbers for. What was translated before must not be found then under a name that is another one's now.
+ */
+#include "machine.h"
+
+#include "internal.h"
+
+enum { FUNCTION = RAM + 0xa000, OTHER = END + 1 };
+
+/*
+ * At `at`: x0 = number. At `at` + 0x40: a branch there, three times at most.
+ * A PE that goes there by the second way comes by the page's view first, and to the first way's block by its jump cache.
+ */
+static void load_number(struct machine *m, uint64_t at, uint32_t number)
+{
+	LOAD(m, at,
+	     {
+		     0xd2800000 | number << 5, /* mov x0, #number */
+		     0xd4000002,	       /* hvc #0 */
+	     });
+	LOAD(m, at + 0x40,
+	     {
+		     0xf1000442,	     /* subs x2, x2, #1 */
+		     0x54fffde1,	     /* b.ne at */
+		     0xd4000002 | OTHER << 5 /* hvc #1 */
+	     });
+}
+
+static void expect_number(struct cpu *cpu, uint64_t pc, uint64_t number)
+{
+	cpu->env.pc = pc;
+	cpu->env.x[0] = 0;
+	cpu->env.x[2] = 3;
+	expect_hvc(cpu, END);
+	assert_int_equal(cpu->env.x[0], number);
+}
+
+static void numbers_of_views_run_out_and_come_again_from_the_first(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	for (uint32_t round = 1; round <= 3; round++) {
+		load_number(&m, CODE, round);
+		cpu_code_changed(m.cpu);
+		cache_number_from(m.group, CACHE_VIEWS_MOST + round);
+		expect_number(m.cpu, CODE + 0x40, round);
+		assert_int_equal(m.group->cache->numbering, round);
+		assert_in_range(m.group->cache->view_next, 1, 100);
+		assert_int_equal(m.cpu->stat[CPU_STAT_CODE_DROPS], round);
+	}
+	machine_free(&m);
+}
+
+static void a_number_that_comes_again_does_not_name_what_it_named_before(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 1);
+	for (uint32_t round = 1; round <= 5; round++) {
+		load_number(&m, CODE, round);
+		cpu_code_changed(m.cpu);
+		cache_number_from(m.group, CACHE_VIEWS_MOST + 1);
+		expect_number(m.cpu, CODE + 0x40, round);
+		expect_number(m.cpu, CODE, round);
+	}
+	machine_free(&m);
+}
+
+/* The other PE did not run while the numbers began anew. */
+static void nor_for_a_pe_that_comes_later(void **state)
+{
+	struct machine m;
+
+	machine_new(&m, 2);
+	for (uint32_t round = 1; round <= 5; round++) {
+		load_number(&m, CODE, round);
+		load_number(&m, FUNCTION, 100 + round);
+		cpu_code_changed(m.pe[0]);
+		cache_number_from(m.group, CACHE_VIEWS_MOST + 1);
+		expect_number(m.pe[0], CODE + 0x40, round);
+		expect_number(m.pe[1], FUNCTION + 0x40, 100 + round);
+		expect_number(m.pe[1], FUNCTION, 100 + round);
+		expect_number(m.pe[0], CODE, round);
+	}
+	machine_free(&m);
+}
+
+/* ---- kinds of PEs */
+
+static const char *const switches[] = {"crc32", "rdm",	"dotprod", "flagm", "jscvt",  "fcma",
+				       "rcpc",	"bf16", "i8mm",	   "sb",    "frintts"};
+enum { KINDS = 1 << (sizeof(switches) / sizeof(switches[0])) };
+
+static void be(struct cpu *cpu, unsigned kind, bool lse)
+{
+	struct cpu_model model;
+	char text[200] = "max", why[160];
+
+	for (unsigned i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), ",%c%s", kind >> i & 1 ? '+' : '-',
+			 switches[i]);
+	strcat(text, lse ? ",+lse" : ",-lse");
+	if (cpu_model_parse(text, &model, why, sizeof(why)))
+		fail_msg("%s: %s", text, why);
+	memcpy(cpu->id, model.id, sizeof(model.id));
+	cpu_id_changed(cpu);
+}
+
+static void expect_lse(struct machine *m, struct cpu *cpu, bool lse)
+{
+	uint64_t was = machine_read(m, DATA);
+
+	cpu->env.pc = CODE;
+	cpu->env.x[3] = 1;
+	cpu->env.x[10] = DATA;
+	if (lse)
+		expect_hvc(cpu, END);
+	else
+		expect_el1(cpu, VEC_CUR_SYNC, ESR_MAKE(EC_UNKNOWN, 0), CODE);
+	assert_int_equal(machine_read(m, DATA), was + lse);
+}
+
+/* The second PE is another one again and again, and at each time runs what others have run; two more stay what they are. */
+static void there_may_be_more_kinds_of_pes_than_there_are_numbers_for(void **state)
+{
+	struct machine m;
+	uint32_t resets = 0;
+
+	_Static_assert((unsigned)KINDS > (unsigned)KEY_CLASSES, "");
+	machine_new(&m, 3);
+	LOAD(&m, CODE,
+	     {
+		     0xf8230144, /* ldadd x3, x4, [x10] */
+		     0xd4000002, /* hvc #0 */
+	     });
+	be(m.pe[0], 0, true);
+	be(m.pe[2], 1, false);
+	for (unsigned kind = 0; kind < KINDS; kind++) {
+		bool lse = kind & 1;
+		uint32_t generation = m.group->cache->generation;
+
+		be(m.pe[1], kind, lse);
+		resets += m.group->cache->generation != generation;
+		expect_lse(&m, m.pe[1], lse);
+		if (kind % 64 == 0 || m.group->cache->generation != generation) {
+			expect_lse(&m, m.pe[0], true);
+			expect_lse(&m, m.pe[2], false);
+		}
+	}
+	assert_in_range(resets, 1, 3);
+	machine_free(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_of_views_run_out_and_come_again_from_the_first),
+		cmocka_unit_test(a_number_that_comes_again_does_not_name_what_it_named_before),
+		cmocka_unit_test(nor_for_a_pe_that_comes_later),
+		cmocka_unit_test(there_may_be_more_kinds_of_pes_than_there_are_numbers_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
