@@ -11,8 +11,12 @@
 #include "order.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static void pause_cpu(void)
 {
@@ -87,6 +91,7 @@ int group_join(struct cpu *cpu)
 		s->cpu = cpu;
 		s->queue.n = 0;
 		s->queue.overflow = s->queue.code = false;
+		atomic_store(&s->space, 0);
 		atomic_fetch_or(&s->req, REQ_INVAL); /* the first entry is a slow one: a stop may be under way */
 		cpu->priv->slot = s;
 		cpu->priv->generation = g->cache->generation;
@@ -116,18 +121,42 @@ void group_part(struct cpu *cpu)
 
 /* ---- invalidation lists */
 
-static void inval_add(struct inval_list *l, enum inval_kind kind, uint64_t arg)
+/* Only who uses that ASID, or has met something global in the lower half, can have what it invalidates. */
+static bool is_of_one_space(const struct inval *v)
 {
+	return v->kind == INVAL_TLB_ASID || v->kind == INVAL_TLB_LOWER ||
+	       (v->kind == INVAL_TLB_VA && v->asid != ASID_ANY && !(v->arg >> 55 & 1));
+}
+
+/* Too many pages of one address space are all of it. */
+static bool inval_collapse(struct inval_list *l, uint32_t asid)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		if (!is_of_one_space(&l->v[i]) || l->v[i].asid != asid)
+			return false;
+	}
+	l->v[0] = (struct inval){.kind = INVAL_TLB_LOWER, .asid = asid};
+	l->n = 1;
+	return true;
+}
+
+static void inval_add(struct inval_list *l, const struct inval *v)
+{
+	bool one = is_of_one_space(v);
+
 	if (l->overflow)
 		return;
 	for (unsigned i = 0; i < l->n; i++) {
-		if (l->v[i].kind == kind && l->v[i].arg == arg)
+		const struct inval *o = &l->v[i];
+
+		if ((o->kind == v->kind && o->arg == v->arg && o->asid == v->asid) ||
+		    (o->kind == INVAL_TLB_LOWER && one && o->asid == v->asid))
 			return;
 	}
-	if (l->n == INVAL_MAX)
+	if (l->n < INVAL_MAX)
+		l->v[l->n++] = *v;
+	else if (!one || !inval_collapse(l, v->asid))
 		l->overflow = true;
-	else
-		l->v[l->n++] = (struct inval){kind, arg};
 }
 
 static void inval_append(struct inval_list *to, const struct inval_list *from)
@@ -135,7 +164,7 @@ static void inval_append(struct inval_list *to, const struct inval_list *from)
 	if (from->overflow)
 		to->overflow = true;
 	for (unsigned i = 0; i < from->n; i++)
-		inval_add(to, from->v[i].kind, from->v[i].arg);
+		inval_add(to, &from->v[i]);
 }
 
 static void inval_clear(struct inval_list *l)
@@ -162,7 +191,13 @@ void inval_apply(struct cpu *cpu, const struct inval_list *l)
 
 		switch (l->v[i].kind) {
 		case INVAL_TLB_ALL: tlb_flush_all(cpu); break;
-		case INVAL_TLB_ASID: tlb_flush_asid(cpu, arg); break;
+		case INVAL_TLB_LOWER:
+			if (atomic_load_explicit(&cpu->priv->slot->globals, memory_order_relaxed)) {
+				tlb_flush_all(cpu);
+				break;
+			}
+			/* fall through */
+		case INVAL_TLB_ASID: tlb_flush_asid(cpu, l->v[i].asid); break;
 		case INVAL_TLB_VA: tlb_flush_va(cpu, arg); break;
 		case INVAL_CODE_ALL: tlb_code_forget_all(cpu); break;
 		case INVAL_CODE_PAGE: block_forget_page(cpu, arg); break;
@@ -174,13 +209,14 @@ void inval_apply(struct cpu *cpu, const struct inval_list *l)
 
 static void wake_locked(struct cpu_group *g)
 {
-	if (atomic_load(&g->waiters))
+	if (atomic_load(&g->sleepers))
 		pthread_cond_broadcast(&g->cond);
 }
 
 /* Before the loads of running that a thread will sleep on: a PE that leaves sees waiters, or these see that it has left. */
 static void wait_begin_locked(struct cpu_group *g)
 {
+	atomic_fetch_add(&g->sleepers, 1);
 	atomic_fetch_add(&g->waiters, 1);
 	order_rare();
 }
@@ -190,6 +226,21 @@ static void wait_locked(struct cpu_group *g)
 	pthread_cond_wait(&g->cond, &g->lock);
 }
 
+static void wait_end_locked(struct cpu_group *g)
+{
+	atomic_fetch_sub(&g->waiters, 1);
+	atomic_fetch_sub(&g->sleepers, 1);
+}
+
+/* running or acked of the PE has changed. */
+static void wake_watchers(struct pe_slot *s)
+{
+	if (!atomic_load(&s->watchers))
+		return;
+	atomic_fetch_add(&s->event, 1);
+	syscall(SYS_futex, &s->event, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
 static void post_locked(struct pe_slot *s, uint32_t req)
 {
 	atomic_fetch_or(&s->req, req); /* then running: see struct pe_slot */
@@ -197,19 +248,27 @@ static void post_locked(struct pe_slot *s, uint32_t req)
 		__atomic_fetch_or(&s->cpu->env.kick, KICK_INTERNAL, __ATOMIC_SEQ_CST);
 }
 
-static void serve_inval_locked(struct cpu *cpu)
+/* The PE's own thread, at a boundary between instructions. The lock is not held over the work. */
+static void serve_inval(struct cpu *cpu)
 {
+	struct cpu_group *g = cpu->group;
 	struct pe_slot *s = cpu->priv->slot;
+	struct inval_list todo;
+	uint64_t upto;
 
-	if (!(atomic_load(&s->req) & REQ_INVAL))
-		return;
-	atomic_fetch_and(&s->req, ~(uint32_t)REQ_INVAL);
-	if (s->queue.code)
-		block_changed_all(cpu);
-	inval_apply(cpu, &s->queue);
-	inval_clear(&s->queue);
-	atomic_store(&s->acked, s->posted);
-	wake_locked(cpu->group);
+	while (atomic_load(&s->req) & REQ_INVAL) {
+		pthread_mutex_lock(&g->lock);
+		atomic_fetch_and(&s->req, ~(uint32_t)REQ_INVAL);
+		todo = s->queue;
+		upto = s->posted;
+		inval_clear(&s->queue);
+		pthread_mutex_unlock(&g->lock);
+		if (todo.code)
+			block_changed_all(cpu);
+		inval_apply(cpu, &todo);
+		atomic_store(&s->acked, upto);
+		wake_watchers(s);
+	}
 }
 
 /* ---- the PE's side: in and out of guest execution */
@@ -219,20 +278,21 @@ static void enter_slow(struct cpu *cpu)
 	struct cpu_group *g = cpu->group;
 	struct pe_slot *s = cpu->priv->slot;
 
-	pthread_mutex_lock(&g->lock);
-	atomic_store(&s->running, 0);
-	wake_locked(g);
+	atomic_store(&s->running, PE_OUT);
+	wake_watchers(s);
 	for (;;) {
-		serve_inval_locked(cpu);
-		if (!g->stopped)
+		serve_inval(cpu);
+		pthread_mutex_lock(&g->lock);
+		wake_locked(g);
+		while (g->stopped)
+			wait_locked(g);
+		if (!(atomic_load(&s->req) & REQ_INVAL))
 			break;
-		atomic_fetch_add(&g->waiters, 1);
-		wait_locked(g);
-		atomic_fetch_sub(&g->waiters, 1);
+		pthread_mutex_unlock(&g->lock);
 	}
 	cache_see_reset(cpu);
 	/* Requests are posted under the lock, so none can come between the last look and this store. */
-	atomic_store(&s->running, 1);
+	atomic_store(&s->running, PE_RUNS);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -242,7 +302,7 @@ void guest_enter(struct cpu *cpu)
 
 	if (cpu->priv->in_guest++)
 		return;
-	atomic_store(&s->running, 1);
+	atomic_store(&s->running, PE_RUNS);
 	order_store_load();
 	if (unlikely(atomic_load(&s->req)))
 		enter_slow(cpu);
@@ -256,12 +316,15 @@ void guest_leave(struct cpu *cpu)
 		return;
 	if (unlikely(!inval_empty(&cpu->priv->deferred))) /* a PE that leaves between TLBI and DSB */
 		group_sync(cpu);
-	atomic_store_explicit(&cpu->priv->slot->running, 0, memory_order_release);
-	order_hot(); /* pairs with wait_begin_locked */
+	atomic_store_explicit(&cpu->priv->slot->running, PE_OUT, memory_order_release);
+	order_hot(); /* pairs with wait_begin_locked and watch */
 	if (unlikely(atomic_load_explicit(&g->waiters, memory_order_relaxed))) {
-		pthread_mutex_lock(&g->lock);
-		wake_locked(g);
-		pthread_mutex_unlock(&g->lock);
+		wake_watchers(cpu->priv->slot);
+		if (atomic_load(&g->sleepers)) {
+			pthread_mutex_lock(&g->lock);
+			wake_locked(g);
+			pthread_mutex_unlock(&g->lock);
+		}
 	}
 }
 
@@ -271,72 +334,162 @@ void group_serve(struct cpu *cpu)
 		enter_slow(cpu);
 }
 
-void group_defer(struct cpu *cpu, enum inval_kind kind, uint64_t arg)
+void group_defer(struct cpu *cpu, struct inval v)
 {
 	if (atomic_load_explicit(&cpu->group->n_slots, memory_order_relaxed) > 1)
-		inval_add(&cpu->priv->deferred, kind, arg);
+		inval_add(&cpu->priv->deferred, &v);
 }
 
-/* A PE that does not run applies what is queued before it enters, so nobody waits for it. */
-static bool all_acked(struct cpu_group *g, const struct pe_slot *self, const uint64_t *want, unsigned n)
+/* ---- address spaces: struct pe_slot, space and stale */
+
+uint32_t group_asid(const struct cpu *cpu, uint64_t field)
 {
-	for (unsigned i = 0; i < n; i++) {
-		struct pe_slot *s = &g->slot[i];
-
-		if (s != self && atomic_load(&s->running) && atomic_load(&s->acked) < want[i])
-			return false;
-	}
-	return true;
+	return field & (cpu->sys[CPU_TCR_EL1] & TCR_AS ? 0xffff : 0xff);
 }
 
-/*
- * DSB: publish what was deferred and wait until every running PE has applied it. Two PEs may wait for each other: each
- * serves its own queue meanwhile. A stop request needs no service here: who stops, or waits for the stop, counts as
- * done.
- */
+static bool is_stale(const struct pe_slot *s, uint32_t asid)
+{
+	return atomic_load(&s->stale[asid % ASID_CLASSES / 64]) >> asid % 64 & 1;
+}
+
+static void refresh(struct cpu *cpu, uint32_t asid)
+{
+	struct pe_slot *s = cpu->priv->slot;
+
+	if (likely(!is_stale(s, asid)))
+		return;
+	atomic_fetch_and(&s->stale[asid % ASID_CLASSES / 64], ~(1ull << asid % 64));
+	tlb_flush_asids(cpu, asid, group_asid(cpu, ASID_CLASSES - 1));
+}
+
+void group_space_changed(struct cpu *cpu)
+{
+	struct pe_slot *s = cpu->priv->slot;
+	uint32_t lo = group_asid(cpu, cpu->sys[CPU_TTBR0_EL1] >> 48),
+		 hi = group_asid(cpu, cpu->sys[CPU_TTBR1_EL1] >> 48);
+
+	if (!s || atomic_load_explicit(&s->space, memory_order_relaxed) == (lo | hi << 16))
+		return;
+	if (atomic_load_explicit(&cpu->group->n_slots, memory_order_relaxed) == 1) { /* who joins stops it */
+		atomic_store_explicit(&s->space, lo | hi << 16, memory_order_relaxed);
+		return;
+	}
+	atomic_store(&s->space, lo | hi << 16);
+	order_store_load();
+	refresh(cpu, lo);
+	if (hi != lo)
+		refresh(cpu, hi);
+}
+
+bool group_met_global(struct cpu *cpu, bool met)
+{
+	struct pe_slot *s = cpu->priv->slot;
+
+	if (!s || atomic_load_explicit(&s->globals, memory_order_relaxed) == met)
+		return false;
+	atomic_store(&s->globals, met);
+	order_store_load();
+	return met;
+}
+
+/* Does s have to apply the list before a DSB is over? If not, it has been told what it has to do later. */
+static bool concerns(struct pe_slot *s, const struct inval_list *l)
+{
+	uint32_t space;
+
+	if (l->overflow)
+		return true;
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct inval *v = &l->v[i];
+
+		if (!is_of_one_space(v) || (v->kind != INVAL_TLB_ASID && atomic_load(&s->globals)))
+			return true;
+		if (!is_stale(s, v->asid))
+			atomic_fetch_or(&s->stale[v->asid % ASID_CLASSES / 64], 1ull << v->asid % 64);
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+	space = atomic_load(&s->space);
+	for (unsigned i = 0; i < l->n; i++) {
+		if (l->v[i].asid == (space & 0xffff) || l->v[i].asid == space >> 16)
+			return true;
+	}
+	return false;
+}
+
+/* A PE that is out of the guest, or in a DSB, applies what is queued before its next instruction, so nobody waits for it. */
+static bool has_acked(struct pe_slot *s, uint64_t want)
+{
+	return atomic_load(&s->running) != PE_RUNS || atomic_load(&s->acked) >= want;
+}
+
+static void watch(struct cpu_group *g, struct pe_slot *s, uint64_t want)
+{
+	atomic_fetch_add(&s->watchers, 1);
+	atomic_fetch_add(&g->waiters, 1);
+	order_rare(); /* it sees waiters when it leaves, or this sees that it has left */
+	for (;;) {
+		uint32_t event = atomic_load(&s->event);
+
+		if (has_acked(s, want))
+			break;
+		syscall(SYS_futex, &s->event, FUTEX_WAIT_PRIVATE, event, NULL, NULL, 0);
+	}
+	atomic_fetch_sub(&g->waiters, 1);
+	atomic_fetch_sub(&s->watchers, 1);
+}
+
+/* DSB: publish what was deferred and wait until every running PE that it concerns has applied it. */
 void group_sync(struct cpu *cpu)
 {
 	struct cpu_group *g = cpu->group;
 	struct pe_slot *self = cpu->priv->slot;
 	struct inval_list *d = &cpu->priv->deferred;
 	uint64_t want[GROUP_MAX_PES];
-	unsigned n;
+	unsigned n = atomic_load(&g->n_slots), some = 0; /* a PE that joins meanwhile knows nothing old */
 
 	if (inval_empty(d))
 		return;
+	atomic_thread_fence(
+		memory_order_seq_cst); /* the guest's stores to its tables, before the looks at space and globals */
+	for (unsigned i = 0; i < n; i++) {
+		want[i] = &g->slot[i] != self && concerns(&g->slot[i], d);
+		some += (unsigned)want[i];
+	}
+	if (!some) {
+		inval_clear(d);
+		return;
+	}
 	pthread_mutex_lock(&g->lock);
-	n = atomic_load(&g->n_slots);
 	for (unsigned i = 0; i < n; i++) {
 		struct pe_slot *s = &g->slot[i];
 
+		if (!want[i])
+			continue;
 		want[i] = 0;
-		if (s == self || !s->cpu)
+		if (!s->cpu)
 			continue;
 		inval_append(&s->queue, d);
 		want[i] = ++s->posted;
 		post_locked(s, REQ_INVAL);
 	}
 	inval_clear(d);
-	wake_locked(g); /* a PE that sleeps below has something to serve */
 	pthread_mutex_unlock(&g->lock);
 
-	for (unsigned spin = 0; spin < 200; spin++) {
-		if (all_acked(g, self, want, n))
-			return;
-		if (atomic_load(&self->req) & REQ_INVAL)
-			break;
-		pause_cpu();
+	/* Two PEs may wait for each other, so this one is not waited for meanwhile. A stop waits: the caller may be code of the cache. */
+	atomic_store(&self->running, PE_IN_DSB);
+	wake_watchers(self);
+	for (unsigned i = 0, spin = 0; i < n; i++) {
+		while (want[i] && !has_acked(&g->slot[i], want[i])) {
+			if (spin++ < 200)
+				pause_cpu();
+			else
+				watch(g, &g->slot[i], want[i]);
+		}
 	}
-	pthread_mutex_lock(&g->lock);
-	wait_begin_locked(g);
-	for (;;) {
-		serve_inval_locked(cpu);
-		if (all_acked(g, self, want, n))
-			break;
-		wait_locked(g);
-	}
-	atomic_fetch_sub(&g->waiters, 1);
-	pthread_mutex_unlock(&g->lock);
+	atomic_store(&self->running, PE_RUNS);
+	order_store_load();
+	if (unlikely(atomic_load(&self->req) & REQ_INVAL))
+		serve_inval(cpu);
 }
 
 /* ---- the stop: any thread that is not a PE inside cpu_run */
@@ -374,7 +527,7 @@ static void stop_locked(struct cpu_group *g, void (*fn)(struct cpu_group *g, voi
 		atomic_fetch_and(&s->req, ~(uint32_t)REQ_STOP);
 	}
 	g->stopped = false;
-	atomic_fetch_sub(&g->waiters, 1);
+	wait_end_locked(g);
 	pthread_cond_broadcast(&g->cond);
 }
 
@@ -417,7 +570,6 @@ void cpu_group_forget_memory(struct cpu_group *g)
 		s->posted++;
 		post_locked(s, REQ_INVAL);
 	}
-	wake_locked(g); /* a PE that sleeps in group_sync() has something to serve */
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -442,8 +594,9 @@ void group_drop_code(struct cpu *cpu)
 	struct cpu_group *g = cpu->group;
 
 	pthread_mutex_lock(&g->lock);
-	atomic_store(&cpu->priv->slot->running, 0);
+	atomic_store(&cpu->priv->slot->running, PE_OUT);
 	wake_locked(g);
+	wake_watchers(cpu->priv->slot);
 	stop_locked(g, drop_full_code, cpu, false);
 	pthread_mutex_unlock(&g->lock);
 	enter_slow(cpu);

@@ -32,6 +32,7 @@ enum {
 	MET_BITS = 16,
 	MET_SIZE = 1 << MET_BITS, /* marks of code that a PE has met */
 	INVAL_MAX = 32,
+	ASID_CLASSES = 1024, /* ASIDs with the same low bits are told apart by nobody but their owners */
 	FILLED_MAX = 1024,
 	SHARED_SPACES = 4,
 	SHARED_BITS = 12,
@@ -381,11 +382,20 @@ enum {
 
 /* ---- invalidations and the stop: group.c */
 
-enum inval_kind { INVAL_TLB_ALL, INVAL_TLB_ASID, INVAL_TLB_VA, INVAL_CODE_ALL, INVAL_CODE_PAGE };
+enum inval_kind {
+	INVAL_TLB_ALL,
+	INVAL_TLB_ASID,
+	INVAL_TLB_LOWER, /* an ASID, and what is global in the lower half */
+	INVAL_TLB_VA,
+	INVAL_CODE_ALL,
+	INVAL_CODE_PAGE
+};
 struct inval {
 	enum inval_kind kind;
-	uint64_t arg; /* ASID, VA or IPA */
+	uint32_t asid; /* that of a VA, as the issuer's TCR_EL1.AS has it */
+	uint64_t arg;  /* VA or IPA */
 };
+enum { ASID_ANY = UINT32_MAX };
 struct inval_list {
 	unsigned n;
 	bool overflow; /* everything */
@@ -398,26 +408,38 @@ struct inval_list {
  *
  * running and req are a pair in the manner of Dekker, all seq_cst: the PE stores running, then loads req; a requester
  * stores req, then loads running. So either the PE sees the request before it enters, or the requester sees that it
- * runs.
+ * runs. A PE that waits in a DSB looks again before its next instruction, so other DSBs need not wait for it; a stop does.
+ *
+ * space and stale are such a pair, too. The issuer of a TLBI of one ASID says in stale that something of it has changed, then loads
+ * space; a PE that begins to use an ASID stores that into space, then looks into stale. So nobody waits for a PE, or even disturbs
+ * it, that runs in another address space: it applies what concerns it when it comes back to the one that was changed. What is global in
+ * the lower half is used in any: whether a PE has met such a page is in globals, stored before the walk that it is used from.
  */
 struct pe_slot {
-	_Atomic uint32_t running; /* in guest execution: between guest_enter and guest_leave */
-	_Atomic uint32_t req;	  /* REQ_*; set under group->lock */
-	_Atomic uint64_t acked;	  /* stored under group->lock */
+	_Atomic uint32_t running;  /* PE_*: not PE_OUT between guest_enter and guest_leave */
+	_Atomic uint32_t req;	   /* REQ_*; set under group->lock */
+	_Atomic uint64_t acked;	   /* stored by the PE, under group->lock */
+	_Atomic uint32_t watchers; /* who sleeps until running or acked change ... */
+	_Atomic uint32_t event;	   /* ... in a futex on this, which is another then */
+	_Atomic uint32_t space;	   /* the ASIDs of TTBR0_EL1 and, from bit 16, TTBR1_EL1 */
+	_Atomic bool globals;
 	/* under group->lock */
 	uint64_t posted;
 	struct cpu *cpu;
 	struct inval_list queue;
+	_Atomic uint64_t stale[ASID_CLASSES / 64] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 enum { REQ_INVAL = 1, REQ_STOP = 2 };
+enum { PE_OUT, PE_RUNS, PE_IN_DSB };
 
 enum { KICK_EXIT = 1, KICK_INTERNAL = 2 }; /* bits of env.kick */
 
 struct cpu_group {
 	pthread_mutex_t lock;
-	pthread_cond_t cond;	  /* with lock: running, acked, req or stopped changed */
-	_Atomic uint32_t waiters; /* threads waiting on cond, changed under lock; read by guest_leave */
-	bool stopped;		  /* under lock */
+	pthread_cond_t cond;	   /* with lock: running or stopped changed */
+	_Atomic uint32_t sleepers; /* threads waiting on cond, changed under lock */
+	_Atomic uint32_t waiters;  /* those, and the watchers of all PEs; read by guest_leave */
+	bool stopped;		   /* under lock */
 	_Atomic(const struct stage2 *) s2;
 	struct code_cache *cache; /* there is one with the first PE */
 	_Atomic uint64_t offset[CPU_TIMER_COUNT];
@@ -562,8 +584,11 @@ void group_part(struct cpu *cpu);
 void guest_enter(struct cpu *cpu);
 void guest_leave(struct cpu *cpu);
 void group_serve(struct cpu *cpu); /* a kick of ours: apply invalidations, stop if asked; at a block boundary */
-void group_defer(struct cpu *cpu, enum inval_kind kind, uint64_t arg); /* broadcast with the next DSB */
-void group_sync(struct cpu *cpu);				       /* DSB: broadcast and wait */
+void group_defer(struct cpu *cpu, struct inval v); /* broadcast with the next DSB */
+void group_sync(struct cpu *cpu);		   /* DSB: broadcast and wait */
+void group_space_changed(struct cpu *cpu);	   /* the PE uses other ASIDs from now on */
+bool group_met_global(struct cpu *cpu, bool met);  /* a page of the lower half that is; true: that is new, walk again */
+uint32_t group_asid(const struct cpu *cpu, uint64_t field); /* what of an ASID field counts */
 void inval_apply(struct cpu *cpu, const struct inval_list *l);
 static inline const struct stage2 *group_stage2(struct cpu *cpu)
 {
@@ -614,7 +639,8 @@ void tlb_code_may_run(struct cpu *cpu, uint64_t va, uint32_t view);
 void tlb_code_forget(struct cpu *cpu, uint64_t va); /* that page, in all address spaces */
 void tlb_btype_changed(struct cpu *cpu);
 void tlb_flush_all(struct cpu *cpu);
-void tlb_flush_asid(struct cpu *cpu, uint64_t asid);
+void tlb_flush_asid(struct cpu *cpu, uint32_t asid);
+void tlb_flush_asids(struct cpu *cpu, uint32_t asid, uint32_t mask); /* all that are the same under the mask */
 void tlb_flush_va(struct cpu *cpu, uint64_t va);
 void tlb_code_forget_all(struct cpu *cpu); /* every jump cache entry is dead, and every link to another page */
 void tlb_jump_clear(struct cpu *cpu);

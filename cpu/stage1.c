@@ -200,6 +200,7 @@ bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime re
 	if (unlikely(!cpu_has(cpu, ISA_HDBS)))
 		tcr &= cpu_has(cpu, ISA_HAF) ? ~TCR_HD : ~(TCR_HA | TCR_HD);
 
+restart:
 	w = walk_params(cpu, va);
 	if (acc & ACC_EXEC)
 		w.tbi = stage1_tbi_code(cpu, va);
@@ -220,7 +221,6 @@ bool stage1_translate(struct cpu *cpu, uint64_t va, unsigned acc, enum regime re
 		return fault(f, FSC_ADDR_SIZE, 0);
 	base &= ~((8ull << (bits - shift)) - 1);
 
-restart:
 	tables = 0;
 	x->n_steps = 0;
 	for (;; level++, shift -= stride) {
@@ -250,6 +250,8 @@ restart:
 			continue;
 		}
 
+		if (unlikely(!(desc & DESC_NG) && !(va >> 55 & 1)) && group_met_global(cpu, true))
+			goto restart;
 		base = output_address(cpu, desc, w.page, shift);
 		if (base >> out)
 			return fault(f, FSC_ADDR_SIZE, level);
@@ -280,10 +282,6 @@ restart:
 				if (!__atomic_compare_exchange_n(host, &seen, want, false, __ATOMIC_ACQ_REL,
 								 __ATOMIC_ACQUIRE)) {
 					/* Somebody changed it meanwhile: walk again from the top. */
-					w = walk_params(cpu, va);
-					level = 4 - (bits - w.page + stride - 1) / stride;
-					shift = w.page + stride * (3 - level);
-					base = table_base(cpu, w.ttbr, w.page) & ~((8ull << (bits - shift)) - 1);
 					goto restart;
 				}
 				dbm = dbm && !dirties;

@@ -44,15 +44,15 @@ static struct tlbi_form tlbi_form(const struct cpu *cpu, uint32_t enc)
 	}
 }
 
-static void invalidate(struct cpu *cpu, struct tlbi_form form, enum inval_kind kind, uint64_t arg)
+static void invalidate(struct cpu *cpu, struct tlbi_form form, struct inval v)
 {
-	inval_apply(cpu, &(struct inval_list){.n = 1, .v = {{kind, arg}}});
+	inval_apply(cpu, &(struct inval_list){.n = 1, .v = {v}});
 	if (form.scope == TLBI_SHARED)
-		group_defer(cpu, kind, arg);
+		group_defer(cpu, v);
 }
 
 /* BaseADDR, NUM, SCALE and TG of the argument of a range operation; many pages are all pages. */
-static void invalidate_range(struct cpu *cpu, struct tlbi_form form, uint64_t val)
+static void invalidate_range(struct cpu *cpu, struct tlbi_form form, uint32_t asid, uint64_t val)
 {
 	unsigned tg = val >> 46 & 3, scale = val >> 44 & 3, num = val >> 39 & 31;
 	unsigned page = 10 + 2 * tg; /* log2 of the granule; a TG of 0 is reserved */
@@ -60,16 +60,17 @@ static void invalidate_range(struct cpu *cpu, struct tlbi_form form, uint64_t va
 	uint64_t n = ((uint64_t)num + 1) << (5 * scale + 1);
 
 	if (!tg || n > (unsigned)(INVAL_MAX / 2) >> (page - IR_PAGE_SHIFT)) {
-		invalidate(cpu, form, INVAL_TLB_ALL, 0);
+		invalidate(cpu, form, (struct inval){.kind = INVAL_TLB_ALL});
 		return;
 	}
 	for (n <<= page - IR_PAGE_SHIFT; n--; va += 1ull << IR_PAGE_SHIFT)
-		invalidate(cpu, form, INVAL_TLB_VA, (uint64_t)((int64_t)(va << 8) >> 8));
+		invalidate(cpu, form, (struct inval){INVAL_TLB_VA, asid, (uint64_t)((int64_t)(va << 8) >> 8)});
 }
 
 static int tlbi(struct cpu *cpu, uint32_t enc, uint64_t val)
 {
 	const struct tlbi_form form = tlbi_form(cpu, enc);
+	uint32_t asid = group_asid(cpu, val >> 48);
 	unsigned op2 = enc & 7;
 
 	if (form.scope == TLBI_NONE)
@@ -79,16 +80,19 @@ static int tlbi(struct cpu *cpu, uint32_t enc, uint64_t val)
 	case 2:
 		if (form.range)
 			return exception_undef(cpu);
-		invalidate(cpu, form, op2 ? INVAL_TLB_ASID : INVAL_TLB_ALL, op2 ? val >> 48 : 0);
+		invalidate(cpu, form, (struct inval){.kind = op2 ? INVAL_TLB_ASID : INVAL_TLB_ALL, .asid = asid});
 		break;
-	case 1: /* VAE1, VAAE1, VALE1, VAALE1: in all address spaces */
-	case 3:
-	case 5:
+	case 3: /* VAAE1, VAALE1: in all address spaces */
 	case 7:
+		asid = ASID_ANY;
+		/* fall through */
+	case 1: /* VAE1, VALE1 */
+	case 5:
 		if (form.range)
-			invalidate_range(cpu, form, val);
+			invalidate_range(cpu, form, asid, val);
 		else
-			invalidate(cpu, form, INVAL_TLB_VA, (uint64_t)((int64_t)(val << 20) >> 8));
+			invalidate(cpu, form,
+				   (struct inval){INVAL_TLB_VA, asid, (uint64_t)((int64_t)(val << 20) >> 8)});
 		break;
 	default: return exception_undef(cpu);
 	}
@@ -120,7 +124,7 @@ static int ic_all(struct cpu *cpu, bool broadcast)
 {
 	block_changed_all(cpu);
 	if (broadcast)
-		group_defer(cpu, INVAL_CODE_ALL, 0);
+		group_defer(cpu, (struct inval){.kind = INVAL_CODE_ALL});
 	return retire(cpu);
 }
 
@@ -131,7 +135,7 @@ static int ic_ivau(struct cpu *cpu, uint64_t va)
 	if (access_maintain(cpu, va, false, &ipa))
 		return 1;
 	block_changed_page(cpu, ipa & IR_PAGE_MASK);
-	group_defer(cpu, INVAL_CODE_PAGE, ipa & IR_PAGE_MASK);
+	group_defer(cpu, (struct inval){.kind = INVAL_CODE_PAGE, .arg = ipa & IR_PAGE_MASK});
 	return retire(cpu);
 }
 

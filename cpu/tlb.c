@@ -703,16 +703,21 @@ void tlb_flush_all(struct cpu *cpu)
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < TLB_BANKS; i++)
 		bank_drop(p, &p->banks[i]);
+	group_met_global(cpu, false);
 	for (unsigned i = 0; i < SHARED_SPACES; i++) {
 		if (p->shared[i].valid)
 			shared_clear(p, &p->shared[i]);
 	}
 }
 
-void tlb_flush_asid(struct cpu *cpu, uint64_t asid)
+void tlb_flush_asid(struct cpu *cpu, uint32_t asid)
+{
+	tlb_flush_asids(cpu, asid, group_asid(cpu, UINT32_MAX));
+}
+
+void tlb_flush_asids(struct cpu *cpu, uint32_t asid, uint32_t mask)
 {
 	struct cpu_priv *p = cpu->priv;
-	uint64_t mask = cpu->sys[CPU_TCR_EL1] & TCR_AS ? 0xffff : 0xff;
 
 	stat_inc(cpu, CPU_STAT_FLUSH_ASID);
 	tlb_extents_drop(cpu);
@@ -866,6 +871,7 @@ void tlb_address_space_changed(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
+	group_space_changed(cpu);
 	tlb_extents_drop(cpu);
 	for (unsigned i = 0; i < REGIME_COUNT; i++)
 		p->banks_now[i] = NULL;
