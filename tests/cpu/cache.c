@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a code cache does that takes long to come about: numbers of views that come again, more kinds of PEs than there are
- * numbers for. What was translated before must not be found then under a name that is another one's now.
+ * numbers for. What was translated before must not be found then under a name that is another one's now. And what may come between a
+ * branch and its link, brought about by a register whose read waits for another PE.
  */
 #include "machine.h"
+
+#include <sched.h>
 
 #include "internal.h"
 
@@ -154,6 +157,149 @@ static void there_may_be_more_kinds_of_pes_than_there_are_numbers_for(void **sta
 	machine_free(&m);
 }
 
+/* ---- what comes between a branch that has no link yet and the link */
+
+enum { TLBI = RAM + 0xb000 };
+static struct machine *interrupted; /* by the next read of an ICC register */
+static pthread_t other;
+
+static void *run_other(void *cpu)
+{
+	assert_int_equal(cpu_run(cpu), CPU_EXIT_TRAP);
+	return NULL;
+}
+
+/* Another PE wants this one to apply its TLBI, so that code comes back where it looks next, and the PE stays in the guest. */
+static int read_and_interrupt(void *opaque, uint32_t enc, uint64_t *val)
+{
+	struct machine *m = interrupted;
+
+	*val = 0;
+	interrupted = NULL;
+	if (!m)
+		return 0;
+	atomic_store(&m->cpu->irq_in, CPU_IRQ);
+	assert_int_equal(pthread_create(&other, NULL, run_other, m->pe[1]), 0);
+	while (!__atomic_load_n(&m->cpu->env.kick, __ATOMIC_SEQ_CST))
+		sched_yield();
+	return 0;
+}
+
+static int write_nothing(void *opaque, uint32_t enc, uint64_t val)
+{
+	return 0;
+}
+
+static void an_interrupt_behind_a_branch_is_not_where_the_branch_leads(void **state)
+{
+	static const struct cpu_platform platform = {.icc_read = read_and_interrupt, .icc_write = write_nothing};
+	static const uint64_t ends[] = {FUNCTION, CODE + 0x40,
+					VECTORS + 0x680}; /* another page, this one, that of the vector */
+
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		uint64_t from = i == 2 ? VECTORS + 0x600 : CODE;
+		struct machine m;
+
+		machine_new(&m, 0);
+		m.cpu = m.pe[0] = cpu_new(m.group, &platform, NULL);
+		assert_non_null(m.cpu);
+		m.cpu->sys[CPU_VBAR_EL1] = VECTORS;
+		m.pe[1] = machine_pe(&m);
+		m.pe[1]->env.pc = TLBI;
+		LOAD(&m, TLBI, {0xd508831f /* tlbi vmalle1is */, 0xd5033b9f /* dsb ish */, 0xd4000002 /* hvc #0 */});
+		LOAD(&m, from,
+		     {
+			     0xd538cc00,						    /* mrs x0, icc_iar1_el1 */
+			     0x14000000 | (uint32_t)((ends[i] - from - 4) / 4 & 0x3ffffff), /* b end */
+		     });
+		LOAD(&m, ends[i], {0xd4000002 /* hvc #0 */});
+		for (unsigned round = 0; round < 3; round++) {
+			interrupted = round ? NULL : &m;
+			cpu_set_pstate(m.cpu, PSR_EL1H);
+			m.cpu->env.pc = from;
+			if (!round)
+				expect_hvc(m.cpu, VEC_CUR_IRQ);
+			else
+				expect_hvc(m.cpu, END);
+			atomic_store(&m.cpu->irq_in, 0);
+			if (!round)
+				pthread_join(other, NULL);
+		}
+		machine_free(&m);
+	}
+}
+
+static uint64_t *cell(struct machine *m, unsigned n)
+{
+	return machine_host(m, DATA + 8 * n);
+}
+
+static int read_and_wait_for_other(void *opaque, uint32_t enc, uint64_t *val)
+{
+	struct machine *m = interrupted;
+
+	*val = 0;
+	interrupted = NULL;
+	if (!m)
+		return 0;
+	assert_int_equal(pthread_create(&other, NULL, run_other, m->pe[1]), 0);
+	while (!__atomic_load_n(cell(m, 0), __ATOMIC_ACQUIRE))
+		sched_yield();
+	return 0;
+}
+
+/*
+ * The other PE has changed what a branch leads to, with IC, but no DSB: this PE may still run what was there, once more, but that must not
+ * stay where the branch leads.
+ */
+static void what_another_pe_has_marked_is_not_linked(void **state)
+{
+	static const struct cpu_platform platform = {.icc_read = read_and_wait_for_other, .icc_write = write_nothing};
+	static const struct {
+		uint64_t end, before; /* where the branch leads; where rounds begin until then */
+	} ways[] = {{FUNCTION, FUNCTION}, {FUNCTION, CODE}, {CODE + 0x40, CODE}};
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct machine m;
+
+		machine_new(&m, 0);
+		m.cpu = m.pe[0] = cpu_new(m.group, &platform, NULL);
+		m.pe[1] = machine_pe(&m);
+		m.pe[1]->env.pc = TLBI;
+		m.pe[1]->env.x[1] = ways[i].end;
+		m.pe[1]->env.x[2] = 0xd2800040; /* mov x0, #2 */
+		m.pe[1]->env.x[3] = DATA;
+		LOAD(&m, TLBI,
+		     {
+			     0xb9000022, /* str w2, [x1] */
+			     0xd50b7521, /* ic ivau, x1 */
+			     0xc89ffc62, /* stlr x2, [x3] */
+			     0x91002063, /* add x3, x3, #8 */
+			     0xc8dffc64, /* ldar x4, [x3] */
+			     0xb4ffffe4, /* cbz x4, .-4 */
+			     0xd5033b9f, /* dsb ish */
+			     0xd4000002, /* hvc #0 */
+		     });
+		LOAD(&m, CODE,
+		     {
+			     0xd538cc00, /* mrs x0, icc_iar1_el1 */
+			     0x14000000 | (uint32_t)((ways[i].end - CODE - 4) / 4 & 0x3ffffff), /* b end */
+		     });
+		LOAD(&m, ways[i].end, {0xd2800020 /* mov x0, #1 */, 0xd4000002 /* hvc #0 */});
+		for (unsigned round = 0; round < 8; round++) {
+			interrupted = round == 4 ? &m : NULL;
+			m.cpu->env.pc = round < 4 ? ways[i].before : CODE;
+			expect_hvc(m.cpu, END);
+			assert_in_range(m.cpu->env.x[0], round > 4 ? 2 : 1, round >= 4 ? 2 : 1);
+			if (round == 4) {
+				__atomic_store_n(cell(&m, 1), 1, __ATOMIC_RELEASE);
+				pthread_join(other, NULL);
+			}
+		}
+		machine_free(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +307,8 @@ int main(void)
 		cmocka_unit_test(a_number_that_comes_again_does_not_name_what_it_named_before),
 		cmocka_unit_test(nor_for_a_pe_that_comes_later),
 		cmocka_unit_test(there_may_be_more_kinds_of_pes_than_there_are_numbers_for),
+		cmocka_unit_test(an_interrupt_behind_a_branch_is_not_where_the_branch_leads),
+		cmocka_unit_test(what_another_pe_has_marked_is_not_linked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
