@@ -418,12 +418,70 @@ static unsigned result_width(const struct ir_builder *b, const struct ir_insn *o
 	}
 }
 
+/* How many low bits of its operands an op looks at. */
+static unsigned looks_at(const struct ir_insn *op)
+{
+	switch (op->op) {
+	case IR_add32:
+	case IR_sub32:
+	case IR_adc32:
+	case IR_mul32:
+	case IR_not32:
+	case IR_shl32:
+	case IR_lshr32:
+	case IR_ashr32:
+	case IR_ror32:
+	case IR_sdiv32:
+	case IR_udiv32:
+	case IR_clz32:
+	case IR_cls32:
+	case IR_rbit32:
+	case IR_rev32:
+	case IR_rev16_32:
+	case IR_extr32:
+	case IR_eqz32:
+	case IR_nez32:
+	case IR_fl_add32:
+	case IR_fl_sub32:
+	case IR_fl_adc32:
+	case IR_fl_logic32: return 32;
+	case IR_ubfx:
+	case IR_sbfx: return op->x + op->aux;
+	default: return 64;
+	}
+}
+
+/* The value itself instead of an extension of its low bits, if only those are looked at. */
+static uint16_t not_extended(const struct ir_builder *b, uint16_t n, unsigned bits)
+{
+	const struct ir_insn *d = def_of(b, n);
+
+	while ((d->op == IR_ubfx || d->op == IR_sbfx) && !d->x && d->aux >= bits) {
+		n = d->a;
+		d = def_of(b, n);
+	}
+	return n;
+}
+
+static void strip_operands(const struct ir_builder *b, struct ir_insn *op)
+{
+	unsigned bits = looks_at(op);
+
+	if (bits >= 64)
+		return;
+	op->a = not_extended(b, op->a, bits);
+	if (ir_opinfo[op->op].n_arg > 1)
+		op->b = not_extended(b, op->b, bits);
+}
+
 /* A pure integer op, of up to three x operands: folded if they are all constant. */
 static ir_x pure(struct ir_builder *b, struct ir_insn op)
 {
 	const struct ir_opinfo *info = &ir_opinfo[op.op];
 	uint64_t k[3] = {0, 0, 0}, r;
 	bool all = true;
+
+	strip_operands(b, &op);
 
 	for (unsigned i = 0; i < info->n_arg && all; i++)
 		all = info->arg[i] == IR_CLASS_X && is_const(b, (ir_x){ir_arg(&op, i)}, &k[i]);
@@ -438,6 +496,8 @@ static ir_f pure_f(struct ir_builder *b, struct ir_insn op)
 	const struct ir_opinfo *info = &ir_opinfo[op.op];
 	uint64_t k[3] = {0, 0, 0}, r;
 	bool all = true;
+
+	strip_operands(b, &op);
 
 	for (unsigned i = 0; i < info->n_arg && all; i++)
 		all = info->arg[i] == IR_CLASS_X && is_const(b, (ir_x){ir_arg(&op, i)}, &k[i]);
@@ -734,7 +794,11 @@ ir_x ir_load(struct ir_builder *b, ir_x addr, int64_t disp, uint32_t m)
 
 void ir_store(struct ir_builder *b, ir_x addr, int64_t disp, ir_x v, uint32_t m)
 {
-	emit(b, (struct ir_insn){.op = IR_store, .a = addr.n, .b = v.n, .imm = (uint64_t)disp, .aux = m | IR_MEM_WNR});
+	emit(b, (struct ir_insn){.op = IR_store,
+				 .a = addr.n,
+				 .b = not_extended(b, v.n, min_u(64, 8u << IR_MEM_SIZE(m))),
+				 .imm = (uint64_t)disp,
+				 .aux = m | IR_MEM_WNR});
 }
 
 ir_v ir_loadv(struct ir_builder *b, ir_x addr, int64_t disp, uint32_t m)

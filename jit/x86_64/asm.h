@@ -135,10 +135,13 @@ static inline void as_rm(struct as *a, unsigned op, int reg, int base, int32_t d
 /* reg, [base + index * 8 + disp] */
 static inline void as_rx8(struct as *a, unsigned op, int reg, int base, int index, int32_t disp)
 {
+	bool none = !disp && (base & 7) != RBP;
+
 	as_opcode(a, op, reg, index, base);
-	as_8(a, 0x84u | (unsigned)(reg & 7) << 3);
+	as_8(a, (none ? 0x04u : 0x84u) | (unsigned)(reg & 7) << 3);
 	as_8(a, 0xc0u | (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
-	as_32(a, (uint32_t)disp);
+	if (!none)
+		as_32(a, (uint32_t)disp);
 }
 
 /* reg, [base + index * 4 + disp] */
@@ -182,6 +185,18 @@ static inline void as_lea_rr(struct as *as, bool w, int reg, int a, int b)
 	as_8(as, (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
 	if (disp)
 		as_8(as, 0);
+}
+
+/* reg = base + index << scale, likewise. scale: 1 to 3 */
+static inline void as_lea_scaled(struct as *a, bool w, int reg, int base, int index, unsigned scale)
+{
+	bool disp = (base & 7) == RBP;
+
+	as_opcode(a, X_LEA | X_WIDTH(w), reg, index, base);
+	as_8(a, (disp ? 0x44u : 0x04u) | (unsigned)(reg & 7) << 3);
+	as_8(a, scale << 6 | (unsigned)(index & 7) << 3 | (unsigned)(base & 7));
+	if (disp)
+		as_8(a, 0);
 }
 
 static inline void as_alu_ri(struct as *a, bool w, unsigned alu, int reg, int32_t imm)
@@ -276,6 +291,13 @@ static inline void as_bswap(struct as *a, bool w, int reg)
 static inline void as_bt_ri(struct as *a, int reg, unsigned n)
 {
 	as_rr(a, 0xbau | X_0F | X_W, 4, reg);
+	as_8(a, n);
+}
+
+/* Bit n of the word or doubleword at [base + disp] to CF */
+static inline void as_bt_mi(struct as *a, bool w, int base, int32_t disp, unsigned n)
+{
+	as_rm(a, 0xbau | X_0F | X_WIDTH(w), 4, base, disp);
 	as_8(a, n);
 }
 

@@ -58,6 +58,12 @@ static int32_t raw_loc(const struct jit *j, uint16_t n)
 	return j->x[n].home == HOME_NZCV ? ENV(nzcv) : SLOT_X(n);
 }
 
+/* It is somewhere in its raw form. */
+static bool is_raw(const struct jit *j, uint16_t n)
+{
+	return j->x[n].slot || j->x[n].home == HOME_NZCV;
+}
+
 void flags_save(struct jit *j)
 {
 	struct val *v = &j->x[j->ef];
@@ -136,8 +142,15 @@ static struct flags_opnds flags_opnds(struct jit *j, const struct ir_insn *op)
  */
 static void carry_to_cf(struct jit *j, uint16_t c, bool lives)
 {
+	const struct ir_insn *def = &j->blk->ops[j->x[c].def];
 	enum x86_cc cc;
 
+	if (j->x[c].lazy && def->op == IR_cond && def->x == IR_CS && j->ef != def->a && is_raw(j, def->a)) {
+		flags_save(j);
+		as_bt_mi(&j->as, false, RBP, raw_loc(j, def->a), 8);
+		complement_carry(j);
+		return;
+	}
 	if (lives && !j->x[j->ef].plain) {
 		uint16_t n = j->ef;
 
@@ -185,6 +198,26 @@ static void compute_flags(struct jit *j, const struct ir_insn *op, const struct 
 		complement_carry(j);
 }
 
+/* The same for a comparison with what is in memory and not used again. */
+static bool compare_memory(struct jit *j, const struct ir_insn *op)
+{
+	bool w = is_64(op->op);
+	struct opnd a, b;
+
+	if ((op->op != IR_fl_sub64 && op->op != IR_fl_sub32) || j->x[op->a].reg != NO_REG || !reg_dies(j, op->a) ||
+	    (j->x[op->b].reg == NO_REG && !j->x[op->b].cst))
+		return false;
+	a = opnd_of(j, op->a, w);
+	if (a.kind != MEM)
+		return false;
+	b = opnd_of(j, op->b, w);
+	if (b.kind == IMM)
+		as_alu_mi(&j->as, w, ALU_CMP, RBP, a.v, b.v);
+	else
+		as_rm(&j->as, (8u * ALU_CMP + 1) | X_WIDTH(w), b.reg, RBP, a.v);
+	return true;
+}
+
 static bool is_adc(unsigned op)
 {
 	return op == IR_fl_adc64 || op == IR_fl_adc32;
@@ -214,8 +247,10 @@ void flags_make(struct jit *j)
 		struct flags_opnds o;
 
 		flags_save(j);
-		o = flags_opnds(j, op);
-		j->ef_add = compute_flags_add(j, op, &o);
+		if (!compare_memory(j, op)) {
+			o = flags_opnds(j, op);
+			j->ef_add = compute_flags_add(j, op, &o);
+		}
 	}
 	j->ef = op->dst;
 }
@@ -242,9 +277,12 @@ static void make_again(struct jit *j, uint16_t n)
 {
 	const struct ir_insn *op = &j->blk->ops[j->x[n].def];
 	uint32_t pinned = j->pinned;
-	struct flags_opnds o = flags_opnds(j, op);
+	struct flags_opnds o;
 
-	compute_flags(j, op, &o);
+	if (!compare_memory(j, op)) {
+		o = flags_opnds(j, op);
+		compute_flags(j, op, &o);
+	}
 	j->pinned = pinned; /* the op at hand may need more registers */
 }
 
@@ -259,12 +297,6 @@ void flags_adc(struct jit *j, bool w)
 	b = opnd_of(j, op->b, w);
 	d = reg_copy(j, op->dst, op->a);
 	opnd_alu(j, w, ALU_ADC, d, b);
-}
-
-/* It is somewhere in its raw form. */
-static bool is_raw(const struct jit *j, uint16_t n)
-{
-	return j->x[n].slot || j->x[n].home == HOME_NZCV;
 }
 
 /* EFLAGS hold n. Clobbers rax. */
@@ -325,6 +357,17 @@ static enum x86_cc condition(struct jit *j, uint16_t n, unsigned cond)
 	return after_sub[cond];
 }
 
+/* Bit `bit` of value n to CF. */
+static void test_bit(struct jit *j, uint16_t n, unsigned bit)
+{
+	struct opnd o = opnd_of(j, n, true);
+
+	if (o.kind == MEM && reg_dies(j, n))
+		as_bt_mi(&j->as, true, RBP, o.v, bit);
+	else
+		as_bt_ri(&j->as, reg_use(j, n), bit);
+}
+
 /* EFLAGS such that the result holds if x value n is not zero. Clobbers rax. */
 enum x86_cc flags_test(struct jit *j, uint16_t n)
 {
@@ -340,7 +383,7 @@ enum x86_cc flags_test(struct jit *j, uint16_t n)
 	flags_save(j);
 	switch (op->op) {
 	case IR_ubfx:
-	case IR_tstbit: as_bt_ri(&j->as, reg_use(j, op->a), op->x & 63); return CC_B;
+	case IR_tstbit: test_bit(j, op->a, op->x & 63); return CC_B;
 	case IR_eqz64:
 	case IR_eqz32:
 		if (j->x[op->a].lazy)

@@ -51,8 +51,10 @@ struct val {
 	bool slot;	      /* its slot holds it */
 	bool plain;	      /* flags that can be made again from their operands */
 	bool cst;	      /* it is imm of its definition */
-	bool lazy;	      /* made where it is used: conditions for branches, flags that one fl_select takes */
-	int16_t want;	      /* pinned guest register that it is about to be put to, or -1 */
+	bool lazy; /* made where it is used: conditions for branches, flags that one fl_select takes, what is scaled */
+	uint8_t scaled; /* its only use is in a sum, which shifts it by so much; else 0 */
+	int16_t want;	/* pinned guest register that it is about to be put to, or -1 */
+	uint16_t heir;	/* ... not itself, but what this op makes of it; else 0 */
 };
 
 struct vval { /* a vector value; vregalloc.c */

@@ -91,7 +91,10 @@ static void address_to(struct jit *j, int d, int base, int64_t disp)
 /* rdx = the page of [reg + disp] */
 static void page_to_rdx(struct jit *j, int reg, int32_t disp)
 {
-	as_rm(&j->as, X_LEA | X_W, RDX, reg, disp);
+	if (disp)
+		as_rm(&j->as, X_LEA | X_W, RDX, reg, disp);
+	else
+		as_mov_rr(&j->as, RDX, reg);
 	as_alu_ri(&j->as, true, ALU_AND, RDX, -4096);
 }
 

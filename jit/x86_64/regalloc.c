@@ -98,21 +98,27 @@ static void use(struct jit *j, uint16_t n, unsigned at, bool as_test)
 }
 
 /*
- * In the backward pass: put[r] is the value of the next put to r, if nothing looks at r before it. Until its definition is
- * reached, a value's want is the pinned register of the first put, which may have been looked at meanwhile.
+ * In the backward pass: put[r] is the value of the next put to r, if nothing looks at r before it, or what that is made of. Until
+ * its definition is reached, a value's want is the pinned register of the first put, which may have been looked at meanwhile; and
+ * what another is made of in place may turn out to be wanted longer.
  */
 static void note_want(struct jit *j, uint16_t n, const uint16_t *put)
 {
-	if (j->x[n].want >= 0 && put[j->x[n].want] != n)
-		j->x[n].want = -1;
+	struct val *v = &j->x[n];
+
+	if (v->want >= 0 && (put[v->want] != n || (v->heir && v->last != v->heir)))
+		v->want = -1;
 }
 
 static void note_barrier(struct jit *j, const struct ir_insn *op, const struct ir_opinfo *info, uint16_t *put)
 {
 	if (op->op == IR_putx) {
 		put[op->x] = op->a;
-		if (op->a && j->pin[op->x] != NO_REG)
-			j->x[op->a].want = op->x;
+		if (op->a && (j->pin[op->x] != NO_REG || j->x[op->a].heir)) {
+			j->x[op->a].want =
+				j->pin[op->x] != NO_REG ? op->x : -1; /* it may have to last if it is dirty */
+			j->x[op->a].heir = 0;
+		}
 	} else if (op->op == IR_getx)
 		put[op->x] = 0;
 	else if (info->flags & (IR_OPF_TRAP | IR_OPF_END) || op->op == IR_brcond || op->op == IR_fence)
@@ -164,6 +170,69 @@ static void note_put(struct jit *j, unsigned i, struct puts *p)
 		memset(p->next, 0, sizeof(p->next));
 }
 
+/*
+ * In the backward pass: the shift left of op i is part of the sum that its value is for, if there is no other use and the sum can
+ * be an LEA. How far it is shifted, or 0.
+ */
+static unsigned scale_of(const struct jit *j, unsigned i)
+{
+	const struct ir_insn *op = &j->blk->ops[i], *sum = &j->blk->ops[j->x[op->dst].last];
+	uint64_t by = imm_of(j, op->b);
+	uint16_t other = sum->a == op->dst ? sum->b : sum->a;
+
+	if ((op->op != IR_shl64 && op->op != IR_shl32) || j->x[op->dst].uses != 1 || !j->x[op->b].cst || !by ||
+	    by > 3 || sum->op != (op->op == IR_shl64 ? IR_add64 : IR_add32) || other == op->dst ||
+	    (sum->a != op->dst && sum->b != op->dst))
+		return 0;
+	return j->x[other].cst || j->x[other].scaled ? 0 : (unsigned)by;
+}
+
+/* Its result is best made where its first operand is. */
+static bool is_in_place(unsigned op)
+{
+	switch (op) {
+	case IR_add64:
+	case IR_add32:
+	case IR_sub64:
+	case IR_sub32:
+	case IR_and:
+	case IR_or:
+	case IR_xor:
+	case IR_andn:
+	case IR_shl64:
+	case IR_shl32:
+	case IR_lshr64:
+	case IR_lshr32:
+	case IR_ashr64:
+	case IR_ashr32:
+	case IR_ror64:
+	case IR_ror32:
+	case IR_not64:
+	case IR_not32:
+	case IR_ubfx:
+	case IR_sbfx:
+	case IR_bfi:
+	case IR_rev64:
+	case IR_rev32: return true;
+	default: return false;
+	}
+}
+
+/* In the backward pass: if the result of op i is wanted in a pinned register, so is its first operand, which ends here. */
+static void pass_want(struct jit *j, unsigned i, uint16_t *put)
+{
+	const struct ir_insn *op = &j->blk->ops[i];
+	const struct val *d = &j->x[op->dst];
+	struct val *a = &j->x[op->a];
+
+	if (d->want < 0 || d->lazy || !is_in_place(op->op) || !op->a || a->uses || a->cst || a->scaled ||
+	    (ir_opinfo[op->op].n_arg > 1 && op->b == op->a))
+		return;
+	put[d->want] = op->a;
+	a->want = d->want;
+	a->heir = (uint16_t)i;
+}
+
 void reg_begin(struct jit *j)
 {
 	const struct ir_block *blk = j->blk;
@@ -179,7 +248,10 @@ void reg_begin(struct jit *j)
 	memset(j->home, 0, sizeof(j->home));
 	j->has_mulhu = false;
 	for (unsigned i = 0; i < blk->n_ops; i++) {
-		j->x[blk->ops[i].dst].cst |= blk->ops[i].op == IR_const;
+		if (blk->ops[i].op == IR_const) {
+			j->x[blk->ops[i].dst].cst = true;
+			j->x[blk->ops[i].dst].def = (uint16_t)i;
+		}
 		j->has_mulhu |= blk->ops[i].op == IR_mulhu;
 	}
 	for (unsigned i = blk->n_ops; i-- > 0;) {
@@ -195,7 +267,10 @@ void reg_begin(struct jit *j)
 				j->uses_fp |= j->fp_native;
 			d->lazy = (is_test(op) && d->tests == d->uses) ||
 				  (is_plain_flags(op->op) && d->tests == 1 && d->uses == 1);
+			d->scaled = (uint8_t)scale_of(j, i);
+			d->lazy |= d->scaled != 0;
 			note_want(j, op->dst, put);
+			pass_want(j, i, put);
 			if (d->last < i)
 				d->last = (uint16_t)i;
 			if (d->lazy)

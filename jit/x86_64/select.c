@@ -7,6 +7,14 @@
 
 /* ---- integer ops */
 
+/* A sum of which one is shifted on the way. */
+static void add_scaled(struct jit *j, bool w, uint16_t a, uint16_t shifted)
+{
+	int base = reg_use(j, a), index = reg_use(j, j->blk->ops[j->x[shifted].def].a);
+
+	as_lea_scaled(&j->as, w, reg_def_late(j, cur(j)->dst), base, index, j->x[shifted].scaled);
+}
+
 static void binary(struct jit *j, unsigned which, bool w, bool commutes)
 {
 	const struct ir_insn *op = cur(j);
@@ -17,6 +25,10 @@ static void binary(struct jit *j, unsigned which, bool w, bool commutes)
 	struct opnd o;
 	int d, r;
 
+	if (j->x[x].scaled || j->x[y].scaled) {
+		add_scaled(j, w, j->x[x].scaled ? y : x, j->x[x].scaled ? x : y);
+		return;
+	}
 	/* The operand that is where the result has to be goes first. */
 	if (commutes && (j->x[x].cst || (j->x[op->dst].want >= 0 && j->x[y].reg == j->pin[j->x[op->dst].want]))) {
 		x = op->b;
@@ -214,6 +226,12 @@ static void bitfield(struct jit *j, bool sext)
 	int d, r;
 
 	if (extend && !op->x) {
+		struct opnd o = opnd_of(j, op->a, true);
+
+		if (o.kind == MEM && reg_dies(j, op->a)) {
+			as_rm(a, extend, reg_def(j, op->dst), RBP, o.v);
+			return;
+		}
 		r = reg_use(j, op->a);
 		as_rr(a, extend, reg_def_late(j, op->dst), r);
 		return;

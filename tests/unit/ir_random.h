@@ -59,7 +59,7 @@ static inline void random_block(uint64_t *seed)
 			uint64_t r = rnd(seed);
 			struct ir_insn op = {.op = 0};
 
-			switch (r % 12) {
+			switch (r % 14) {
 			case 0:
 			case 1: remember(&x, OP(.op = IR_getx, .x = r >> 8 & 7)); break;
 			case 2:
@@ -115,6 +115,27 @@ static inline void random_block(uint64_t *seed)
 					break;
 				default: remember(&x, OP(.op = IR_fl_unpack, .a = choose(&f, seed))); break;
 				}
+				break;
+			case 10: /* a sum with one that is shifted, as of an address in an array */
+				op.op = r >> 8 & 1 ? IR_shl64 : IR_shl32;
+				op.a = choose(&x, seed);
+				op.b = OP(.op = IR_const, .imm = r >> 16 & 3);
+				op.a = hand_op(&h, op);
+				op.b = choose(&x, seed);
+				if (r >> 9 & 1)
+					op = (struct ir_insn){.a = op.b, .b = op.a};
+				op.op = r >> 10 & 1 ? IR_add64 : IR_add32;
+				remember(&x, hand_op(&h, op));
+				break;
+			case 11: /* one made of another */
+				op.a = choose(&x, seed);
+				for (unsigned n = 0; n < 1 + (r >> 8 & 3); n++) {
+					op.op = (uint8_t[]){IR_shl64, IR_and, IR_add32,
+							    IR_lshr32}[r >> (16 + 2 * n) & 3];
+					op.b = OP(.op = IR_const, .imm = 1 + (r >> 32 & 31));
+					op.a = hand_op(&h, op);
+				}
+				remember(&x, op.a);
 				break;
 			default:
 				op.op = pure[(r >> 8) % sizeof(pure)];
