@@ -585,6 +585,27 @@ static unsigned log2_of(uint64_t size)
 	return 63 - (unsigned)__builtin_clzll(size);
 }
 
+/*
+ * Entry i has been filled, from a leaf among as many others that continue each other. Memory that is used for the first time has its
+ * pages filled in order, so that each knows of those before it: all of them learn of those behind it.
+ */
+static void extend_neighbours(struct tlb_bank *b, unsigned i, uint64_t delta, uint8_t extent)
+{
+	unsigned n = 1u << (extent - IR_PAGE_SHIFT), first = i & ~(n - 1);
+	uint64_t more = ((uint64_t)n - 1) << IR_PAGE_SHIFT, r = b->fast.r[i], w = b->fast.w[i];
+	uint64_t base = (r != IR_TLB_NONE ? r : w) & ~more;
+
+	for (unsigned k = first; k < first + n; k++) {
+		uint64_t page = base + ((uint64_t)(k - first) << IR_PAGE_SHIFT);
+
+		if (b->fast.delta[k] != delta || b->fast.more[k] >= more ||
+		    b->fast.r[k] != (r == IR_TLB_NONE ? r : page) || b->fast.w[k] != (w == IR_TLB_NONE ? w : page))
+			continue;
+		b->fast.more[k] = more;
+		b->leaf[k] = b->leaf[k] > extent ? b->leaf[k] : extent;
+	}
+}
+
 static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const struct shared_entry *e)
 {
 	unsigned i = tlb_index(va), half = half_of(va);
@@ -616,6 +637,8 @@ static void bank_put(struct cpu *cpu, struct tlb_bank *b, uint64_t va, const str
 	b->fast.delta[i] = e->delta;
 	b->fast.more[i] = (1ull << e->extent) - (1ull << IR_PAGE_SHIFT);
 	b->leaf[i] = e->leaf;
+	if (e->extent > IR_PAGE_SHIFT && e->leaf <= GROUP_SHIFT)
+		extend_neighbours(b, i, e->delta, (uint8_t)e->extent);
 }
 
 static struct shared_entry *shared_slot(struct shared_space *s, uint64_t va)
