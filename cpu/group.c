@@ -248,27 +248,23 @@ static void post_locked(struct pe_slot *s, uint32_t req)
 		__atomic_fetch_or(&s->cpu->env.kick, KICK_INTERNAL, __ATOMIC_SEQ_CST);
 }
 
-/* The PE's own thread, at a boundary between instructions. The lock is not held over the work. */
-static void serve_inval(struct cpu *cpu)
+/* The PE's own thread, at a boundary between instructions. The lock, which is held, is not held over the work; a stop waits for it. */
+static void serve_inval_locked(struct cpu *cpu)
 {
 	struct cpu_group *g = cpu->group;
 	struct pe_slot *s = cpu->priv->slot;
-	struct inval_list todo;
-	uint64_t upto;
+	struct inval_list todo = s->queue;
+	uint64_t upto = s->posted;
 
-	while (atomic_load(&s->req) & REQ_INVAL) {
-		pthread_mutex_lock(&g->lock);
-		atomic_fetch_and(&s->req, ~(uint32_t)REQ_INVAL);
-		todo = s->queue;
-		upto = s->posted;
-		inval_clear(&s->queue);
-		pthread_mutex_unlock(&g->lock);
-		if (todo.code)
-			block_changed_all(cpu);
-		inval_apply(cpu, &todo);
-		atomic_store(&s->acked, upto);
-		wake_watchers(s);
-	}
+	atomic_fetch_and(&s->req, ~(uint32_t)REQ_INVAL);
+	inval_clear(&s->queue);
+	pthread_mutex_unlock(&g->lock);
+	if (todo.code)
+		block_changed_all(cpu);
+	inval_apply(cpu, &todo);
+	atomic_store(&s->acked, upto);
+	wake_watchers(s);
+	pthread_mutex_lock(&g->lock);
 }
 
 /* ---- the PE's side: in and out of guest execution */
@@ -278,17 +274,17 @@ static void enter_slow(struct cpu *cpu)
 	struct cpu_group *g = cpu->group;
 	struct pe_slot *s = cpu->priv->slot;
 
-	atomic_store(&s->running, PE_OUT);
-	wake_watchers(s);
+	pthread_mutex_lock(&g->lock);
 	for (;;) {
-		serve_inval(cpu);
-		pthread_mutex_lock(&g->lock);
+		atomic_store(&s->running, PE_OUT);
 		wake_locked(g);
+		wake_watchers(s);
 		while (g->stopped)
 			wait_locked(g);
 		if (!(atomic_load(&s->req) & REQ_INVAL))
 			break;
-		pthread_mutex_unlock(&g->lock);
+		atomic_store(&s->running, PE_PAUSED);
+		serve_inval_locked(cpu);
 	}
 	cache_see_reset(cpu);
 	/* Requests are posted under the lock, so none can come between the last look and this store. */
@@ -416,7 +412,7 @@ static bool concerns(struct pe_slot *s, const struct inval_list *l)
 	return false;
 }
 
-/* A PE that is out of the guest, or in a DSB, applies what is queued before its next instruction, so nobody waits for it. */
+/* A PE that is out of the guest, or paused, applies what is queued before its next instruction, so nobody waits for it. */
 static bool has_acked(struct pe_slot *s, uint64_t want)
 {
 	return atomic_load(&s->running) != PE_RUNS || atomic_load(&s->acked) >= want;
@@ -476,7 +472,7 @@ void group_sync(struct cpu *cpu)
 	pthread_mutex_unlock(&g->lock);
 
 	/* Two PEs may wait for each other, so this one is not waited for meanwhile. A stop waits: the caller may be code of the cache. */
-	atomic_store(&self->running, PE_IN_DSB);
+	atomic_store(&self->running, PE_PAUSED);
 	wake_watchers(self);
 	for (unsigned i = 0, spin = 0; i < n; i++) {
 		while (want[i] && !has_acked(&g->slot[i], want[i])) {
@@ -488,8 +484,12 @@ void group_sync(struct cpu *cpu)
 	}
 	atomic_store(&self->running, PE_RUNS);
 	order_store_load();
-	if (unlikely(atomic_load(&self->req) & REQ_INVAL))
-		serve_inval(cpu);
+	if (likely(!(atomic_load(&self->req) & REQ_INVAL)))
+		return;
+	pthread_mutex_lock(&g->lock);
+	while (atomic_load(&self->req) & REQ_INVAL)
+		serve_inval_locked(cpu);
+	pthread_mutex_unlock(&g->lock);
 }
 
 /* ---- the stop: any thread that is not a PE inside cpu_run */

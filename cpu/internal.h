@@ -430,7 +430,7 @@ struct pe_slot {
 	_Atomic uint64_t stale[ASID_CLASSES / 64] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 enum { REQ_INVAL = 1, REQ_STOP = 2 };
-enum { PE_OUT, PE_RUNS, PE_IN_DSB };
+enum { PE_OUT, PE_RUNS, PE_PAUSED /* in a DSB, or about to enter: no guest instruction, but not outside either */ };
 
 enum { KICK_EXIT = 1, KICK_INTERNAL = 2 }; /* bits of env.kick */
 
