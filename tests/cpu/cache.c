@@ -159,7 +159,7 @@ static void there_may_be_more_kinds_of_pes_than_there_are_numbers_for(void **sta
 
 /* ---- what comes between a branch that has no link yet and the link */
 
-enum { TLBI = RAM + 0xb000 };
+enum { TLBI = RAM + 0xb000, CHANGER = RAM + 0xc000 };
 static struct machine *interrupted; /* by the next read of an ICC register */
 static pthread_t other;
 
@@ -234,17 +234,48 @@ static uint64_t *cell(struct machine *m, unsigned n)
 	return machine_host(m, DATA + 8 * n);
 }
 
+/* The program of the second PE: it makes `at` be mov x0, #2, with IC, and says so; and waits before the DSB until it is told to go on. */
+static void load_changer(struct machine *m, uint64_t at, uint32_t ic)
+{
+	struct ir_env *env = &m->pe[1]->env;
+
+	LOAD(m, CHANGER,
+	     {
+		     0xb9000022,     /* str w2, [x1] */
+		     ic, 0xc89ffc62, /* stlr x2, [x3] */
+		     0x91002063,     /* add x3, x3, #8 */
+		     0xc8dffc64,     /* ldar x4, [x3] */
+		     0xb4ffffe4,     /* cbz x4, .-4 */
+		     0xd5033b9f,     /* dsb ish */
+		     0xd4000002,     /* hvc #0 */
+	     });
+	env->pc = CHANGER;
+	env->x[1] = at;
+	env->x[2] = 0xd2800040; /* mov x0, #2 */
+	env->x[3] = DATA;
+}
+
+static void start_changer(struct machine *m)
+{
+	assert_int_equal(pthread_create(&other, NULL, run_other, m->pe[1]), 0);
+	while (!__atomic_load_n(cell(m, 0), __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static void finish_changer(struct machine *m)
+{
+	__atomic_store_n(cell(m, 1), 1, __ATOMIC_RELEASE);
+	pthread_join(other, NULL);
+}
+
 static int read_and_wait_for_other(void *opaque, uint32_t enc, uint64_t *val)
 {
 	struct machine *m = interrupted;
 
 	*val = 0;
 	interrupted = NULL;
-	if (!m)
-		return 0;
-	assert_int_equal(pthread_create(&other, NULL, run_other, m->pe[1]), 0);
-	while (!__atomic_load_n(cell(m, 0), __ATOMIC_ACQUIRE))
-		sched_yield();
+	if (m)
+		start_changer(m);
 	return 0;
 }
 
@@ -265,21 +296,7 @@ static void what_another_pe_has_marked_is_not_linked(void **state)
 		machine_new(&m, 0);
 		m.cpu = m.pe[0] = cpu_new(m.group, &platform, NULL);
 		m.pe[1] = machine_pe(&m);
-		m.pe[1]->env.pc = TLBI;
-		m.pe[1]->env.x[1] = ways[i].end;
-		m.pe[1]->env.x[2] = 0xd2800040; /* mov x0, #2 */
-		m.pe[1]->env.x[3] = DATA;
-		LOAD(&m, TLBI,
-		     {
-			     0xb9000022, /* str w2, [x1] */
-			     0xd50b7521, /* ic ivau, x1 */
-			     0xc89ffc62, /* stlr x2, [x3] */
-			     0x91002063, /* add x3, x3, #8 */
-			     0xc8dffc64, /* ldar x4, [x3] */
-			     0xb4ffffe4, /* cbz x4, .-4 */
-			     0xd5033b9f, /* dsb ish */
-			     0xd4000002, /* hvc #0 */
-		     });
+		load_changer(&m, ways[i].end, 0xd50b7521 /* ic ivau, x1 */);
 		LOAD(&m, CODE,
 		     {
 			     0xd538cc00, /* mrs x0, icc_iar1_el1 */
@@ -291,10 +308,50 @@ static void what_another_pe_has_marked_is_not_linked(void **state)
 			m.cpu->env.pc = round < 4 ? ways[i].before : CODE;
 			expect_hvc(m.cpu, END);
 			assert_in_range(m.cpu->env.x[0], round > 4 ? 2 : 1, round >= 4 ? 2 : 1);
-			if (round == 4) {
-				__atomic_store_n(cell(&m, 1), 1, __ATOMIC_RELEASE);
-				pthread_join(other, NULL);
-			}
+			if (round == 4)
+				finish_changer(&m);
+		}
+		machine_free(&m);
+	}
+}
+
+/* ---- code that changes while it is being translated */
+
+static void *
+	emitting; /* (struct machine *) whose other PE changes what is being translated, behind the first instruction */
+
+bool __real_isa_emit(struct isa_ctx *ctx, uint32_t insn);
+bool __wrap_isa_emit(struct isa_ctx *ctx, uint32_t insn);
+bool __wrap_isa_emit(struct isa_ctx *ctx, uint32_t insn)
+{
+	bool open = __real_isa_emit(ctx, insn);
+	struct machine *m = ctx->pc == FUNCTION ? emitting : NULL;
+
+	if (m) {
+		emitting = NULL;
+		start_changer(m);
+	}
+	return open;
+}
+
+/* The other PE's IC comes between the words that were read and the block that is made of them. */
+static void what_changes_while_it_is_translated_is_translated_again(void **state)
+{
+	static const uint32_t ic[] = {0xd50b7521 /* ic ivau, x1 */, 0xd508711f /* ic ialluis */};
+
+	for (unsigned i = 0; i < sizeof(ic) / sizeof(ic[0]); i++) {
+		struct machine m;
+
+		machine_new(&m, 2);
+		load_changer(&m, FUNCTION, ic[i]);
+		LOAD(&m, FUNCTION, {0xd2800020 /* mov x0, #1 */, 0xd4000002 /* hvc #0 */});
+		emitting = &m;
+		for (unsigned round = 0; round < 3; round++) {
+			m.cpu->env.pc = FUNCTION;
+			expect_hvc(m.cpu, END);
+			assert_in_range(m.cpu->env.x[0], round ? 2 : 1, 2);
+			if (!round)
+				finish_changer(&m);
 		}
 		machine_free(&m);
 	}
@@ -309,6 +366,7 @@ int main(void)
 		cmocka_unit_test(there_may_be_more_kinds_of_pes_than_there_are_numbers_for),
 		cmocka_unit_test(an_interrupt_behind_a_branch_is_not_where_the_branch_leads),
 		cmocka_unit_test(what_another_pe_has_marked_is_not_linked),
+		cmocka_unit_test(what_changes_while_it_is_translated_is_translated_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
