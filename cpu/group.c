@@ -192,11 +192,11 @@ void inval_apply(struct cpu *cpu, const struct inval_list *l)
 		switch (l->v[i].kind) {
 		case INVAL_TLB_ALL: tlb_flush_all(cpu); break;
 		case INVAL_TLB_LOWER:
-			if (atomic_load_explicit(&cpu->priv->slot->globals, memory_order_relaxed)) {
+			if (atomic_load_explicit(&cpu->priv->slot->globals, memory_order_relaxed))
 				tlb_flush_all(cpu);
-				break;
-			}
-			/* fall through */
+			else
+				tlb_flush_asid(cpu, l->v[i].asid);
+			break;
 		case INVAL_TLB_ASID: tlb_flush_asid(cpu, l->v[i].asid); break;
 		case INVAL_TLB_VA: tlb_flush_va(cpu, arg); break;
 		case INVAL_CODE_ALL: tlb_code_forget_all(cpu); break;
