@@ -99,6 +99,7 @@ static bool join(struct jit *j, struct group *g, unsigned i, struct address at)
 	c->lo = (int32_t)(lo - g->at.offset);
 	c->hi = (int32_t)(hi - g->at.offset);
 	c->last = (uint16_t)i;
+	c->n++;
 	j->cover_of[i] = g->cover;
 	return true;
 }

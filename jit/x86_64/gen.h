@@ -114,6 +114,7 @@ struct stub {
 /* Accesses that lie in one page if their lead has found that out: env->cover[] is delta then, else 0. */
 struct cover {
 	uint16_t lead, last; /* ops */
+	unsigned n;	     /* that follow the lead */
 	int32_t lo, hi;	     /* from the lead's first byte: the first byte of all, and behind the last */
 };
 

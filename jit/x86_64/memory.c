@@ -222,6 +222,8 @@ static struct stub *host_address(struct jit *j, bool write, bool aligned, unsign
 	s->base = (int8_t)base;
 	s->bytes = (uint8_t)bytes;
 	s->extent = extent_now(j, op, write);
+	if (bit && j->unit->el1 && !j->unit->loops && j->covers[cover].lead == j->i && j->covers[cover].n > 1)
+		s->extent = 0; /* the paths of a kernel do not fit into the host's caches: what is short is best */
 	s->asks = (bit || s->extent) && !(op->aux & IR_MEM_UNPRIV);
 	if (bit & j->covers_live) {
 		by_cover(j, s, cover);
