@@ -82,12 +82,12 @@ static int tlbi(struct cpu *cpu, uint32_t enc, uint64_t val)
 			return exception_undef(cpu);
 		invalidate(cpu, form, (struct inval){.kind = op2 ? INVAL_TLB_ASID : INVAL_TLB_ALL, .asid = asid});
 		break;
-	case 3: /* VAAE1, VAALE1: in all address spaces */
-	case 7:
-		asid = ASID_ANY;
-		/* fall through */
-	case 1: /* VAE1, VALE1 */
+	case 1: /* VAE1, VALE1; and in all address spaces: */
+	case 3: /* VAAE1, VAALE1 */
 	case 5:
+	case 7:
+		if (op2 & 2)
+			asid = ASID_ANY;
 		if (form.range)
 			invalidate_range(cpu, form, asid, val);
 		else
