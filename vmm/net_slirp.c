@@ -306,7 +306,7 @@ struct net_port *net_slirp_open(const char *options, struct vmm_error *err)
 	SlirpConfig config = {
 		.version = 4, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64, .if_mtu = MTU, .if_mru = MTU};
 	struct net_slirp *s = calloc(1, sizeof(*s));
-	struct forward forward[FORWARDS_MAX];
+	struct forward forward[FORWARDS_MAX] = {0};
 	const char *why;
 	bool restricted;
 	unsigned n;
