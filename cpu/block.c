@@ -138,8 +138,8 @@ static bool translate(struct cpu *cpu, struct block *blk, const struct ir_block 
 		.flushes = blk->key & KEY_FZ,
 		.tier = blk->tier,
 		.probe = blk->probe,
-		.site_extent = blk->site_extent,
-		.extents = blk->extents,
+		.site_extent = blk->hot ? blk->hot->site_extent : 0,
+		.extents = blk->hot ? blk->hot->extents : 0,
 		.pieces = parts ? parts->piece : NULL,
 		.n_pieces = parts ? parts->n : 0,
 		.loops = parts && parts->loops,
@@ -150,7 +150,7 @@ static bool translate(struct cpu *cpu, struct block *blk, const struct ir_block 
 		return false;
 	__atomic_store_n(&blk->code, u.code, __ATOMIC_RELEASE);
 	blk->sites = u.sites;
-	blk->n_sites = u.n_sites;
+	blk->n_sites = (uint16_t)u.n_sites;
 	if (!parts)
 		blk->n_accesses = (uint8_t)(u.n_accesses < IR_PROBE_SITES ? u.n_accesses : IR_PROBE_SITES);
 	return true;
@@ -170,8 +170,8 @@ struct isa_ctx block_context(struct cpu *cpu, uint32_t key)
 }
 
 /*
- * IR of at most so many instructions at pc, which lasts until the next is made. words: they are taken from host, if that is not
- * NULL, else they are there. Returns how many there are.
+ * IR of at most so many instructions at pc, which lasts until the next is made. They are at host, and in words afterwards. Returns how
+ * many there are.
  */
 static unsigned emit(struct cpu *cpu, uint32_t key, uint64_t pc, const uint8_t *host, uint32_t *words, unsigned most,
 		     struct ir_block *ir)
@@ -183,8 +183,7 @@ static unsigned emit(struct cpu *cpu, uint32_t key, uint64_t pc, const uint8_t *
 
 	ir_begin(p->builder, pc);
 	for (n = 0; open && n < most && (!n || ir_has_room(p->builder)); n++) {
-		if (host)
-			words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
+		words[n] = __atomic_load_n((const uint32_t *)(const void *)(host + 4 * n), __ATOMIC_RELAXED);
 		ctx.pc = pc + 4 * n;
 		ir_next_insn(p->builder);
 		open = isa_emit(&ctx, words[n]);
@@ -198,9 +197,11 @@ static unsigned emit(struct cpu *cpu, uint32_t key, uint64_t pc, const uint8_t *
 /* Of a block that has code, the IR is not kept: it is made again. */
 const struct ir_block *block_ir(struct cpu *cpu, const struct block *b, struct ir_block *scratch)
 {
-	if (b->ir.ops)
-		return &b->ir;
-	emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, scratch);
+	uint32_t words[IR_MAX_INSNS];
+
+	if (b->ir)
+		return b->ir;
+	emit(cpu, b->key, b->pc, (const uint8_t *)block_words(b), words, b->n_words, scratch);
 	return scratch;
 }
 
@@ -231,29 +232,36 @@ static void read_source(struct cpu *cpu, uint32_t key, const uint8_t *host, unsi
 		ir_interp_prepare(cpu->priv->builder, &s->ir);
 }
 
+static void begin(struct block *b, uint64_t pc, ipa_t ipa, uint32_t key, const struct source *s)
+{
+	*b = (struct block){.pc = pc,
+			    .ipa = ipa,
+			    .key = key,
+			    .n_words = (uint8_t)s->n,
+			    .sp_mask = (uint8_t)s->sp_mask,
+			    .tier = JIT_COLD};
+	memcpy(b + 1, s->words, sizeof(*s->words) * s->n);
+}
+
 static struct block *make_locked(struct cpu *cpu, uint32_t key, ipa_t ipa, const struct source *s)
 {
 	struct code_cache *c = cpu->group->cache;
 	uint64_t pc = cpu->env.pc;
 	struct block *blk, **bucket;
+	struct code_page *page = cache_page_locked(c, ipa & IR_PAGE_MASK);
 
-	blk = cache_alloc_locked(c, sizeof(*blk));
-	*blk = (struct block){
-		.n_words = s->n, .sp_mask = s->sp_mask, .tier = JIT_COLD, .pc = pc, .ipa = ipa, .key = key};
-	blk->words = cache_alloc_locked(c, sizeof(*s->words) * s->n);
-	memcpy(blk->words, s->words, sizeof(*s->words) * s->n);
-	blk->page = cache_page_locked(c, ipa & IR_PAGE_MASK);
-	blk->view = cache_view_locked(c, blk->page, pc & IR_PAGE_MASK, key);
-	blk->page_next = blk->page->blocks;
-	blk->page->blocks = blk;
-	blk->ir = s->ir;
+	blk = cache_alloc_locked(c, sizeof(*blk) + sizeof(*s->words) * s->n);
+	begin(blk, pc, ipa, key, s);
+	blk->view = cache_view_locked(c, page, pc & IR_PAGE_MASK, key);
+	blk->page_next = page->blocks;
+	page->blocks = blk;
 	if (c->jit)
 		translate(cpu, blk, &s->ir, NULL);
-	if (blk->code) {
-		blk->ir.ops = NULL;
-	} else {
-		blk->ir.ops = cache_alloc_locked(c, sizeof(*s->ir.ops) * s->ir.n_ops);
-		memcpy(blk->ir.ops, s->ir.ops, sizeof(*s->ir.ops) * s->ir.n_ops);
+	if (!blk->code) {
+		blk->ir = cache_alloc_locked(c, sizeof(*blk->ir));
+		*blk->ir = s->ir;
+		blk->ir->ops = cache_alloc_locked(c, sizeof(*s->ir.ops) * s->ir.n_ops);
+		memcpy(blk->ir->ops, s->ir.ops, sizeof(*s->ir.ops) * s->ir.n_ops);
 	}
 	cache_trust_locked(c, blk);
 	bucket = &c->blocks[block_bucket(pc, ipa, key)];
@@ -300,19 +308,19 @@ void block_make_again(struct cpu *cpu, struct block *b)
 	struct trace t;
 
 	stat_begin(cpu, &from);
-	b->trace = NULL;
+	b->hot->trace = NULL;
 	if (b->tier == JIT_HOT && c->used + sizeof(t) + BLOCK_MOST <= c->limit &&
 	    trace_emit(cpu, b, &ir, &t, &parts, &sp_mask)) {
-		b->trace = cache_alloc_locked(c, sizeof(t));
-		*b->trace = t;
-		__atomic_store_n(&b->sp_mask, sp_mask, __ATOMIC_RELAXED); /* code looks, too */
+		b->hot->trace = cache_alloc_locked(c, sizeof(t));
+		*b->hot->trace = t;
+		__atomic_store_n(&b->sp_mask, (uint8_t)sp_mask, __ATOMIC_RELAXED); /* code looks, too */
 		stat_inc(cpu, CPU_STAT_TRACES);
 	} else {
-		emit(cpu, b->key, b->pc, NULL, b->words, b->n_words, &ir);
+		block_ir(cpu, b, &ir);
 	}
-	if (translate(cpu, b, &ir, b->trace ? &parts : NULL)) {
+	if (translate(cpu, b, &ir, b->hot->trace ? &parts : NULL)) {
 		jit_replace(c->jit, was, b->code);
-		cache_unlink_locked(c, b->page); /* links go to the old code, and from there by a jump */
+		cache_unlink_locked(c, b->view->page); /* links go to the old code, and from there by a jump */
 		if (e->block == b)
 			e->code = b->code;
 		stat_inc(cpu, CPU_STAT_UNITS_AGAIN);
@@ -331,13 +339,13 @@ static bool same_words(const uint32_t *words, unsigned n, const uint8_t *host)
 
 static bool is_unchanged(const struct block *b, const uint8_t *host)
 {
-	return same_words(b->words, b->n_words, host) && (!b->trace || trace_is_good(b, host));
+	return same_words(block_words(b), b->n_words, host) && (!block_trace(b) || trace_is_good(b, host));
 }
 
 /* Or a page whose code changes again and again would have more and more to go through each time. */
 static void page_remove(const struct block *b)
 {
-	struct block **at = &b->page->blocks;
+	struct block **at = &b->view->page->blocks;
 
 	while (*at != b)
 		at = &(*at)->page_next;
@@ -449,16 +457,11 @@ static struct block *interpret_once(struct cpu *cpu, uint32_t key, const uint8_t
 	struct source s;
 
 	read_source(cpu, key, host, MOST, &s);
-	p->once = (struct block){.n_words = s.n,
-				 .sp_mask = s.sp_mask,
-				 .pc = cpu->env.pc,
-				 .ipa = ipa,
-				 .key = key,
-				 .ir = s.ir,
-				 .words = p->once_words};
-	memcpy(p->once_words, s.words, sizeof(*s.words) * s.n);
+	begin(&p->once.block, cpu->env.pc, ipa, key, &s);
+	p->once.ir = s.ir;
+	p->once.block.ir = &p->once.ir;
 	stat_inc(cpu, CPU_STAT_ONCE);
-	return &p->once;
+	return &p->once.block;
 }
 
 static struct block *get_or_make(struct cpu *cpu, uint32_t key, const uint8_t *host, ipa_t ipa, uint32_t *view)
@@ -562,7 +565,7 @@ static __attribute__((noinline)) struct block *find_slow(struct cpu *cpu)
 	if (unlikely(alone))
 		return block_get(cpu, key | KEY_ONE, host, ipa, &view);
 	b = block_get(cpu, key, host, ipa, &view);
-	if (unlikely(!b) || b == &p->once)
+	if (unlikely(!b) || b == &p->once.block)
 		return b;
 	e = &p->jump[jit_jump_slot(cpu->env.pc, JUMP_BITS)];
 	if (e->pc != cpu->env.pc && e->view && e->view != UINT32_MAX)

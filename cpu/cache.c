@@ -122,7 +122,7 @@ void *cache_alloc_locked(struct code_cache *c, size_t bytes)
 {
 	void *m = c->arena + c->used;
 
-	c->used += (bytes + 63) & ~(size_t)63; /* cache lines */
+	c->used += (bytes + 15) & ~(size_t)15;
 	return m;
 }
 
@@ -212,14 +212,14 @@ struct code_view *cache_view_locked(struct code_cache *c, struct code_page *page
 	if (v)
 		return v;
 	v = cache_alloc_locked(c, sizeof(*v));
-	*v = (struct code_view){.next = page->views, .va = va, .key = key, .id = c->view_next++};
+	*v = (struct code_view){.next = page->views, .page = page, .va = va, .key = key, .id = c->view_next++};
 	page->views = v;
 	return v;
 }
 
 void cache_trust_locked(struct code_cache *c, struct block *b)
 {
-	struct code_page *page = b->page;
+	struct code_page *page = b->view->page;
 
 	__atomic_store_n(&b->checked, b->view->id, __ATOMIC_RELEASE);
 	page->fresh = true;
@@ -334,9 +334,10 @@ static void link_locked(struct cpu *cpu, struct code_cache *c, uint32_t site, co
 	if (s.pc != cpu->env.pc || !to->code || !block_is_good(to))
 		return; /* something came between */
 	if (s.same_page) {
-		if (from->page != to->page || (from->key & ~(uint32_t)KEY_BTYPE) != to->key || !block_is_good(from))
+		if (from->view->page != to->view->page || (from->key & ~(uint32_t)KEY_BTYPE) != to->key ||
+		    !block_is_good(from))
 			return;
-		to->page->linked = true;
+		to->view->page->linked = true;
 	}
 	if (jit_link(c->jit, site, to->code, to->view->id))
 		stat_inc(cpu, CPU_STAT_LINKS);
@@ -346,7 +347,7 @@ void block_link(struct cpu *cpu, uint32_t site, const struct block *to)
 {
 	struct code_cache *c = cpu->group->cache;
 
-	if (to->key & KEY_ONE || cpu->env.attn || to == &cpu->priv->once)
+	if (to->key & KEY_ONE || cpu->env.attn || to == &cpu->priv->once.block)
 		return; /* it has to be found each time */
 	cache_lock(cpu);
 	link_locked(cpu, c, site, to);

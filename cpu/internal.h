@@ -298,6 +298,7 @@ struct code_page { /* a guest page that code was translated from */
 /* ... as it is at one VA, under one key: struct jit_jump has more about it. */
 struct code_view {
 	struct code_view *next;
+	struct code_page *page;
 	uint64_t va;
 	uint32_t key;
 	uint32_t id; /* another one when the page may have changed; read without the lock */
@@ -310,8 +311,19 @@ struct trace {
 	uint16_t at[IR_MAX_INSNS]; /* which of its page each is */
 };
 
+/* Of a block that has been under probe. */
+struct hot {
+	/* Instructions: conditional branches that probes have come to, and those of them that were mostly taken. */
+	uint64_t ways, taken;
+	uint32_t extents; /* as in struct jit_unit */
+	uint16_t site_extent;
+	uint16_t strays;     /* how often branches did not go the usual way, in 256 entries */
+	struct trace *trace; /* what its code is made of, if that is more than it; NULL */
+};
+
+/* There are many, so they are small. Behind each are the words of its source. */
 struct block {
-	/* What a look-up reads without the lock, in one cache line. pc to view stay as they are. */
+	/* What a look-up reads without the lock. pc to view stay as they are. */
 	struct block *next;
 	uint64_t pc;
 	ipa_t ipa;
@@ -319,24 +331,28 @@ struct block {
 	uint32_t checked; /* the view's number when the words were last compared */
 	struct code_view *view;
 	const void *code; /* NULL: interpreted; block_code() */
-	uint32_t sp_mask; /* 15 if its code has an access with base SP: see block.c, "SP alignment" */
 
-	unsigned n_words;
-	uint32_t *words;	 /* source */
-	struct ir_block ir;	 /* ops is NULL if there is code: block_ir() */
-	uint32_t sites, n_sites; /* exits of the code */
-	uint8_t tier, probe;	 /* as in struct jit_unit */
-	uint8_t probes;		 /* so many times */
-	uint8_t n_accesses;
-	uint16_t site_extent;
-	uint32_t extents;
-	/* Instructions: conditional branches that probes have come to, and those of them that were mostly taken. */
-	uint64_t ways, taken;
-	uint16_t strays;     /* how often they did not go the usual way, in 256 entries */
-	struct trace *trace; /* what its code is made of, if that is more than it; NULL */
-	struct code_page *page;
 	struct block *page_next;
+	struct ir_block *ir; /* NULL if there is code: block_ir() */
+	struct hot *hot;     /* NULL: it was never under probe */
+	uint32_t sites;	     /* exits of the code, of which there are n_sites */
+	uint16_t n_sites;
+	uint8_t n_words;
+	uint8_t sp_mask;     /* 15 if its code has an access with base SP: see block.c, "SP alignment" */
+	uint8_t tier, probe; /* as in struct jit_unit */
+	uint8_t probes;	     /* so many times */
+	uint8_t n_accesses;
 };
+
+static inline const uint32_t *block_words(const struct block *b)
+{
+	return (const uint32_t *)(const void *)(b + 1);
+}
+
+static inline struct trace *block_trace(const struct block *b)
+{
+	return b->hot ? b->hot->trace : NULL;
+}
 
 static inline const void *block_code(const struct block *b)
 {
@@ -377,7 +393,7 @@ struct code_cache {
 /* The most that a block takes of the arena */
 enum {
 	BLOCK_MOST = sizeof(struct block) + sizeof(struct code_page) + sizeof(struct code_view) +
-		     IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
+		     sizeof(struct ir_block) + IR_MAX_OPS * sizeof(struct ir_insn) + IR_MAX_INSNS * 4 + 256
 };
 
 /* ---- invalidations and the stop: group.c */
@@ -524,8 +540,11 @@ struct cpu_priv {
 	bool step_isv;	  /* the PE executed the instruction that a step exception would report */
 
 	struct ir_builder *builder;
-	struct block once; /* block.c, "met for the first time" */
-	uint32_t once_words[IR_MAX_INSNS];
+	struct { /* block.c, "met for the first time" */
+		struct block block;
+		uint32_t words[IR_MAX_INSNS];
+		struct ir_block ir;
+	} once;
 	uint16_t met[MET_SIZE];
 	uint32_t generation, numbering;	 /* of the code cache that the PE has seen */
 	uint32_t class_key;		 /* KEY_CLASSES */

@@ -195,7 +195,7 @@ static enum ir_ret interp_run(struct cpu *cpu, const struct block *b)
 	struct ir_env *env = &cpu->env;
 
 	for (;;) {
-		enum ir_ret ret = ir_interp(env, &b->ir);
+		enum ir_ret ret = ir_interp(env, b->ir);
 
 		if (ret != IR_RET_BR || unlikely(__atomic_load_n(&env->kick, __ATOMIC_RELAXED) | env->attn))
 			return ret;
@@ -267,7 +267,7 @@ static enum cpu_exit run(struct cpu *cpu)
 		case IR_RET_TRAP: break; /* the callback has set the outcome */
 		}
 		if (unlikely(cpu->env.attn & ATTN_WINDOW))
-			window_after(cpu, b->words[0]);
+			window_after(cpu, block_words(b)[0]);
 		if (unlikely(cpu->env.attn & ATTN_COUNT))
 			count_block(cpu, el, ret == IR_RET_EXIT);
 		if (unlikely(cpu->env.attn & ATTN_STEP) && p->outcome == OUTCOME_RETIRED)

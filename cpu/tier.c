@@ -48,8 +48,12 @@ static void begin_probe(struct cpu *cpu, struct block *b)
 	struct code_cache *c = cpu->group->cache;
 	unsigned i = c->probe_next++ % IR_PROBES, set = !!(b->key & KEY_EL1), turn = c->site_turn[set];
 
+	if (!b->hot) {
+		b->hot = cache_alloc_locked(c, sizeof(*b->hot));
+		*b->hot = (struct hot){0};
+	}
 	if (b->tier == JIT_COLD) {
-		b->site_extent = (uint16_t)turn;
+		b->hot->site_extent = (uint16_t)turn;
 		turn += b->n_accesses;
 		if (c->site_next[set] < turn)
 			__atomic_store_n(&c->site_next[set], turn < IR_SITES ? turn : IR_SITES, __ATOMIC_RELAXED);
@@ -66,18 +70,19 @@ static void begin_probe(struct cpu *cpu, struct block *b)
 static void note_ways(struct block *b, const struct ir_probe *p, int entries)
 {
 	int left = entries, strays = 0;
+	struct hot *h = b->hot;
 
-	b->ways = b->taken = 0;
+	h->ways = h->taken = 0;
 	for (unsigned i = 0; i < b->n_words && left > entries / 8; i++) {
 		uint64_t bit = (uint64_t)1 << i;
 		int taken = (int)p->taken[i];
 
-		b->ways |= bit;
-		b->taken |= taken > left / 2 ? bit : 0;
+		h->ways |= bit;
+		h->taken |= taken > left / 2 ? bit : 0;
 		strays += taken > left / 2 ? left - taken : taken;
 		left -= taken;
 	}
-	b->strays = (uint16_t)(256 * strays / entries);
+	h->strays = (uint16_t)(256 * strays / entries);
 }
 
 /*
@@ -97,14 +102,14 @@ void tier_hot(struct cpu *cpu)
 		cpu->env.probe[b->probe].left = p->heat.probe;
 	/* What is resolved at translation time depends on the state that the key stands for. */
 	if ((b->key ^ p->key) & ~(uint32_t)(KEY_GUARDED | KEY_BTYPE) || cpu->env.attn & ATTN_REGIME ||
-	    jit_is_full(c->jit) || !block_is_good(b))
+	    cache_is_full_locked(c) || !block_is_good(b))
 		return;
 	if (probed && p->probing[b->probe] != b) {
 		count_probe(cpu, b);
 		return;
 	}
 	if (probed) {
-		b->extents = jit_probed(&cpu->env.probe[b->probe]);
+		b->hot->extents = jit_probed(&cpu->env.probe[b->probe]);
 		note_ways(b, &cpu->env.probe[b->probe], p->heat.probe - 1); /* at the last it came back instead */
 		c->probed[b->probe] = NULL;
 		b->tier = JIT_HOT;

@@ -54,13 +54,14 @@ static const struct block *next_block(struct maker *m, uint64_t pc)
 static const struct block *emit_block(struct maker *m, const struct block *b)
 {
 	struct isa_ctx ctx = block_context(m->cpu, b->key);
+	const struct hot *hot = b->hot;
 	struct trace *t = m->t;
 	uint64_t to;
 
-	m->strays += m->loops ? 0 : b->strays;
+	m->strays += m->loops ? 0 : hot->strays;
 	m->of[m->parts->n] = b;
 	m->parts->piece[m->parts->n++] =
-		(struct jit_piece){.gi = t->n, .site_extent = b->site_extent, .extents = b->extents};
+		(struct jit_piece){.gi = t->n, .site_extent = hot->site_extent, .extents = hot->extents};
 	for (unsigned i = 0; i < b->n_words; i++) {
 		const struct block *next;
 		enum ir_way way;
@@ -69,14 +70,14 @@ static const struct block *emit_block(struct maker *m, const struct block *b)
 		if (t->n == m->most || !ir_has_room(ctx.b))
 			return NULL;
 		ctx.pc = b->pc + 4 * i;
-		t->words[t->n] = b->words[i];
+		t->words[t->n] = block_words(b)[i];
 		t->at[t->n++] = (uint16_t)((ctx.pc & ~IR_PAGE_MASK) / 4);
 		ir_next_insn(ctx.b);
-		open = isa_emit(&ctx, b->words[i]);
+		open = isa_emit(&ctx, block_words(b)[i]);
 		way = ir_way(ctx.b, &to);
-		if (way == IR_WAY_COND && !(b->ways >> i & 1))
+		if (way == IR_WAY_COND && !(hot->ways >> i & 1))
 			return NULL;
-		if (way == IR_WAY_ALWAYS || (way == IR_WAY_COND && b->taken >> i & 1)) {
+		if (way == IR_WAY_ALWAYS || (way == IR_WAY_COND && hot->taken >> i & 1)) {
 			next = next_block(m, to);
 			if (next)
 				ir_take(ctx.b);
@@ -133,7 +134,7 @@ bool trace_emit(struct cpu *cpu, const struct block *head, struct ir_block *ir, 
 
 bool trace_is_good(const struct block *b, const uint8_t *host)
 {
-	const struct trace *t = b->trace;
+	const struct trace *t = block_trace(b);
 	const uint32_t *page = (const uint32_t *)(const void *)(host - (b->pc & ~IR_PAGE_MASK));
 
 	for (unsigned i = 0; i < t->n; i++) {

@@ -53,7 +53,7 @@ static void add_name(const struct jit_unit *u, size_t bytes)
 static void add_record(const struct jit_unit *u, size_t bytes)
 {
 	const struct block *b = u->owner;
-	const uint32_t *words = b->trace ? b->trace->words : b->words;
+	const uint32_t *words = block_trace(b) ? block_trace(b)->words : block_words(b);
 	int32_t places[IR_MAX_INSNS];
 	unsigned n = u->blk->n_insns;
 	struct unit_record r = {
