@@ -12,6 +12,7 @@
  * without a number, so they end with it.
  */
 #include "internal.h"
+#include "zeroed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static size_t limit(void)
 
 struct code_cache *cache_new(void)
 {
-	struct code_cache *c = calloc(1, sizeof(*c));
+	struct code_cache *c = zeroed_new(sizeof(*c));
 	pthread_mutexattr_t attr;
 	void *m;
 
@@ -73,7 +74,7 @@ struct code_cache *cache_new(void)
 		return NULL;
 	m = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m == MAP_FAILED) {
-		free(c);
+		zeroed_free(c, sizeof(*c));
 		return NULL;
 	}
 	c->arena = m;
@@ -94,7 +95,7 @@ void cache_free(struct code_cache *c)
 	jit_free(c->jit);
 	munmap(c->arena, CODE_BYTES);
 	pthread_mutex_destroy(&c->lock);
-	free(c);
+	zeroed_free(c, sizeof(*c));
 }
 
 /*

@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include "order.h"
+#include "zeroed.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -29,11 +30,10 @@ static void pause_cpu(void)
 
 struct cpu_group *cpu_group_new(void)
 {
-	struct cpu_group *g = aligned_alloc(64, (sizeof(*g) + 63) & ~(size_t)63);
+	struct cpu_group *g = zeroed_new(sizeof(*g));
 
 	if (!g)
 		return NULL;
-	__builtin_memset(g, 0, sizeof(*g));
 	order_init();
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->cond, NULL);
@@ -49,7 +49,7 @@ void cpu_group_free(struct cpu_group *g)
 	cache_free(g->cache);
 	pthread_cond_destroy(&g->cond);
 	pthread_mutex_destroy(&g->lock);
-	free(g);
+	zeroed_free(g, sizeof(*g));
 }
 
 int group_cache(struct cpu_group *g)

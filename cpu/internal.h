@@ -198,7 +198,8 @@ struct shared_entry {
  */
 enum { WALKED_WAYS = 8, WALKED_SIZE = 1024, WALKED_PATHS = 2 * WALKED_SIZE, WALKED_LOG = 64, WALKED_ASIDS = 32 };
 struct walked_set {
-	uint64_t va[WALKED_SIZE]; /* IR_TLB_NONE */
+	bool any;		  /* page; else all is 0 that says so */
+	uint64_t va[WALKED_SIZE]; /* 0, which is not of that half */
 	uint64_t number[WALKED_SIZE];
 	struct walk_step leaf[WALKED_SIZE];
 	uint16_t path[WALKED_SIZE]; /* to the leaf */
@@ -521,6 +522,7 @@ struct cpu_priv {
 	struct tlb_bank *banks_now[REGIME_COUNT]; /* of the current address space, NULL: look it up */
 	uint64_t stamp;
 	struct tlb_bank banks[TLB_BANKS];
+	unsigned n_banks;	     /* that were ever taken, the first ones; the others are as they began, all zeros */
 	uint8_t bank_has[TLB_BANKS]; /* bits of halves of the address space of which a bank may have something */
 	struct shared_space shared[SHARED_SPACES];
 	const struct tlb_bank *extents_of[2]; /* [EL]: bank that the extents were filled from */

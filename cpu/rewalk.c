@@ -51,10 +51,10 @@ static void forget(struct cpu *cpu, struct shared_space *s, bool code, unsigned 
 {
 	struct walked_set *set = &s->walked[code];
 
-	if (set->va[i] == IR_TLB_NONE)
+	if (!set->number[i])
 		return;
 	tlb_forget_kernel(cpu, s, code, set->va[i]);
-	set->va[i] = IR_TLB_NONE;
+	set->va[i] = 0;
 	set->number[i] = 0;
 	set->paths[set->path[i]].users--;
 }
@@ -89,8 +89,11 @@ static unsigned path_of(struct walked_set *set, const struct xlate *x)
 
 void rewalk_clear(struct walked_set *set)
 {
+	if (!set->any)
+		return;
+	set->any = false;
 	for (unsigned i = 0; i < WALKED_SIZE; i++) {
-		set->va[i] = IR_TLB_NONE;
+		set->va[i] = 0;
 		set->number[i] = 0;
 	}
 	for (unsigned i = 0; i < WALKED_PATHS; i++)
@@ -115,6 +118,7 @@ bool rewalk_note(struct cpu *cpu, struct shared_space *s, bool code, uint64_t va
 		return true;
 	forget(cpu, s, code, i); /* nothing is in use that is not known here */
 	path = path_of(set, x);
+	set->any = true;
 	set->paths[path].users++;
 	set->va[i] = page;
 	set->leaf[i] = *leaf;

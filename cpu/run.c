@@ -6,18 +6,17 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "handler.h"
+#include "zeroed.h"
 
 struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *platform, void *opaque)
 {
-	struct cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
+	struct cpu *cpu = zeroed_new(sizeof(*cpu));
 
 	if (!cpu)
 		return NULL;
-	memset(cpu, 0, sizeof(*cpu));
 	cpu->group = g;
 	cpu->platform = platform;
 	cpu->opaque = opaque;
@@ -25,7 +24,7 @@ struct cpu *cpu_new(struct cpu_group *g, const struct cpu_platform *platform, vo
 	cpu->el2.dbg = &cpu->dbg;
 	cpu->stat = cpu->own_stat;
 	cpu->el2.tpm = true;
-	cpu->priv = calloc(1, sizeof(*cpu->priv));
+	cpu->priv = zeroed_new(sizeof(*cpu->priv));
 	if (cpu->priv)
 		cpu->priv->attn = &cpu->env.attn;
 	if (!cpu->priv || block_init(cpu) || group_join(cpu)) {
@@ -46,8 +45,8 @@ void cpu_free(struct cpu *cpu)
 		group_part(cpu);
 		block_exit(cpu);
 	}
-	free(cpu->priv);
-	free(cpu);
+	zeroed_free(cpu->priv, sizeof(*cpu->priv));
+	zeroed_free(cpu, sizeof(*cpu));
 }
 
 /* What a reset leaves alone: identification. */

@@ -24,7 +24,7 @@ void tier_init(struct cpu *cpu)
 	for (unsigned i = 0; i < IR_HEAT_SLOTS; i++)
 		cpu->env.heat[i] = h->units[i >= IR_HEAT_SLOTS / 2];
 	for (unsigned i = 0; i < IR_PROBES; i++)
-		cpu->env.probe[i].left = h->probe;
+		cpu->env.probe_left[i] = h->probe;
 }
 
 /* What the unit counts down from now on: entries while it is cold, then misses, of which each probe makes more bearable. */
@@ -39,7 +39,8 @@ static int heat_left(const struct cpu *cpu, const struct block *b)
 /* This PE counts what the unit does from now on. */
 static void count_probe(struct cpu *cpu, struct block *b)
 {
-	cpu->env.probe[b->probe] = (struct ir_probe){.left = cpu->priv->heat.probe};
+	cpu->env.probe_left[b->probe] = cpu->priv->heat.probe;
+	cpu->env.probe[b->probe] = (struct ir_probe){.taken = {0}};
 	cpu->priv->probing[b->probe] = b;
 }
 
@@ -99,7 +100,7 @@ void tier_hot(struct cpu *cpu)
 	cpu->env.hot = NULL;
 	cpu->env.heat[jit_heat_slot(b->pc, b->key & KEY_EL1)] = heat_left(cpu, b);
 	if (probed)
-		cpu->env.probe[b->probe].left = p->heat.probe;
+		cpu->env.probe_left[b->probe] = p->heat.probe;
 	/* What is resolved at translation time depends on the state that the key stands for. */
 	if ((b->key ^ p->key) & ~(uint32_t)(KEY_GUARDED | KEY_BTYPE) || cpu->env.attn & ATTN_REGIME ||
 	    cache_is_full_locked(c) || !block_is_good(b))

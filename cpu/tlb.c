@@ -167,7 +167,7 @@ void tlb_code_forget(struct cpu *cpu, uint64_t va)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	for (unsigned i = 0; i < TLB_BANKS; i++)
+	for (unsigned i = 0; i < p->n_banks; i++)
 		forget_page(p, &p->banks[i].code[half_of(va)], va);
 	for (unsigned i = 0; half_of(va) == HI && i < SHARED_SPACES; i++)
 		forget_page(p, &p->shared[i].code, va);
@@ -177,7 +177,7 @@ void tlb_code_forget_all(struct cpu *cpu)
 {
 	struct cpu_priv *p = cpu->priv;
 
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		maps_clear(p, &p->banks[i].code[0]);
 		maps_clear(p, &p->banks[i].code[HI]);
 	}
@@ -258,6 +258,19 @@ static void bank_clear(struct cpu_priv *p, struct tlb_bank *b)
 	forget_code(p, &b->code[HI]);
 }
 
+/*
+ * One that is all zeros. A place that is 0 is that of page 0, which is looked up in the first place only; and, by what begins at the very
+ * end of the address space and goes on there, in the last.
+ */
+static void bank_first(struct tlb_bank *b)
+{
+	clear_entry(b, 0);
+	clear_entry(b, IR_TLB_SIZE - 1);
+	clear_slow(&b->slow[0]);
+	clear_slow(&b->slow[SLOW_SIZE - 1]);
+	b->fetch[0].va = IR_TLB_NONE;
+}
+
 /* The address space changes behind the kernel. */
 static void bank_drop_own(struct cpu_priv *p, struct tlb_bank *b)
 {
@@ -299,10 +312,6 @@ void tlb_init(struct cpu *cpu)
 	struct cpu_priv *p = cpu->priv;
 
 	jump_init(p);
-	for (unsigned i = 0; i < TLB_BANKS; i++) { /* cleared when it is taken for the first time */
-		p->banks[i].n_filled = p->banks[i].n_fetched = FILLED_MAX + 1;
-		p->banks[i].any_slow = true;
-	}
 	tlb_select(cpu);
 }
 
@@ -345,7 +354,7 @@ static struct shared_space *shared_find(struct cpu_priv *p, uint64_t ttbr)
 		if ((!p->bank || p->bank->shared != s) && (!victim || s->used < victim->used))
 			victim = s;
 	}
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
 		if (b->shared != victim)
@@ -377,7 +386,7 @@ static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
 		shared = shared_find(p, ttbr_base(t1));
 		rewalk_check(cpu, shared);
 	}
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
 		if (!b->valid || b->regime != regime || b->shared != shared)
@@ -392,12 +401,16 @@ static struct tlb_bank *bank_find(struct cpu *cpu, enum regime regime)
 		}
 	}
 	stat_inc(cpu, CPU_STAT_NEW_SPACE);
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
 		if (b != p->bank &&
 		    (!victim || (!b->valid && victim->valid) || (b->valid == victim->valid && b->used < victim->used)))
 			victim = b;
+	}
+	if (p->n_banks < TLB_BANKS && (!victim || victim->valid)) {
+		victim = &p->banks[p->n_banks++];
+		bank_first(victim);
 	}
 	for (unsigned i = 0; i < REGIME_COUNT; i++) {
 		if (p->banks_now[i] == victim)
@@ -724,7 +737,7 @@ void tlb_flush_all(struct cpu *cpu)
 
 	stat_inc(cpu, CPU_STAT_FLUSH_ALL);
 	tlb_extents_drop(cpu);
-	for (unsigned i = 0; i < TLB_BANKS; i++)
+	for (unsigned i = 0; i < p->n_banks; i++)
 		bank_drop(p, &p->banks[i]);
 	group_met_global(cpu, false);
 	for (unsigned i = 0; i < SHARED_SPACES; i++) {
@@ -744,7 +757,7 @@ void tlb_flush_asids(struct cpu *cpu, uint32_t asid, uint32_t mask)
 
 	stat_inc(cpu, CPU_STAT_FLUSH_ASID);
 	tlb_extents_drop(cpu);
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		struct tlb_bank *b = &p->banks[i];
 
 		/* Either field: TCR_EL1.A1 may have had another value when the bank was filled. */
@@ -858,7 +871,7 @@ void tlb_forget_kernel(struct cpu *cpu, struct shared_space *s, bool code, uint6
 		tlb_extents_drop(cpu);
 	if (!code && e->page == page)
 		e->version = 0;
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		struct tlb_bank *b = &p->banks[i];
 		struct tlb_slow *slow = &b->slow[tlb_slow_index(page)];
 		struct tlb_fetch *fetch = &b->fetch[page >> IR_PAGE_SHIFT & (FETCH_SIZE - 1)];
@@ -880,7 +893,7 @@ void tlb_flush_va(struct cpu *cpu, uint64_t va)
 
 	stat_inc(cpu, CPU_STAT_FLUSH_VA);
 	tlb_extents_drop(cpu);
-	for (unsigned i = 0; i < TLB_BANKS; i++) {
+	for (unsigned i = 0; i < p->n_banks; i++) {
 		if (p->bank_has[i] >> half_of(va) & 1 && p->banks[i].valid)
 			bank_flush_va(p, &p->banks[i], va);
 	}

@@ -11,13 +11,13 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "env.h"
 #include "eval.h"
 #include "fuse.h"
 #include "op.h"
+#include "zeroed.h"
 
 enum {
 	ROOM = 256,		    /* ops and values that ir_has_room promises to the next instruction */
@@ -55,13 +55,13 @@ struct ir_builder {
 
 struct ir_builder *ir_builder_new(void)
 {
-	struct ir_builder *b = calloc(1, sizeof(*b));
+	struct ir_builder *b = zeroed_new(sizeof(*b));
 
 	if (!b)
 		return NULL;
 	b->fuse = ir_fuse_new();
 	if (!b->fuse) {
-		free(b);
+		zeroed_free(b, sizeof(*b));
 		return NULL;
 	}
 	ir_begin(b, 0);
@@ -72,7 +72,7 @@ void ir_builder_free(struct ir_builder *b)
 {
 	if (b)
 		ir_fuse_free(b->fuse);
-	free(b);
+	zeroed_free(b, sizeof(*b));
 }
 
 void ir_interp_prepare(struct ir_builder *b, struct ir_block *blk)

@@ -49,7 +49,6 @@ enum { IR_EXTENT_BASES = 33 /* IR_MEM_BASE */ };
  */
 enum { IR_COVERS = 16, IR_HEAT_SLOTS = 4096, IR_PROBES = 64, IR_PROBE_SITES = 32, IR_SITES = 1024 };
 struct ir_probe {
-	int32_t left;		      /* entries to come */
 	uint32_t taken[IR_MAX_INSNS]; /* how often a conditional branch was, by its instruction */
 	struct {
 		uint32_t accesses, misses; /* of an access of the unit; its extent's */
@@ -165,6 +164,7 @@ struct ir_env {
 	/* Fours of them that were filled since they were emptied, [EL]; if there are 255, perhaps more. */
 	uint8_t n_site_filled[2], site_filled[2][256];
 	int32_t heat[IR_HEAT_SLOTS];
+	int32_t probe_left[IR_PROBES]; /* of a unit under probe, entries to come */
 	struct ir_probe probe[IR_PROBES];
 };
 

@@ -5,9 +5,10 @@
  */
 #include "select.h"
 #include "vec.h"
+#include "zeroed.h"
 
 #include <cpuid.h>
-#include <stdlib.h>
+#include <pthread.h>
 #include <sys/mman.h>
 
 enum {
@@ -17,33 +18,53 @@ enum {
 	LIMIT_LEAST = 5 * (BLOCK_MOST + (64 << 10)) / 2
 };
 
-static bool host_ok(void)
+/* What is looked at once, as CPUID may take long: a hypervisor answers it. */
+static struct host {
+	bool ok, aes, clmul, sse42, sha, bmi1, bmi2;
+	enum jit_level level;
+} host;
+
+/* SSE4.1 is taken for granted. The levels have what came with them in all hosts that have them. */
+static void host_look(void)
 {
 	unsigned a, b, c, d;
 
 	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSE4_1) || !(c & bit_CMPXCHG16B))
-		return false;
-	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LAHF_LM);
+		return;
+	host.level = c & bit_F16C ? JIT_AVX2 : JIT_SSE41; /* of what else there has to be, below */
+	if (!__get_cpuid(0x80000001, &a, &b, &c, &d) || !(c & bit_LAHF_LM))
+		return;
+	host.ok = true;
+	host.aes = __builtin_cpu_supports("aes");
+	host.clmul = __builtin_cpu_supports("pclmul");
+	host.sse42 = __builtin_cpu_supports("sse4.2");
+	host.sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+	host.bmi1 = __builtin_cpu_supports("bmi");
+	host.bmi2 = __builtin_cpu_supports("bmi2");
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !host.sse42)
+		host.level = JIT_SSE41;
+	if (host.level == JIT_AVX2 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
+		host.level = JIT_AVX512;
 }
 
-/* SSE4.1 is taken for granted. The levels have what came with them in all hosts that have them. */
+static bool host_ok(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, host_look);
+	return host.ok;
+}
+
 static void host_features(struct jit *j)
 {
-	unsigned a, b, c, d;
-
-	j->has_aes = __builtin_cpu_supports("aes");
-	j->has_clmul = __builtin_cpu_supports("pclmul");
-	j->has_sse42 = __builtin_cpu_supports("sse4.2");
-	j->has_sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
-	j->has_bmi1 = __builtin_cpu_supports("bmi");
-	j->has_bmi2 = __builtin_cpu_supports("bmi2");
-	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !j->has_sse42 ||
-	    !(__get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C))
-		return;
-	j->level = JIT_AVX2;
-	if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-		j->level = JIT_AVX512;
+	j->has_aes = host.aes;
+	j->has_clmul = host.clmul;
+	j->has_sse42 = host.sse42;
+	j->has_sha = host.sha;
+	j->has_bmi1 = host.bmi1;
+	j->has_bmi2 = host.bmi2;
+	j->level = host.level;
 }
 
 static const void *rx(const struct jit *j, const uint8_t *at)
@@ -292,14 +313,14 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 		*why = "the host CPU lacks SSE4.1, CMPXCHG16B or LAHF";
 		return NULL;
 	}
-	j = calloc(1, sizeof(*j));
+	j = zeroed_new(sizeof(*j));
 	if (!j) {
 		*why = "out of memory";
 		return NULL;
 	}
 	if (code_mem_init(&j->mem, CODE_BYTES)) {
 		*why = "the host gives no memory for code";
-		free(j);
+		zeroed_free(j, sizeof(*j));
 		return NULL;
 	}
 	/* Address space; touched as far as used. */
@@ -308,7 +329,7 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 	if (j->sites == MAP_FAILED) {
 		*why = "out of memory";
 		code_mem_exit(&j->mem);
-		free(j);
+		zeroed_free(j, sizeof(*j));
 		return NULL;
 	}
 	j->kept = mmap(NULL, KEPT_MAX * sizeof(*j->kept), PROT_READ | PROT_WRITE,
@@ -317,7 +338,7 @@ struct jit *jit_new(struct ir_env *env, unsigned jump_bits, const char **why)
 		*why = "out of memory";
 		munmap(j->sites, SITES_MAX * sizeof(*j->sites));
 		code_mem_exit(&j->mem);
-		free(j);
+		zeroed_free(j, sizeof(*j));
 		return NULL;
 	}
 	j->env = env;
@@ -364,7 +385,7 @@ void jit_free(struct jit *j)
 	munmap(j->sites, SITES_MAX * sizeof(*j->sites));
 	munmap(j->kept, KEPT_MAX * sizeof(*j->kept));
 	code_mem_exit(&j->mem);
-	free(j);
+	zeroed_free(j, sizeof(*j));
 }
 
 void jit_reset(struct jit *j)

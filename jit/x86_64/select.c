@@ -571,7 +571,7 @@ static bool has_to_look(const struct jit *j)
 static uint32_t count_entry(struct jit *j)
 {
 	const struct jit_unit *u = j->unit;
-	int32_t at = u->tier == JIT_PROBE ? ENV(probe) + (int32_t)(u->probe * sizeof(struct ir_probe))
+	int32_t at = u->tier == JIT_PROBE ? ENV(probe_left) + (int32_t)(4 * u->probe)
 					  : ENV(heat) + 4 * (int32_t)jit_heat_slot(j->blk->pc, j->unit->el1);
 
 	if (u->tier == JIT_HOT || !u->chain || !may_gain(j))

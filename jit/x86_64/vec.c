@@ -63,21 +63,25 @@ static const uint64_t constants[VC_COUNT][2] = {
 	[VC_ROUND_S] = TWICE(0x40000000),
 };
 
-/* For byte k of the result its place in operand `from`, or bit 7: another operand has it. */
-static uint8_t three_of(bool interleave, bool q, unsigned s, unsigned imm, unsigned from, unsigned k)
+/* For each byte of the result its place in each of three operands, or bit 7: another operand has it. */
+static void three(uint8_t from[3][16], bool interleave, bool q, unsigned s, unsigned imm)
 {
-	unsigned n = (q ? 16u : 8u) >> s, i = k >> s, at = interleave ? imm * n + i : 3 * i + imm;
-	unsigned reg = interleave ? at % 3 : at / n, element = interleave ? at / 3 : at % n;
+	unsigned n = (q ? 16u : 8u) >> s;
 
-	return i < n && reg == from ? (uint8_t)(element << s | (k & ((1u << s) - 1))) : 0x80;
+	memset(from, 0x80, 3 * 16);
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = interleave ? imm * n + i : 3 * i + imm;
+		unsigned reg = interleave ? at % 3 : at / n, element = interleave ? at / 3 : at % n;
+
+		for (unsigned k = 0; k < 1u << s; k++)
+			from[reg][(i << s) + k] = (uint8_t)((element << s) + k);
+	}
 }
 
 static void threes(struct as *a)
 {
-	for (unsigned n = 0; n < 2 * 2 * 4 * 3 * 3; n++) {
-		for (unsigned k = 0; k < 16; k++)
-			as_8(a, three_of(n / 72, n / 36 & 1, n / 9 & 3, n / 3 % 3, n % 3, k));
-	}
+	for (unsigned n = 0; n < 2 * 2 * 4 * 3; n++, a->at += 3 * 16)
+		three((uint8_t(*)[16])a->at, n / 24, n / 12 & 1, n / 3 & 3, n % 3);
 }
 
 _Static_assert((int)IR_VOP_COUNT < (int)VSTUB_THUNK, "what_of() has eight bits for the operation");
