@@ -28,7 +28,7 @@ enum {
 	BLOCK_BUCKETS = 1 << BLOCK_BITS,
 	PAGE_BITS = 12,
 	PAGE_BUCKETS = 1 << PAGE_BITS,
-	CODE_BYTES = 64 << 20, /* code cache of a VM: address space, touched only as far as used */
+	CODE_BYTES = 128 << 20, /* code cache of a VM: address space, touched only as far as used */
 	MET_BITS = 16,
 	MET_SIZE = 1 << MET_BITS, /* marks of code that a PE has met */
 	INVAL_MAX = 32,
@@ -509,8 +509,8 @@ struct window {
 struct cpu_priv {
 	uint32_t *attn; /* env.attn: ATTN_* */
 	enum outcome outcome;
-	struct jit_jump jump[JUMP_SIZE]; /* block: struct block */
-	uint32_t key;			 /* of the blocks to run, but for KEY_GUARDED */
+	struct jit_jump jump[JUMP_SIZE] __attribute__((aligned(64))); /* block: struct block */
+	uint32_t key;						      /* of the blocks to run, but for KEY_GUARDED */
 
 	struct heat {
 		int units[2]; /* [EL] */

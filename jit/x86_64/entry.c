@@ -12,10 +12,10 @@
 #include <sys/mman.h>
 
 enum {
-	CODE_BYTES = 64 << 20,
+	CODE_BYTES = 128 << 20,
 	BLOCK_MOST = 1 << 20,
 	SHARED_MOST = 32 << 10,
-	LIMIT_LEAST = 5 * (BLOCK_MOST + (64 << 10)) / 2
+	LIMIT_LEAST = 3 * (BLOCK_MOST + (64 << 10))
 };
 
 /* What is looked at once, as CPUID may take long: a hypervisor answers it. */
@@ -392,7 +392,7 @@ void jit_reset(struct jit *j)
 {
 	j->as.begin = j->mem.rw;
 	j->as.at = j->mem.rw + j->start;
-	j->middle = (uint32_t)(j->limit / 5 * 2) & ~63u;
+	j->middle = (uint32_t)(j->limit / 3 * 2) & ~63u;
 	j->as.end = j->mem.rw + j->middle;
 	j->as.full = false;
 	j->cold = j->mem.rw + j->middle;

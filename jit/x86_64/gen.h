@@ -169,7 +169,7 @@ struct kept {
 	uint64_t pc;
 };
 
-enum { SITES_MAX = 1 << 20, KEPT_MAX = 1 << 20, FUNCTIONS_MAX = 32 };
+enum { SITES_MAX = 1 << 20, KEPT_MAX = 2 << 20, FUNCTIONS_MAX = 32 };
 
 struct jit {
 	struct code_mem mem;
