@@ -674,6 +674,8 @@ void tlb_forget_kernel(struct cpu *cpu, struct shared_space *s, bool code, uint6
 void rewalk_clear(struct walked_set *set);
 bool rewalk_note(struct cpu *cpu, struct shared_space *s, bool code, uint64_t va, const struct xlate *x);
 void rewalk_check(struct cpu *cpu, struct shared_space *s);
+void rewalk_forget_page(struct walked_set *set, uint64_t page);
+void rewalk_forget_all_asids(struct walked_set *set);
 void rewalk_forget_asid(struct walked_set *set, uint64_t asid, uint64_t mask);
 
 /* access.c */

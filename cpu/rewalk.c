@@ -186,6 +186,28 @@ void rewalk_check(struct cpu *cpu, struct shared_space *s)
 	check(cpu, s, true);
 }
 
+/*
+ * TLBI of an address, after which nothing of that page is in use. Whoever walks to it next does so for its own ASID: what others were known to
+ * find there is over, even if that is the same.
+ */
+void rewalk_forget_page(struct walked_set *set, uint64_t page)
+{
+	unsigned i = place_of(set, page);
+
+	if (set->va[i] != page)
+		return;
+	set->va[i] = IR_TLB_NONE;
+	set->number[i] = 0;
+	set->paths[set->path[i]].users--;
+}
+
+/* ... and of more pages than one: all are looked at again. */
+void rewalk_forget_all_asids(struct walked_set *set)
+{
+	for (unsigned i = 0; i < WALKED_ASIDS; i++)
+		set->checked[i].number = 0;
+}
+
 /* TLBI of an ASID */
 void rewalk_forget_asid(struct walked_set *set, uint64_t asid, uint64_t mask)
 {

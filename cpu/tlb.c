@@ -837,7 +837,10 @@ static void bank_flush_va(struct cpu_priv *p, struct tlb_bank *b, uint64_t va)
 
 static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t va)
 {
+	rewalk_forget_page(&s->walked[0], untag(va) & IR_PAGE_MASK);
+	rewalk_forget_page(&s->walked[1], untag(va) & IR_PAGE_MASK);
 	if (large_may_be(&s->large, va)) {
+		rewalk_forget_all_asids(&s->walked[0]);
 		for (unsigned i = 0; i < SHARED_SIZE; i++) {
 			if (same_leaf(s->data[i].page, va, s->data[i].leaf))
 				s->data[i].version = 0;
@@ -854,10 +857,12 @@ static void shared_flush_va(struct cpu_priv *p, struct shared_space *s, uint64_t
 				e->version = 0;
 		}
 	}
-	if (large_may_be(&s->code.large, va))
+	if (large_may_be(&s->code.large, va)) {
+		rewalk_forget_all_asids(&s->walked[1]);
 		maps_clear(p, &s->code);
-	else
+	} else {
 		forget_page(p, &s->code, va);
+	}
 }
 
 void tlb_forget_kernel(struct cpu *cpu, struct shared_space *s, bool code, uint64_t page)

@@ -491,15 +491,15 @@ static void a_page_that_another_regime_looked_up_is_its_own_under_alignment_chec
 
 /*
  * Pages of the upper half that are not global, under several ASIDs: descriptors and tables change with and without TLBI, and what
- * a load or a call finds is something that was there since the last TLBI that was for its address space. Anything that a TLB of the
- * architecture may do is let through, nothing else.
+ * a load or a call finds is something that was there since the last TLBI that was for its address space, while that was the PE's. Anything
+ * that a TLB of the architecture may do is let through, nothing else.
  */
-enum { NG_PAGES = 24, NG_ASIDS = 5, NG_WORDS = 4, NG_NOTHING = NG_WORDS };
+enum { NG_PAGES = 24, NG_ASIDS_MOST = 80, NG_WORDS = 4, NG_NOTHING = NG_WORDS };
 struct ng {
 	struct machine m;
 	uint64_t root, high, table[2]; /* of level 3 */
 	unsigned now, asid;
-	uint8_t is[2][NG_PAGES], may[NG_ASIDS][NG_PAGES]; /* numbers of words; bits of those that may be found */
+	uint8_t is[2][NG_PAGES], may[NG_ASIDS_MOST][NG_PAGES]; /* numbers of words; bits of those that may be found */
 	uint64_t seed;
 };
 
@@ -514,10 +514,13 @@ static uint64_t ng_va(unsigned page)
 	return 0xffffff8000000000 + PAGE + page * 0x1000ull * (page % 3 ? 1 : 5);
 }
 
+/* What may be found there from now on, in the PE's address space. */
 static void ng_changed(struct ng *g, unsigned page)
 {
-	for (unsigned a = 0; a < NG_ASIDS; a++) /* what is not there is not in a TLB */
-		g->may[a][page] = (uint8_t)((g->may[a][page] & ~(1u << NG_NOTHING)) | 1u << g->is[g->now][page]);
+	uint8_t *may = &g->may[g->asid][page];
+
+	*may = (uint8_t)((*may & ~(1u << NG_NOTHING)) |
+			 1u << g->is[g->now][page]); /* what is not there is not in a TLB */
 }
 
 static void ng_set(struct ng *g, unsigned table, unsigned page, unsigned to)
@@ -531,7 +534,9 @@ static void ng_set(struct ng *g, unsigned table, unsigned page, unsigned to)
 
 static void ng_invalidated(struct ng *g, unsigned asid, unsigned page)
 {
-	g->may[asid][page] = (uint8_t)(1u << g->is[g->now][page]);
+	g->may[asid][page] = 0;
+	if (asid == g->asid)
+		ng_changed(g, page);
 }
 
 /* From one of the programs of ng_begin(): the number of what was found. */
@@ -588,7 +593,8 @@ static void ng_begin(struct ng *g)
 	machine_load(&g->m, CODE, programs[0], sizeof(programs));
 }
 
-static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(void **state)
+/* calm: one change or TLBI of so many happens */
+static void ng_try(unsigned asids, unsigned calm)
 {
 	struct ng g = {.seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : 7};
 	unsigned rounds = getenv("ROUNDS") ? (unsigned)strtoul(getenv("ROUNDS"), NULL, 0) : 30000;
@@ -598,9 +604,11 @@ static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(v
 	l2 = machine_read(&g.m, g.high + 8 * (PAGE >> 30 & 511)) & ~0xfffull;
 	for (unsigned n = 0; n < rounds; n++) {
 		struct cpu *cpu = g.m.cpu;
-		unsigned page = ng_random(&g, NG_PAGES), asid = ng_random(&g, NG_ASIDS), what = ng_random(&g, 40), got;
+		unsigned page = ng_random(&g, NG_PAGES), asid = ng_random(&g, asids), what = ng_random(&g, 40), got;
 
-		if (what < 4) {
+		if ((what < 5 || (what >= 8 && what < 13 && what != 11)) && ng_random(&g, calm)) {
+			;
+		} else if (what < 4) {
 			ng_set(&g, ng_random(&g, 2), page, ng_random(&g, NG_WORDS + 1));
 		} else if (what == 4) {
 			g.now ^= 1;
@@ -611,6 +619,8 @@ static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(v
 			cpu->env.x[8] = g.root | (uint64_t)asid << 48;
 			ng_run(&g, NG_SWITCH);
 			g.asid = asid;
+			for (page = 0; page < NG_PAGES; page++)
+				ng_changed(&g, page);
 		} else if (what < 10) {
 			cpu->env.x[8] = (uint64_t)asid << 48;
 			ng_run(&g, NG_TLBI_ASID);
@@ -619,13 +629,13 @@ static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(v
 		} else if (what == 10) {
 			cpu->env.x[9] = ng_va(page) >> 12 & 0xfffffffffff;
 			ng_run(&g, NG_TLBI_VA);
-			for (asid = 0; asid < NG_ASIDS; asid++)
+			for (asid = 0; asid < asids; asid++)
 				ng_invalidated(&g, asid, page);
 		} else if (what == 11) {
 			ng_run(&g, ng_random(&g, 2) ? NG_PAN : NG_NO_PAN);
 		} else if (what == 12 && !ng_random(&g, 8)) {
 			ng_run(&g, NG_TLBI_ALL);
-			for (unsigned i = 0; i < NG_ASIDS * NG_PAGES; i++)
+			for (unsigned i = 0; i < asids * NG_PAGES; i++)
 				ng_invalidated(&g, i / NG_PAGES, i % NG_PAGES);
 		} else {
 			cpu->env.x[10] = ng_va(page);
@@ -636,6 +646,18 @@ static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(v
 		}
 	}
 	machine_free(&g.m);
+}
+
+static void a_page_that_is_not_global_is_no_older_than_its_address_space_knows(void **state)
+{
+	ng_try(5, 1);
+}
+
+/* More than a PE keeps apart. */
+static void nor_if_there_are_many_address_spaces(void **state)
+{
+	ng_try(NG_ASIDS_MOST, 1);
+	ng_try(NG_ASIDS_MOST, 40);
 }
 
 int main(void)
@@ -651,6 +673,7 @@ int main(void)
 		cmocka_unit_test(a_global_page_of_the_upper_half_is_dropped_in_every_address_space),
 		cmocka_unit_test(a_page_that_another_regime_looked_up_is_its_own_under_alignment_checks),
 		cmocka_unit_test(a_page_that_is_not_global_is_no_older_than_its_address_space_knows),
+		cmocka_unit_test(nor_if_there_are_many_address_spaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
