@@ -130,7 +130,7 @@ static bool translate(struct cpu *cpu, struct block *blk, const struct ir_block 
 	struct jit_unit u = {
 		.blk = ir,
 		.env = &cpu->env,
-		.sp_mask = blk->sp_mask,
+		.sp_mask = parts ? parts->sp_mask : blk->sp_mask,
 		.el1 = blk->key & KEY_EL1,
 		.chain = !(blk->key & KEY_ONE),
 		.counts = blk->key & KEY_COUNT,

@@ -737,7 +737,8 @@ void tier_hot(struct cpu *cpu); /* code has said so in env.hot: it is made again
 
 /* trace.c */
 struct trace_parts {
-	bool loops; /* as in struct jit_unit */
+	bool loops;	  /* as in struct jit_unit */
+	uint32_t sp_mask; /* ...: of all of it */
 	unsigned n;
 	struct jit_piece piece[JIT_PIECES];
 };

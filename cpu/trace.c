@@ -128,6 +128,7 @@ bool trace_emit(struct cpu *cpu, const struct block *head, struct ir_block *ir, 
 	parts->loops = m.strays <= OFTEN;
 	if (!m.loops || (parts->n == 1 && !parts->loops) || !stays_in_code(ir))
 		return false;
+	parts->sp_mask = mask;
 	*sp_mask |= mask;
 	return true;
 }

@@ -574,6 +574,8 @@ static bool simplify_const(struct ir_builder *b, enum ir_opcode op, ir_x a, uint
 			return *r = ir_const(b, 0), true;
 		if ((ir_ones(w) & ~k) == 0) /* every bit that a may have is kept */
 			return *r = a, true;
+		if (k == UINT8_MAX || k == UINT16_MAX || k == UINT32_MAX)
+			return *r = ir_ubfx(b, a, 0, bit_length(k)), true;
 		return false;
 	case IR_shl64:
 	case IR_lshr64:

@@ -47,7 +47,10 @@
 #define V_PMOVMSKB VO(0xd7)
 #define V_MOVMSKPS (0x50u | V_0F)
 #define V_PTEST VO38(0x17)
-#define V_BEXTR (0xf7u | V_38)		   /* general registers: to, what (length << 8 | start), from */
+#define V_BEXTR (0xf7u | V_38)	     /* general registers: to, what (length << 8 | start), from */
+#define V_SHLX (0xf7u | V_66 | V_38) /* ...: to, by how much, what; W: 64 bits */
+#define V_SARX (0xf7u | V_F3 | V_38)
+#define V_SHRX (0xf7u | V_F2 | V_38)
 #define V_MULX (0xf6u | V_F2 | V_38 | V_W) /* general registers: high, low, factor; the other is rdx */
 
 #define V_PAND VO(0xdb)

@@ -266,13 +266,17 @@ void leave_if(struct jit *j)
 	}
 }
 
-/* EFLAGS that are wanted stay: there is a jump that looks at rcx instead. */
+/* EFLAGS that are wanted stay, if they are not to be made again anyway: there is a jump that looks at rcx instead. */
 void leave_if_kicked(struct jit *j, uint64_t pc)
 {
 	struct as *a = &j->as;
 	bool wanted = j->ef && j->x[j->ef].last >= j->i;
 	struct exit *e = &j->exits[j->n_exits++];
 
+	if (wanted && j->x[j->ef].plain) {
+		wanted = false;
+		j->ef = 0;
+	}
 	*e = (struct exit){.kicked = true, .pc = pc, .debt = flags_debt(j)};
 	if (wanted) {
 		as_rm(a, X_MOV, RCX, RBP, ENV(kick));

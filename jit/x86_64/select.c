@@ -64,16 +64,24 @@ static void shift(struct jit *j, unsigned which, bool w)
 {
 	const struct ir_insn *op = cur(j);
 	uint64_t n;
-	int d;
+	int d, by;
 
 	if (opnd_const(j, op->b, &n)) {
 		d = reg_take(j, op->dst, op->a);
-		if (!w)
+		if (!w && !(n & 31))
 			as_rr(&j->as, X_MOV, d, d);
 		as_shift_ri(&j->as, w, which, d, n & (w ? 63 : 31));
 		return;
 	}
-	as_mov_rr(&j->as, RCX, reg_use(j, op->b));
+	by = reg_use(j, op->b);
+	if (j->has_bmi2 && which != SH_ROR) {
+		unsigned x = which == SH_SHL ? V_SHLX : which == SH_SHR ? V_SHRX : V_SARX;
+		int a = reg_use(j, op->a);
+
+		v_vex(j, x | (w ? V_W : 0), reg_def_late(j, op->dst), by, a);
+		return;
+	}
+	as_mov_rr(&j->as, RCX, by);
 	d = reg_take(j, op->dst, op->a);
 	if (!w)
 		as_rr(&j->as, X_MOV, d, d); /* also if nothing is shifted */
@@ -567,6 +575,23 @@ static bool has_to_look(const struct jit *j)
 	return false;
 }
 
+/* SP stays what it is. */
+static bool keeps_sp(const struct ir_block *blk)
+{
+	for (unsigned i = 0; i < blk->n_ops; i++) {
+		if (blk->ops[i].op == IR_putx && blk->ops[i].x == 31)
+			return false;
+	}
+	return true;
+}
+
+static uint32_t test_sp(struct jit *j)
+{
+	as_rr(&j->as, 0xf7u, 0, j->pin[31]);
+	as_32(&j->as, j->unit->sp_mask);
+	return as_jcc(&j->as, CC_NE);
+}
+
 /* A unit that was entered often enough goes back instead. At least so long that a jump can take its place: jit_replace(). */
 static uint32_t count_entry(struct jit *j)
 {
@@ -584,6 +609,7 @@ bool select_block(struct jit *j)
 {
 	struct as *a = &j->as;
 	uint32_t misaligned = 0, kicked = 0, hot;
+	bool once;
 	uint8_t *hot_end;
 
 	swap_choose(j);
@@ -602,16 +628,16 @@ bool select_block(struct jit *j)
 		as_nop(a, 5); /* jit_replace() */
 	vec_fp_prologue(j);
 	swap_begin(j);
+	once = j->looks && keeps_sp(j->blk);
+	if (j->unit->sp_mask && once)
+		misaligned = test_sp(j);
 	j->loop = as_here(a);
 	if (j->looks) {
 		as_alu_mi(a, false, ALU_CMP, RBP, ENV(kick), 0);
 		kicked = as_jcc(a, CC_NE);
 	}
-	if (j->unit->sp_mask) {
-		as_rr(a, 0xf7u, 0, j->pin[31]);
-		as_32(a, j->unit->sp_mask);
-		misaligned = as_jcc(a, CC_NE);
-	}
+	if (j->unit->sp_mask && !once)
+		misaligned = test_sp(j);
 	for (j->i = 0; j->i < j->blk->n_ops && as_has_room(a); j->i++) {
 		uint64_t back = ir_turns_back(j->blk, j->i + 1);
 
