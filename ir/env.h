@@ -113,13 +113,12 @@ struct ir_excl { /* exclusive monitor: STXR is a compare-and-swap against the va
 };
 
 struct ir_env {
-	/* What code names most, up to cover[0], lies within 256 bytes, but for x0 to x3: back ends reach that in fewer bytes. */
+	/* What code names most, up to tlb, lies within 256 bytes, but for x0 to x3: back ends reach that in fewer bytes. */
 	uint64_t x[32]; /* x[31]: the current SP */
 	uint64_t pc;
 	uint32_t nzcv;	    /* bits 31:28, unless nzcv_raw: ir_nzcv(), ir_set_nzcv() */
 	uint32_t kick;	    /* atomic, any thread: non-zero asks the PE to leave the run loop at the next block */
 	struct ir_tlb *tlb; /* the current bank; changed by the PE on EL, ASID and PAN changes */
-	uint64_t cover[IR_COVERS]; /* translated code only: of the unit that runs: what leads have found, 0: nothing */
 	uint32_t fpcr, fpsr;
 	union ir_v128 v[32] __attribute__((aligned(16)));
 	const struct ir_env_ops *ops;
@@ -130,8 +129,10 @@ struct ir_env {
 	uint64_t insn_count; /* guest instructions begun; translated code counts only if asked to (jit_unit.counts) */
 
 	/* Translated code only; jit.h. */
-	bool nzcv_raw; /* nzcv is in the form of ir_raw_of(): while code runs */
-	uint32_t site; /* exit that code came back from, 0: another way */
+	uint64_t cover[IR_COVERS]
+		__attribute__((aligned(64))); /* of the unit that runs: what leads have found, 0: nothing */
+	bool nzcv_raw;			      /* nzcv is in the form of ir_raw_of(): while code runs */
+	uint32_t site;			      /* exit that code came back from, 0: another way */
 	/* What is known of the PE's pages of code, see jit.h: [0] upper, [1] lower half of the address space. */
 	const uint32_t *code_map[2];
 	struct jit_jump *jump; /* the jump cache */
