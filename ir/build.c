@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder.h"
 #include "env.h"
 #include "eval.h"
 #include "fuse.h"
@@ -20,37 +21,8 @@
 #include "zeroed.h"
 
 enum {
-	ROOM = 256,		    /* ops and values that ir_has_room promises to the next instruction */
-	OPS_LIMIT = IR_MAX_OPS - 1, /* the last op is kept for the one that ends the block */
-	NUM_CONST = 64		    /* slots of the table of constants already made; power of two */
-};
-
-struct mark {
-	uint16_t ops, x, v;
-};
-
-struct ir_builder {
-	uint64_t pc;
-	uint16_t n_ops, n_x, n_v, n_insns;
-	struct mark start; /* where the current guest instruction began */
-	bool overflow;	   /* the current guest instruction did not fit; its ops are void */
-	bool ended;
-	bool is_trace;
-	uint64_t next; /* where the next guest instruction is */
-	uint64_t pcs[IR_MAX_INSNS];
-
-	/* What is known of x and f values: the op that defined them, and a bound: value < 2^width. */
-	uint16_t def[IR_MAX_VALUES];
-	uint8_t width[IR_MAX_VALUES];
-
-	/* Values that the guest registers hold at this point, 0 if not known. */
-	uint16_t cur_x[32], cur_v[32], cur_f;
-
-	uint16_t consts[NUM_CONST]; /* hints; checked against def before use */
-	struct fuse *fuse;
-	uint32_t n_blocks; /* finished so far */
-	bool check_all;
-	struct ir_insn ops[IR_MAX_OPS];
+	ROOM = 256,		   /* ops and values that ir_has_room promises to the next instruction */
+	OPS_LIMIT = IR_MAX_OPS - 1 /* the last op is kept for the one that ends the block */
 };
 
 struct ir_builder *ir_builder_new(void)
@@ -131,7 +103,7 @@ static void take_back(struct ir_builder *b)
 		track(b, &b->ops[i]);
 }
 
-static void append(struct ir_builder *b, const struct ir_insn *op)
+void ir_append(struct ir_builder *b, const struct ir_insn *op)
 {
 	struct ir_insn *o = &b->ops[b->n_ops++];
 
@@ -149,9 +121,9 @@ static void settle(struct ir_builder *b)
 	take_back(b);
 	if (b->n_insns > 1) {
 		b->next = b->pcs[--b->n_insns];
-		append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
+		ir_append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
 	} else {
-		append(b, &(struct ir_insn){.op = IR_exit, .x = IR_EXIT_UNDEF});
+		ir_append(b, &(struct ir_insn){.op = IR_exit, .x = IR_EXIT_UNDEF});
 	}
 }
 
@@ -161,7 +133,7 @@ void ir_next_insn(struct ir_builder *b)
 	if (b->ended)
 		return;
 	if (b->n_insns == IR_MAX_INSNS) {
-		append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
+		ir_append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
 		return;
 	}
 	b->pcs[b->n_insns++] = b->next;
@@ -204,7 +176,7 @@ void ir_finish(struct ir_builder *b, struct ir_block *out)
 {
 	settle(b);
 	if (!b->ended)
-		append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
+		ir_append(b, &(struct ir_insn){.op = IR_br, .imm = b->next});
 	*out = (struct ir_block){.pc = b->pc,
 				 .n_insns = b->n_insns,
 				 .n_ops = b->n_ops,
@@ -226,14 +198,14 @@ void ir_finish(struct ir_builder *b, struct ir_block *out)
 
 /* ---- emission */
 
-static bool full(struct ir_builder *b)
+bool ir_full(struct ir_builder *b)
 {
 	if (b->n_ops >= OPS_LIMIT || b->n_x + 2 > IR_MAX_VALUES || b->n_v + 2 > IR_MAX_VALUES)
 		b->overflow = true;
 	return b->overflow || b->ended;
 }
 
-static uint16_t new_x(struct ir_builder *b, unsigned width)
+uint16_t ir_new_x(struct ir_builder *b, unsigned width)
 {
 	uint16_t n = b->n_x++;
 
@@ -242,34 +214,33 @@ static uint16_t new_x(struct ir_builder *b, unsigned width)
 	return n;
 }
 
-static uint16_t new_v(struct ir_builder *b)
+uint16_t ir_new_v(struct ir_builder *b)
 {
 	return b->n_v++;
 }
 
-/* An op with one x or f result. */
-static uint16_t emit_x(struct ir_builder *b, unsigned width, struct ir_insn op)
+uint16_t ir_emit_x(struct ir_builder *b, unsigned width, struct ir_insn op)
 {
-	if (full(b))
+	if (ir_full(b))
 		return 0;
-	op.dst = new_x(b, width);
-	append(b, &op);
+	op.dst = ir_new_x(b, width);
+	ir_append(b, &op);
 	return op.dst;
 }
 
-static uint16_t emit_v(struct ir_builder *b, struct ir_insn op)
+uint16_t ir_emit_v(struct ir_builder *b, struct ir_insn op)
 {
-	if (full(b))
+	if (ir_full(b))
 		return 0;
-	op.dst = new_v(b);
-	append(b, &op);
+	op.dst = ir_new_v(b);
+	ir_append(b, &op);
 	return op.dst;
 }
 
-static void emit(struct ir_builder *b, struct ir_insn op)
+void ir_emit(struct ir_builder *b, struct ir_insn op)
 {
-	if (!full(b))
-		append(b, &op);
+	if (!ir_full(b))
+		ir_append(b, &op);
 }
 
 /* The op that defined an x or f value; a nop for 0, "none", which only exists after an overflow. */
@@ -298,10 +269,6 @@ static unsigned bit_length(uint64_t v)
 {
 	return v ? 64 - (unsigned)__builtin_clzll(v) : 0;
 }
-static unsigned min_u(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
 static unsigned max_u(unsigned a, unsigned b)
 {
 	return a > b ? a : b;
@@ -313,7 +280,7 @@ ir_x ir_const(struct ir_builder *b, uint64_t v)
 	uint64_t have;
 
 	if (!is_const(b, (ir_x){*slot}, &have) || have != v)
-		*slot = emit_x(b, bit_length(v), (struct ir_insn){.op = IR_const, .imm = v});
+		*slot = ir_emit_x(b, bit_length(v), (struct ir_insn){.op = IR_const, .imm = v});
 	return (ir_x){*slot};
 }
 
@@ -323,7 +290,7 @@ ir_x ir_getx(struct ir_builder *b, unsigned reg)
 {
 	reg &= 31;
 	if (!b->cur_x[reg])
-		b->cur_x[reg] = emit_x(b, 64, (struct ir_insn){.op = IR_getx, .x = (uint8_t)reg});
+		b->cur_x[reg] = ir_emit_x(b, 64, (struct ir_insn){.op = IR_getx, .x = (uint8_t)reg});
 	return (ir_x){b->cur_x[reg]};
 }
 
@@ -332,7 +299,7 @@ void ir_putx(struct ir_builder *b, unsigned reg, ir_x v)
 	reg &= 31;
 	if (v.n && b->cur_x[reg] == v.n)
 		return;
-	emit(b, (struct ir_insn){.op = IR_putx, .x = (uint8_t)reg, .a = v.n});
+	ir_emit(b, (struct ir_insn){.op = IR_putx, .x = (uint8_t)reg, .a = v.n});
 	b->cur_x[reg] = v.n;
 }
 
@@ -340,7 +307,7 @@ ir_v ir_getv(struct ir_builder *b, unsigned reg)
 {
 	reg &= 31;
 	if (!b->cur_v[reg])
-		b->cur_v[reg] = emit_v(b, (struct ir_insn){.op = IR_getv, .x = (uint8_t)reg});
+		b->cur_v[reg] = ir_emit_v(b, (struct ir_insn){.op = IR_getv, .x = (uint8_t)reg});
 	return (ir_v){b->cur_v[reg]};
 }
 
@@ -349,14 +316,14 @@ void ir_putv(struct ir_builder *b, unsigned reg, ir_v v)
 	reg &= 31;
 	if (v.n && b->cur_v[reg] == v.n)
 		return;
-	emit(b, (struct ir_insn){.op = IR_putv, .x = (uint8_t)reg, .a = v.n});
+	ir_emit(b, (struct ir_insn){.op = IR_putv, .x = (uint8_t)reg, .a = v.n});
 	b->cur_v[reg] = v.n;
 }
 
 ir_f ir_getf(struct ir_builder *b)
 {
 	if (!b->cur_f)
-		b->cur_f = emit_x(b, 32, (struct ir_insn){.op = IR_getf});
+		b->cur_f = ir_emit_x(b, 32, (struct ir_insn){.op = IR_getf});
 	return (ir_f){b->cur_f};
 }
 
@@ -364,7 +331,7 @@ void ir_putf(struct ir_builder *b, ir_f f)
 {
 	if (f.n && b->cur_f == f.n)
 		return;
-	emit(b, (struct ir_insn){.op = IR_putf, .a = f.n});
+	ir_emit(b, (struct ir_insn){.op = IR_putf, .a = f.n});
 	b->cur_f = f.n;
 }
 
@@ -451,8 +418,7 @@ static unsigned looks_at(const struct ir_insn *op)
 	}
 }
 
-/* The value itself instead of an extension of its low bits, if only those are looked at. */
-static uint16_t not_extended(const struct ir_builder *b, uint16_t n, unsigned bits)
+uint16_t ir_not_extended(const struct ir_builder *b, uint16_t n, unsigned bits)
 {
 	const struct ir_insn *d = def_of(b, n);
 
@@ -469,41 +435,42 @@ static void strip_operands(const struct ir_builder *b, struct ir_insn *op)
 
 	if (bits >= 64)
 		return;
-	op->a = not_extended(b, op->a, bits);
+	op->a = ir_not_extended(b, op->a, bits);
 	if (ir_opinfo[op->op].n_arg > 1)
-		op->b = not_extended(b, op->b, bits);
+		op->b = ir_not_extended(b, op->b, bits);
 }
 
-/* A pure integer op, of up to three x operands: folded if they are all constant. */
-static ir_x pure(struct ir_builder *b, struct ir_insn op)
+/* The result of a pure op of up to three x operands, if they are all constant. */
+static bool folds(struct ir_builder *b, const struct ir_insn *op, uint64_t *r)
 {
-	const struct ir_opinfo *info = &ir_opinfo[op.op];
-	uint64_t k[3] = {0, 0, 0}, r;
+	const struct ir_opinfo *info = &ir_opinfo[op->op];
+	uint64_t k[3] = {0, 0, 0};
 	bool all = true;
 
-	strip_operands(b, &op);
-
 	for (unsigned i = 0; i < info->n_arg && all; i++)
-		all = info->arg[i] == IR_CLASS_X && is_const(b, (ir_x){ir_arg(&op, i)}, &k[i]);
-	if (all && ir_eval(&op, k[0], k[1], k[2], &r))
+		all = info->arg[i] == IR_CLASS_X && is_const(b, (ir_x){ir_arg(op, i)}, &k[i]);
+	return all && ir_eval(op, k[0], k[1], k[2], r);
+}
+
+static ir_x pure(struct ir_builder *b, struct ir_insn op)
+{
+	uint64_t r;
+
+	strip_operands(b, &op);
+	if (folds(b, &op, &r))
 		return ir_const(b, r);
-	return (ir_x){emit_x(b, result_width(b, &op), op)};
+	return (ir_x){ir_emit_x(b, result_width(b, &op), op)};
 }
 
 /* The same for flags. */
 static ir_f pure_f(struct ir_builder *b, struct ir_insn op)
 {
-	const struct ir_opinfo *info = &ir_opinfo[op.op];
-	uint64_t k[3] = {0, 0, 0}, r;
-	bool all = true;
+	uint64_t r;
 
 	strip_operands(b, &op);
-
-	for (unsigned i = 0; i < info->n_arg && all; i++)
-		all = info->arg[i] == IR_CLASS_X && is_const(b, (ir_x){ir_arg(&op, i)}, &k[i]);
-	if (all && op.op != IR_fl_const && ir_eval(&op, k[0], k[1], k[2], &r))
+	if (op.op != IR_fl_const && folds(b, &op, &r))
 		return ir_fl_const(b, (unsigned)(r >> 28));
-	return (ir_f){emit_x(b, 32, op)};
+	return (ir_f){ir_emit_x(b, 32, op)};
 }
 
 static inline bool sig_is(enum ir_opcode op, unsigned n_arg)
@@ -732,14 +699,14 @@ ir_f ir_fl_logic(struct ir_builder *b, bool sf, ir_x a)
 ir_f ir_fl_fcmp(struct ir_builder *b, ir_v a, ir_v c, unsigned log2size, bool signal_qnan)
 {
 	assert(log2size >= 1 && log2size <= 3);
-	return (ir_f){emit_x(
+	return (ir_f){ir_emit_x(
 		b, 32,
 		(struct ir_insn){.op = IR_fl_fcmp, .x = (uint8_t)log2size, .aux = signal_qnan, .a = a.n, .b = c.n})};
 }
 
 ir_f ir_fl_const(struct ir_builder *b, unsigned nzcv)
 {
-	return (ir_f){emit_x(b, 32, (struct ir_insn){.op = IR_fl_const, .imm = nzcv & 15})};
+	return (ir_f){ir_emit_x(b, 32, (struct ir_insn){.op = IR_fl_const, .imm = nzcv & 15})};
 }
 
 ir_f ir_fl_select(struct ir_builder *b, ir_x cond, ir_f t, ir_f f)
@@ -750,7 +717,7 @@ ir_f ir_fl_select(struct ir_builder *b, ir_x cond, ir_f t, ir_f f)
 		return k ? t : f;
 	if (t.n == f.n)
 		return t;
-	return (ir_f){emit_x(b, 32, (struct ir_insn){.op = IR_fl_select, .a = cond.n, .b = t.n, .c = f.n})};
+	return (ir_f){ir_emit_x(b, 32, (struct ir_insn){.op = IR_fl_select, .a = cond.n, .b = t.n, .c = f.n})};
 }
 
 ir_f ir_fl_pack(struct ir_builder *b, ir_x v)
@@ -764,7 +731,7 @@ ir_x ir_fl_unpack(struct ir_builder *b, ir_f f)
 
 	if (d->op == IR_fl_const)
 		return ir_const(b, (d->imm & 15) << 28);
-	return (ir_x){emit_x(b, 32, (struct ir_insn){.op = IR_fl_unpack, .a = f.n})};
+	return (ir_x){ir_emit_x(b, 32, (struct ir_insn){.op = IR_fl_unpack, .a = f.n})};
 }
 
 ir_x ir_cond(struct ir_builder *b, ir_f f, enum ir_cond cc)
@@ -775,198 +742,7 @@ ir_x ir_cond(struct ir_builder *b, ir_f f, enum ir_cond cc)
 		return ir_const(b, 1);
 	if (d->op == IR_fl_const)
 		return ir_const(b, ir_cond_holds((uint32_t)(d->imm & 15) << 28, cc));
-	return (ir_x){emit_x(b, 1, (struct ir_insn){.op = IR_cond, .x = (uint8_t)cc, .a = f.n})};
-}
-
-/* ---- memory */
-
-/* Bound of a loaded value, as the descriptor extends it. */
-static unsigned load_width(uint32_t m)
-{
-	if (m & IR_MEM_SSE)
-		return m & IR_MEM_SF ? 64 : 32;
-	return min_u(64, 8u << min_u(IR_MEM_SIZE(m), 3));
-}
-
-ir_x ir_load(struct ir_builder *b, ir_x addr, int64_t disp, uint32_t m)
-{
-	return (ir_x){emit_x(b, load_width(m),
-			     (struct ir_insn){.op = IR_load, .a = addr.n, .imm = (uint64_t)disp, .aux = m})};
-}
-
-void ir_store(struct ir_builder *b, ir_x addr, int64_t disp, ir_x v, uint32_t m)
-{
-	emit(b, (struct ir_insn){.op = IR_store,
-				 .a = addr.n,
-				 .b = not_extended(b, v.n, min_u(64, 8u << IR_MEM_SIZE(m))),
-				 .imm = (uint64_t)disp,
-				 .aux = m | IR_MEM_WNR});
-}
-
-ir_v ir_loadv(struct ir_builder *b, ir_x addr, int64_t disp, uint32_t m)
-{
-	return (ir_v){
-		emit_v(b, (struct ir_insn){.op = IR_loadv, .a = addr.n, .imm = (uint64_t)disp, .aux = m | IR_MEM_VEC})};
-}
-
-void ir_storev(struct ir_builder *b, ir_x addr, int64_t disp, ir_v v, uint32_t m)
-{
-	emit(b, (struct ir_insn){.op = IR_storev,
-				 .a = addr.n,
-				 .b = v.n,
-				 .imm = (uint64_t)disp,
-				 .aux = m | IR_MEM_VEC | IR_MEM_WNR});
-}
-
-/* An op with two x results. */
-static void emit_xx(struct ir_builder *b, unsigned width, struct ir_insn op, ir_x *r0, ir_x *r1)
-{
-	*r0 = *r1 = (ir_x){0};
-	if (full(b))
-		return;
-	op.dst = new_x(b, width);
-	r1->n = new_x(b, width);
-	r0->n = op.dst;
-	if (op.op == IR_casp)
-		op.imm |= (uint64_t)r1->n << 32;
-	else
-		op.c = r1->n;
-	append(b, &op);
-}
-
-void ir_loadp(struct ir_builder *b, ir_x addr, int64_t disp, uint32_t m, ir_x *lo, ir_x *hi)
-{
-	emit_xx(b, load_width(m),
-		(struct ir_insn){.op = IR_loadp, .a = addr.n, .imm = (uint64_t)disp, .aux = m | IR_MEM_PAIR}, lo, hi);
-}
-
-void ir_storep(struct ir_builder *b, ir_x addr, int64_t disp, ir_x lo, ir_x hi, uint32_t m)
-{
-	emit(b, (struct ir_insn){.op = IR_storep,
-				 .a = addr.n,
-				 .b = lo.n,
-				 .c = hi.n,
-				 .imm = (uint64_t)disp,
-				 .aux = m | IR_MEM_PAIR | IR_MEM_WNR});
-}
-
-void ir_loadpv(struct ir_builder *b, ir_x addr, int64_t disp, uint32_t m, ir_v *lo, ir_v *hi)
-{
-	struct ir_insn op = {.op = IR_loadpv, .a = addr.n, .imm = (uint64_t)disp, .aux = m | IR_MEM_PAIR | IR_MEM_VEC};
-
-	*lo = *hi = (ir_v){0};
-	if (full(b))
-		return;
-	lo->n = op.dst = new_v(b);
-	hi->n = op.c = new_v(b);
-	append(b, &op);
-}
-
-void ir_storepv(struct ir_builder *b, ir_x addr, int64_t disp, ir_v lo, ir_v hi, uint32_t m)
-{
-	emit(b, (struct ir_insn){.op = IR_storepv,
-				 .a = addr.n,
-				 .b = lo.n,
-				 .c = hi.n,
-				 .imm = (uint64_t)disp,
-				 .aux = m | IR_MEM_PAIR | IR_MEM_VEC | IR_MEM_WNR});
-}
-
-ir_x ir_ldx(struct ir_builder *b, ir_x addr, uint32_t m)
-{
-	m |= IR_MEM_EXCL | IR_MEM_ALIGNED;
-	return (ir_x){emit_x(b, load_width(m), (struct ir_insn){.op = IR_ldx, .a = addr.n, .aux = m})};
-}
-
-void ir_ldxp(struct ir_builder *b, ir_x addr, uint32_t m, ir_x *lo, ir_x *hi)
-{
-	m |= IR_MEM_EXCL | IR_MEM_ALIGNED | IR_MEM_PAIR;
-	emit_xx(b, load_width(m), (struct ir_insn){.op = IR_ldxp, .a = addr.n, .aux = m}, lo, hi);
-}
-
-ir_x ir_stx(struct ir_builder *b, ir_x addr, ir_x v, uint32_t m)
-{
-	m |= IR_MEM_EXCL | IR_MEM_ALIGNED | IR_MEM_WNR;
-	return (ir_x){emit_x(b, 1, (struct ir_insn){.op = IR_stx, .a = addr.n, .b = v.n, .aux = m})};
-}
-
-ir_x ir_stxp(struct ir_builder *b, ir_x addr, ir_x lo, ir_x hi, uint32_t m)
-{
-	m |= IR_MEM_EXCL | IR_MEM_ALIGNED | IR_MEM_WNR | IR_MEM_PAIR;
-	return (ir_x){emit_x(b, 1, (struct ir_insn){.op = IR_stxp, .a = addr.n, .b = lo.n, .c = hi.n, .aux = m})};
-}
-
-ir_x ir_rmw(struct ir_builder *b, enum ir_rmw op, ir_x addr, ir_x v, uint32_t m)
-{
-	m |= IR_MEM_ALIGNED | IR_MEM_WNR | IR_MEM_RMW;
-	return (ir_x){emit_x(b, load_width(m),
-			     (struct ir_insn){.op = IR_rmw, .x = (uint8_t)op, .a = addr.n, .b = v.n, .aux = m})};
-}
-
-ir_x ir_cas(struct ir_builder *b, ir_x addr, ir_x expect, ir_x v, uint32_t m)
-{
-	m |= IR_MEM_ALIGNED | IR_MEM_WNR | IR_MEM_RMW;
-	return (ir_x){emit_x(b, load_width(m),
-			     (struct ir_insn){.op = IR_cas, .a = addr.n, .b = expect.n, .c = v.n, .aux = m})};
-}
-
-void ir_casp(struct ir_builder *b, ir_x addr, const ir_x expect[2], const ir_x v[2], uint32_t m, ir_x old[2])
-{
-	m |= IR_MEM_ALIGNED | IR_MEM_WNR | IR_MEM_RMW | IR_MEM_PAIR;
-	emit_xx(b, load_width(m),
-		(struct ir_insn){.op = IR_casp,
-				 .a = addr.n,
-				 .b = expect[0].n,
-				 .c = expect[1].n,
-				 .imm = (uint64_t)v[0].n | (uint64_t)v[1].n << 16,
-				 .aux = m},
-		&old[0], &old[1]);
-}
-
-void ir_clrex(struct ir_builder *b)
-{
-	emit(b, (struct ir_insn){.op = IR_clrex});
-}
-
-void ir_fence(struct ir_builder *b, enum ir_fence kind)
-{
-	emit(b, (struct ir_insn){.op = IR_fence, .x = (uint8_t)kind});
-}
-
-/* ---- system */
-
-/* mrs and the like may read what an earlier instruction put; they change no register that is forwarded but these. */
-static void forget_after_msr(struct ir_builder *b)
-{
-	b->cur_x[31] = 0;
-	b->cur_f = 0;
-}
-
-ir_x ir_mrs(struct ir_builder *b, uint32_t enc, unsigned rt)
-{
-	return (ir_x){emit_x(b, 64, (struct ir_insn){.op = IR_mrs, .aux = enc, .x = (uint8_t)rt})};
-}
-
-void ir_msr(struct ir_builder *b, uint32_t enc, unsigned rt, ir_x v)
-{
-	emit(b, (struct ir_insn){.op = IR_msr, .aux = enc, .x = (uint8_t)rt, .a = v.n});
-	forget_after_msr(b);
-}
-
-void ir_msr_imm(struct ir_builder *b, uint32_t enc, unsigned imm4)
-{
-	emit(b, (struct ir_insn){.op = IR_msr_imm, .aux = enc, .x = (uint8_t)imm4});
-	forget_after_msr(b);
-}
-
-void ir_btype(struct ir_builder *b, unsigned btype)
-{
-	emit(b, (struct ir_insn){.op = IR_btype, .x = (uint8_t)btype});
-}
-
-ir_x ir_pauth(struct ir_builder *b, unsigned kind, ir_x ptr, ir_x modifier)
-{
-	return (ir_x){emit_x(b, 64, (struct ir_insn){.op = IR_pauth, .x = (uint8_t)kind, .a = ptr.n, .b = modifier.n})};
+	return (ir_x){ir_emit_x(b, 1, (struct ir_insn){.op = IR_cond, .x = (uint8_t)cc, .a = f.n})};
 }
 
 /* ---- control flow */
@@ -976,24 +752,24 @@ void ir_brcond(struct ir_builder *b, ir_x cond, uint64_t target)
 	uint64_t k;
 
 	if (!is_const(b, cond, &k))
-		emit(b, (struct ir_insn){.op = IR_brcond, .a = cond.n, .imm = target});
+		ir_emit(b, (struct ir_insn){.op = IR_brcond, .a = cond.n, .imm = target});
 	else if (k)
 		ir_br(b, target);
 }
 
 void ir_br(struct ir_builder *b, uint64_t target)
 {
-	emit(b, (struct ir_insn){.op = IR_br, .imm = target});
+	ir_emit(b, (struct ir_insn){.op = IR_br, .imm = target});
 }
 
 void ir_br_ind(struct ir_builder *b, ir_x target, enum ir_br_kind kind)
 {
-	emit(b, (struct ir_insn){.op = IR_br_ind, .x = (uint8_t)kind, .a = target.n});
+	ir_emit(b, (struct ir_insn){.op = IR_br_ind, .x = (uint8_t)kind, .a = target.n});
 }
 
 void ir_exit(struct ir_builder *b, enum ir_exit_reason why, uint64_t payload)
 {
-	emit(b, (struct ir_insn){.op = IR_exit, .x = (uint8_t)why, .imm = payload});
+	ir_emit(b, (struct ir_insn){.op = IR_exit, .x = (uint8_t)why, .imm = payload});
 }
 
 /* ---- traces */
@@ -1028,39 +804,4 @@ void ir_take(struct ir_builder *b)
 	}
 	b->next = to;
 	b->is_trace |= to != from;
-}
-
-/* ---- vectors */
-
-ir_v ir_v_from_x(struct ir_builder *b, ir_x lo)
-{
-	return (ir_v){emit_v(b, (struct ir_insn){.op = IR_v_from_x, .a = lo.n})};
-}
-
-ir_v ir_v_from_xx(struct ir_builder *b, ir_x lo, ir_x hi)
-{
-	return (ir_v){emit_v(b, (struct ir_insn){.op = IR_v_from_xx, .a = lo.n, .b = hi.n})};
-}
-
-ir_x ir_x_from_v(struct ir_builder *b, ir_v v, unsigned log2size, unsigned lane, bool sext)
-{
-	assert(log2size <= 3 && lane < 16u >> log2size);
-	return (ir_x){emit_x(
-		b, sext ? 64 : 8u << log2size,
-		(struct ir_insn){
-			.op = IR_x_from_v, .x = (uint8_t)lane, .a = v.n, .aux = log2size | (uint32_t)sext << 4})};
-}
-
-ir_v ir_v_ins_x(struct ir_builder *b, ir_v v, unsigned log2size, unsigned lane, ir_x x)
-{
-	assert(log2size <= 3 && lane < 16u >> log2size);
-	return (ir_v){
-		emit_v(b, (struct ir_insn){.op = IR_v_ins_x, .x = (uint8_t)lane, .a = v.n, .b = x.n, .aux = log2size})};
-}
-
-ir_v ir_vop(struct ir_builder *b, enum ir_vop_id op, ir_v a, ir_v v2, ir_v v3, uint32_t desc)
-{
-	assert(op > IR_VOP_NONE && op < IR_VOP_COUNT);
-	return (ir_v){
-		emit_v(b, (struct ir_insn){.op = IR_vop, .a = a.n, .b = v2.n, .c = v3.n, .imm = op, .aux = desc})};
 }
