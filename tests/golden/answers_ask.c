@@ -31,14 +31,22 @@ static const char *err_name(int err)
 
 const char *section;
 
-long say(long ret, const char *fmt, ...)
+static int say_call(const char *fmt, va_list ap)
 {
 	int err = errno;
-	va_list ap;
 
 	printf("%s: ", section);
-	__builtin_va_start(ap, fmt);
 	vprintf(fmt, ap);
+	return err;
+}
+
+long say(long ret, const char *fmt, ...)
+{
+	va_list ap;
+	int err;
+
+	__builtin_va_start(ap, fmt);
+	err = say_call(fmt, ap);
 	__builtin_va_end(ap);
 	if (ret < 0)
 		printf(" = %s\n", err_name(err));
@@ -50,12 +58,11 @@ long say(long ret, const char *fmt, ...)
 /* A call whose success is a descriptor, or a value that means nothing: only that it succeeded is said. */
 long done(long ret, const char *fmt, ...)
 {
-	int err = errno;
 	va_list ap;
+	int err;
 
-	printf("%s: ", section);
 	__builtin_va_start(ap, fmt);
-	vprintf(fmt, ap);
+	err = say_call(fmt, ap);
 	__builtin_va_end(ap);
 	printf(" = %s\n", ret < 0 ? err_name(err) : "ok");
 	return ret;
